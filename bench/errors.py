@@ -1,0 +1,23 @@
+"""What a user did wrong, said in one line, without a traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BenchError(Exception):
+    """A mistake in what was asked for. The command line prints it and exits with code 2."""
+
+
+class CellError(Exception):
+    """One cell cannot be finished (a loss that is not a number, say); the grid goes on."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> BenchError:
+    """The error for a name that nothing answers to: the nearest match and the full list."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    meant = f" Did you mean {close[0]!r}?" if close else ""
+    listing = ", ".join(names) if names else "none"
+    return BenchError(f"unknown {kind} {name!r}.{meant} Known: {listing}.")

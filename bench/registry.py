@@ -1,0 +1,125 @@
+"""Names of methods and tasks -> what they stand for, filled by decorators and plug-ins."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+import re
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from bench.errors import BenchError, unknown_name
+
+if TYPE_CHECKING:
+    from methods.base import Method
+    from tasks.base import Task
+
+T = TypeVar("T")
+PLUGIN_GROUP = "forgetting_bench.plugins"
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class Registry(Generic[T]):
+    """A dictionary that refuses duplicates, naming both owners, and knows what was meant."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._items: dict[str, T] = {}
+        self._owners: dict[str, str] = {}
+
+    def add(self, name: str, item: T, owner: str) -> None:
+        """Register `item`, defined in module `owner`.
+
+        Raises:
+            BenchError: the name is taken by another owner, or is not lower_case_with_digits.
+        """
+        if not _NAME.fullmatch(name):
+            raise BenchError(f"{self.kind} name {name!r} in {owner} must match {_NAME.pattern}.")
+        if name in self._items and self._owners[name] != owner:
+            raise BenchError(
+                f"{self.kind} {name!r} is defined twice: in {self._owners[name]} and in {owner}."
+            )
+        self._items[name] = item
+        self._owners[name] = owner
+
+    def get(self, name: str) -> T:
+        """The item called `name`; raises BenchError with the nearest match and the full list."""
+        if name not in self._items:
+            raise unknown_name(self.kind, name, self._items)
+        return self._items[name]
+
+    def names(self) -> list[str]:
+        """All names, in the order in which they were registered."""
+        return list(self._items)
+
+
+METHODS: Registry[type[Method]] = Registry("method")
+TASKS: Registry[Task] = Registry("task")
+
+
+def register_method(name: str) -> Callable[[type[Method]], type[Method]]:
+    """Class decorator: `@register_method("ewc")` above a subclass of `methods.base.Method`."""
+
+    def decorate(cls: type[Method]) -> type[Method]:
+        METHODS.add(name, cls, cls.__module__)
+        cls.name = name
+        return cls
+
+    return decorate
+
+
+def register_task(task: Task, owner: str = "") -> Task:
+    """Register a task; `owner` says where it is defined (the module that calls, say)."""
+    TASKS.add(task.name, task, owner or "a plug-in")
+    return task
+
+
+def load_builtin() -> None:
+    """Import every module of `methods` and `tasks`, and the installed plug-ins."""
+    for package in ("methods", "tasks"):
+        folder = importlib.import_module(package).__path__
+        for module in pkgutil.iter_modules(folder):
+            if not module.ispkg:
+                importlib.import_module(f"{package}.{module.name}")
+    for point in entry_points(group=PLUGIN_GROUP):
+        try:
+            point.load()
+        except Exception as error:
+            raise BenchError(f"plug-in {point.name} ({point.value}) fails: {error!r}.") from error
+
+
+def load_plugin(path: Path) -> None:
+    """Import a Python file that registers methods or tasks.
+
+    Raises:
+        BenchError: the file is missing, or raises while it is imported (the line is named).
+    """
+    if not path.is_file():
+        raise BenchError(f"plug-in {path} is not a file.")
+    spec = importlib.util.spec_from_file_location(f"plugin_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise BenchError(f"plug-in {path} is not a Python file (its name must end in .py).")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BenchError:
+        raise
+    except Exception as error:
+        line = _line_in(error, path)
+        raise BenchError(f"plug-in {path}{line} fails: {error!r}.") from error
+
+
+def _line_in(error: Exception, path: Path) -> str:
+    """':LINE' of the last frame of `error` that lies in `path`, '' where none does."""
+    if isinstance(error, SyntaxError):
+        return f":{error.lineno}"
+    lines: list[int] = []
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            lines.append(trace.tb_lineno)
+        trace = trace.tb_next
+    return f":{lines[-1]}" if lines else ""

@@ -1,0 +1,90 @@
+"""What one cell leaves behind. Missing is None, never a sentinel."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+SCHEMA_VERSION = 1
+
+
+class Scores(TypedDict):
+    """A model's scores on the dev rows of the cell's task: metric -> value, in metric units."""
+
+    primary: str  # the metric that boards show
+    before: dict[str, float]  # the untouched base model
+    after: dict[str, float]  # the tuned one
+
+
+class Flips(TypedDict):
+    """How answers changed, as shares of the dev rows."""
+
+    lost: float  # right before, wrong now
+    gained: float  # wrong before, right now
+
+
+class Retention(TypedDict):
+    """Mean loss on the retention text, in nats per token."""
+
+    text: str  # "sampled from the base model", or the file's name
+    tokens: int  # tokens that were scored
+    before: float
+    after: float
+
+
+class Forgotten(TypedDict):
+    """The forgetting task's dev rows: mean loss of the gold answer (nats per token), accuracy."""
+
+    tasks: list[str]
+    rows: int
+    loss_before: float
+    loss_after: float
+    accuracy_before: float
+    accuracy_after: float
+
+
+class Costs(TypedDict):
+    """Seconds of wall time, each part once; `method` is what boards compare."""
+
+    load: float  # model and data
+    score_before: float
+    prepare: float  # the method's own preparation, shared work at its first price included
+    train: float
+    finish: float
+    score_after: float
+    method: float  # prepare + train + finish
+    total: float
+    steps: int  # optimizer steps on the task
+    steps_per_second: float | None
+    peak_memory_mib: float | None  # of the whole cell; None where the system cannot tell
+
+
+class CellResult(TypedDict):
+    """One cell, finished or failed. Written as `cells/NAME.json`; predictions stand beside it."""
+
+    schema_version: int
+    status: Literal["done", "failed"]
+    error: str | None  # the reason, where it failed
+    hash: str  # of `cell`
+    cell: dict[str, Any]  # what was run, whole: bench.spec.Cell.identity()
+    labels: dict[str, str]  # display names that are no part of the identity: model, data
+    scores: Scores | None
+    flips: Flips | None
+    retention: Retention | None
+    forgotten: Forgotten | None
+    drift: float | None  # squared distance of the pretrained weights from where they were
+    curve: list[dict[str, float]]  # step, loss, lr and what the method logged
+    costs: Costs | None
+    data: dict[str, int]  # train_rows, dev_rows, truncated_rows
+    provenance: dict[str, Any]  # commit, dirty flag, versions, hardware, time, resumes
+
+
+class Predictions(TypedDict):
+    """Per-example answers on the dev rows, in row order. Written as `cells/NAME.rows.json`."""
+
+    schema_version: int
+    hash: str
+    id: list[str]
+    gold: list[int]
+    before: list[int]
+    after: list[int]
+    scores_after: list[list[float]]  # per label: log-likelihood or logit, rounded to 5 digits

@@ -1,0 +1,201 @@
+"""What to run: a RunSpec expands into Cells, and a Cell is known by the hash of what it is."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from bench import SUITE_VERSION
+from bench.settings import changed, setting
+
+if TYPE_CHECKING:
+    from methods.base import Method
+    from tasks.base import Task
+
+ModelKind = Literal["causal", "encoder"]
+
+
+def digest(value: Any) -> str:
+    """sha256 (hex) of a JSON value, the same for equal values on every machine."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def derive_seed(*parts: object) -> int:
+    """A 63-bit seed from what it is for: `derive_seed("cola", 0, "order")`."""
+    text = "\x1f".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+@dataclass(frozen=True)
+class Training:
+    """The recipe that every method of a run shares."""
+
+    lr: float = setting(5e-4, "peak learning rate", above=0.0)
+    batch_size: int = setting(16, "examples per optimizer step", low=1)
+    micro_batch: int | None = setting(
+        None, "examples per backward pass; none: the whole batch at once", low=1
+    )
+    epochs: float = setting(1.0, "passes over the training rows (unless steps is set)", above=0.0)
+    steps: int | None = setting(None, "optimizer steps; none: from epochs", low=0)
+    warmup: float = setting(0.06, "share of the steps that the rate rises over", low=0.0, high=1.0)
+    schedule: str = setting(
+        "linear", "how the rate falls after warm-up", choices=("linear", "cosine", "constant")
+    )
+    weight_decay: float = setting(0.01, "decoupled decay of matrices", low=0.0)
+    beta1: float = setting(0.9, "Adam's first moment", low=0.0, high=0.9999)
+    beta2: float = setting(0.999, "Adam's second moment", low=0.0, high=0.99999)
+    eps: float = setting(1e-8, "Adam's epsilon", above=0.0)
+    clip: float = setting(1.0, "largest norm of the gradient; 0: no clipping", low=0.0)
+    max_length: int = setting(512, "tokens per example, the model's own limit at most", low=8)
+    max_train: int | None = setting(None, "training rows used; none: all", low=1)
+    max_eval: int | None = setting(None, "dev rows scored; none: all", low=1)
+    batching: str = setting(
+        "bucketed",
+        "bucketed: batches of like length; random: the papers' recipe",
+        choices=("bucketed", "random"),
+    )
+    retention_tokens: int = setting(8192, "tokens of retention text that are scored", low=64)
+    forget_rows: int = setting(256, "dev rows of the forgetting task that are scored", low=1)
+
+    def total_steps(self, rows: int) -> int:
+        """Optimizer steps for a task with `rows` training rows."""
+        if self.steps is not None:
+            return self.steps
+        used = min(rows, self.max_train or rows)
+        return math.ceil(math.ceil(used / self.batch_size) * self.epochs)
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model before it is loaded: where it is, what it is, and the hash of its files."""
+
+    name: str  # for display
+    source: str  # a folder or a hub id
+    revision: str | None  # the hub's commit; None for a folder
+    kind: ModelKind
+    hash: str
+    hidden_size: int
+
+    @property
+    def generates(self) -> bool:
+        """Whether it can write text."""
+        return self.kind == "causal"
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Where rows come from, and the content hash of each task's rows."""
+
+    source: str  # "hub", "micro" or a folder
+    hashes: dict[str, str]  # task -> hash
+
+    @property
+    def name(self) -> str:
+        """For display: the last part of the folder's path."""
+        return self.source.rstrip("/").rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Retention:
+    """The text whose loss tells what was retained: a file, or None: sampled from the model."""
+
+    path: str | None
+    hash: str | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method, with its settings, on one task, from one seed."""
+
+    method: Method
+    task: Task
+    model: ModelInfo
+    data: DataSource
+    training: Training
+    forget: tuple[Task, ...]  # the forgetting task; several: "mixed"
+    retention: Retention
+    seed: int
+    steps: int
+
+    def identity(self) -> dict[str, Any]:
+        """All that the result depends on, and nothing else: no path, device or worker count."""
+        return {
+            "suite_version": SUITE_VERSION,
+            "method": self.method.name,
+            "settings": dataclasses.asdict(self.method.config),
+            "task": self.task.name,
+            "task_hash": task_hash(self.task),
+            "seed": self.seed,
+            "model": {"kind": self.model.kind, "hash": self.model.hash},
+            "data": {"hash": self.data.hashes[self.task.name]},
+            "training": dataclasses.asdict(self.training),
+            "forget": {
+                "tasks": [task.name for task in self.forget],
+                "hash": digest([self.data.hashes[task.name] for task in self.forget]),
+            },
+            "retention": {"hash": self.retention.hash},
+        }
+
+    @property
+    def hash(self) -> str:
+        """The name of its result."""
+        return digest(self.identity())
+
+    @property
+    def label(self) -> str:
+        """The method as boards show it: its name and the settings that are not the default."""
+        return method_label(self.method)
+
+    def __str__(self) -> str:
+        return f"{self.label} x {self.task.name} x seed {self.seed}"
+
+
+def method_label(method: Method) -> str:
+    """`lwf`, or `lwf[interval=8]` where a setting differs from its default."""
+    differing = ",".join(f"{name}={value}" for name, value in changed(method.config).items())
+    return f"{method.name}[{differing}]" if differing else method.name
+
+
+def task_hash(task: Task) -> str:
+    """The hash of what a task asks and how it is scored (where its rows lie is no part of it)."""
+    asked = (task.name, task.kind, task.columns, task.labels, task.words, task.prompt, task.metrics)
+    return digest(asked)
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """A grid of cells that share everything but method, task, model and seed."""
+
+    methods: tuple[Method, ...]
+    tasks: tuple[Task, ...]
+    models: tuple[ModelInfo, ...]
+    data: DataSource
+    training: tuple[Training, ...]  # one per model: the default rate depends on its size
+    forget: dict[str, tuple[Task, ...]]  # task -> its forgetting task(s)
+    retention: Retention
+    seeds: tuple[int, ...]
+    steps: dict[str, int]  # task -> optimizer steps
+
+    def cells(self) -> Iterator[Cell]:
+        """Every cell; the methods of one (model, task, seed) stand together, reference first."""
+        for model, training in zip(self.models, self.training, strict=True):
+            for task in self.tasks:
+                for seed in self.seeds:
+                    for method in self.methods:
+                        yield Cell(
+                            method=method,
+                            task=task,
+                            model=model,
+                            data=self.data,
+                            training=training,
+                            forget=self.forget[task.name],
+                            retention=self.retention,
+                            seed=seed,
+                            steps=self.steps[task.name],
+                        )

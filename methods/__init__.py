@@ -1,0 +1,1 @@
+"""The methods: one file each, and each reads like its paper."""

@@ -1,0 +1,1 @@
+"""The tasks: data, not code. One definition serves every source of rows."""
