@@ -1,0 +1,86 @@
+"""The GLUE tasks: consistent definitions, and the real files where the machine has them."""
+
+from __future__ import annotations
+
+import string
+from pathlib import Path
+
+import pytest
+
+from bench.metrics import METRICS
+from tasks.base import SPLITS, Task
+from tasks.glue import GLUE
+from tasks.sources import available, load_rows
+
+NAMED = {task.name: task for task in GLUE}
+
+
+def test_the_tasks() -> None:
+    assert list(NAMED) == ["cola", "sst2", "mrpc", "qqp", "qnli", "rte", "wnli"]
+
+
+@pytest.mark.parametrize("task", GLUE, ids=NAMED)
+def test_a_definition_is_whole(task: Task) -> None:
+    assert len(task.labels) == len(task.words) == len(task.classic.label_spellings) == 2
+    asked = {field for _, field, _, _ in string.Formatter().parse(task.prompt) if field}
+    assert asked == set(task.columns)
+    assert task.prompt.endswith("Answer:")  # one space then joins it with the word
+    assert all(word == word.strip() for word in task.words)
+    assert set(task.metrics) <= set(METRICS)
+    assert set(task.hub.splits) == set(SPLITS)
+    assert all(set(layout) == set(SPLITS) for layout in task.classic.layouts)
+    assert set(task.classic.columns) == set(task.hub.columns) == {*task.columns, "label"}
+    assert task.paper and task.about
+
+
+# task, split, rows, rows with label 1, first row's texts and label
+REAL = [
+    ("cola", "train", 8551, 6023, ["Our friends won't buy this analysis, let alone the next"], 1),
+    ("cola", "dev", 1043, 719, ["The sailors rode the breeze clear of the rocks."], 1),
+    ("sst2", "train", 67349, 37569, ["hide new secretions from the parental units "], 0),
+    ("sst2", "dev", 872, 444, ["one long string of cliches . "], 0),
+    ("mrpc", "train", 4076, 2753, ['Amrozi accused his brother, whom he called "', "Referring"], 1),
+    ("mrpc", "dev", 1725, 1147, ["PCCW's chief operating officer, M", "Current Chief Oper"], 1),
+    ("qnli", "dev", 5463, 2761, ["What came into force after the n", "As of that day, the n"], 0),
+    ("rte", "train", 2490, 1241, ["No Weapons of Mass Destruction Found", "Weapons of Mass De"], 1),
+    ("rte", "dev", 277, 131, ["Dana Reeve, the widow of", "Christopher Reeve had an accident."], 1),
+]
+
+
+@pytest.mark.parametrize(("name", "split", "count", "ones", "texts", "label"), REAL)
+def test_the_real_files(
+    shared_data: Path, name: str, split: str, count: int, ones: int, texts: list[str], label: int
+) -> None:
+    task = NAMED[name]
+    rows = load_rows(task, str(shared_data), split)
+    assert len(rows) == len({row["id"] for row in rows}) == count
+    assert sum(row["label"] for row in rows) == ones
+    assert set(rows[0]) == {"id", "label", *task.columns}
+    assert rows[0]["label"] == label
+    for column, text in zip(task.columns, texts, strict=True):
+        assert rows[0][column].startswith(text)
+    texts_of_all = [row[column] for row in rows for column in task.columns]
+    assert all(text.strip() for text in texts_of_all)
+    assert not any(mark in text for text in texts_of_all for mark in "\t\r\n")
+    assert load_rows(task, str(shared_data / "glue"), split) == rows
+
+
+def test_what_of_the_real_files_is_there(shared_data: Path) -> None:
+    there = [task.name for task in GLUE if available(task, str(shared_data))]
+    assert there == ["cola", "sst2", "mrpc", "rte"]
+
+
+def test_labels_mean_what_they_say(shared_data: Path) -> None:
+    """Rows whose answer any reader knows."""
+
+    def label_of(name: str, split: str, start: str) -> str:
+        task = NAMED[name]
+        rows = load_rows(task, str(shared_data), split)
+        row = next(row for row in rows if row[task.columns[0]].startswith(start))
+        return task.words[row["label"]]
+
+    assert label_of("cola", "train", "They drank the pub.") == "no"
+    assert label_of("sst2", "dev", "one long string of cliches") == "negative"
+    assert label_of("rte", "train", "No Weapons of Mass Destruction") == "no"
+    assert label_of("qnli", "dev", "What came into force after") == "yes"
+    assert label_of("mrpc", "train", "Amrozi accused his brother") == "yes"
