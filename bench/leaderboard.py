@@ -1,0 +1,369 @@
+"""Cell results -> boards: pure functions over records, so that a board needs no training to test.
+
+A board holds only cells that can be compared; figures are in metric units, not yet times 100.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+from bench import stats
+from bench.errors import BenchError
+from bench.results import CellResult
+from bench.stats import Estimate
+
+REFERENCE = "finetune"
+AVERAGE = "average"
+# What may differ inside a board. All else that a cell is made of must be equal, also what a later
+# version adds to it: forgetting to list a new part here splits boards, it never mixes them.
+_OWN_PARTS = frozenset({"method", "settings", "task", "task_hash", "data", "forget", "seed"})
+
+
+class MethodKey(NamedTuple):
+    """A method with its settings (canonical JSON): one row of a table."""
+
+    method: str
+    settings: str
+
+
+class Variant(NamedTuple):
+    """A task as it was set: its definition, its rows, and what is to be forgotten."""
+
+    task: str
+    definition: str  # hash
+    data: str  # hash of its rows
+    forget: str  # canonical JSON
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What a board shows of one cell, or of one seed averaged over tasks. None is missing."""
+
+    before: float | None  # primary metric of the untouched base model
+    after: float | None  # and of the tuned one
+    retention: float | None  # increase of the loss on the retention text, nats per token
+    forgotten: float | None  # change of the loss on the forgetting tasks, nats per token
+    drift: float | None  # squared distance from the base weights
+    seconds: float | None  # the method's own time
+    peak_mib: float | None  # highest memory
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method in one table: means over its finished seeds."""
+
+    method: str  # name and changed settings
+    reference: bool  # whether gains are differences to this row
+    done: int  # finished seeds
+    planned: int  # seeds of the board
+    after: Estimate | None
+    gain: Estimate | None  # over the reference, paired by seed; None in the reference itself
+    means: Measures
+    time_ratio: float | None  # mean time by the reference's, over the seeds that both finished
+
+
+@dataclass(frozen=True)
+class Table:
+    """One task, or the average over tasks."""
+
+    task: str
+    title: str
+    metric: str | None  # None in the average, and where no cell finished
+    data_hash: str | None  # of the task's rows; None in the average
+    forget: tuple[str, ...]  # the forgetting tasks
+    rows: tuple[Row, ...]  # the reference first, then by score
+    notes: tuple[str, ...]  # failed and missing cells, one line each
+
+
+@dataclass(frozen=True)
+class Board:
+    """Cells of one model, one set of data, one budget, one suite version: comparable ones."""
+
+    key: str  # 12 hex digits of all that its cells share
+    model: str
+    data: str
+    retention: str | None  # the retention text's name
+    shared: dict[str, Any]  # the common part of the cells: suite_version, model, training, ...
+    seeds: tuple[int, ...]
+    tables: tuple[Table, ...]  # by task name
+    average: Table | None  # None where there is one task
+
+
+def boards(results: Iterable[CellResult]) -> list[Board]:
+    """One board per set of comparable cells, in an order that depends on the results alone.
+
+    Raises:
+        BenchError: two results of one cell have different scores.
+    """
+    groups: dict[str, list[CellResult]] = {}
+    for result in _distinct(results):
+        shared = {k: v for k, v in result["cell"].items() if k not in _OWN_PARTS}
+        groups.setdefault(_canonical(shared), []).append(result)
+    built = [
+        _board(shared, family, [result for result in group if _variant(result) in family])
+        for shared, group in groups.items()
+        for family in _families(_sources(group))
+    ]
+    return sorted(built, key=lambda board: (board.model, board.data, board.key))
+
+
+def _distinct(results: Iterable[CellResult]) -> list[CellResult]:
+    """The results by hash, one per cell, a finished one rather than a failed one."""
+    chosen: dict[str, CellResult] = {}
+    for result in sorted(results, key=lambda r: (r["hash"], r["status"], _canonical(r["costs"]))):
+        first = chosen.setdefault(result["hash"], result)  # "done" sorts before "failed"
+        if result["status"] == "done" and result["scores"] != first["scores"]:
+            raise BenchError(f"cell {result['hash']} has two results with different scores.")
+    return list(chosen.values())
+
+
+def _sources(results: Sequence[CellResult]) -> dict[Variant, str]:
+    """Each task variant -> the name of the data that it came from."""
+    named = sorted((_variant(result), result["labels"]["data"]) for result in results)
+    return dict(reversed(named))
+
+
+def _families(sources: Mapping[Variant, str]) -> list[frozenset[Variant]]:
+    """The largest sets of task variants that make one board, each task in one variant only.
+
+    Tasks belong together that forget the same tasks (`--forget rte`), or each all the others of one
+    set of tasks ("mixed"). A variant that fits both stands on two boards.
+    """
+    kin: dict[tuple[str, tuple[str, ...]], set[Variant]] = {}
+    for variant in sources:
+        forget = set(json.loads(variant.forget)["tasks"])
+        kin.setdefault(("same", tuple(sorted(forget))), set()).add(variant)
+        if variant.task not in forget:
+            kin.setdefault(("mixed", tuple(sorted({*forget, variant.task}))), set()).add(variant)
+    families = {one for family in kin.values() for one in _without_conflict(family, sources)}
+    largest = [one for one in families if not any(one < other for other in families)]
+    return sorted(largest, key=sorted)
+
+
+def _without_conflict(
+    family: set[Variant], sources: Mapping[Variant, str]
+) -> list[frozenset[Variant]]:
+    """`family`, divided where a task stands in it twice: by data, else one variant by itself."""
+    counts = Counter(variant.task for variant in family)
+    twice = {variant for variant in family if counts[variant.task] > 1}
+    if not twice:
+        return [frozenset(family)]
+    names = {sources[variant] for variant in family}
+    if len(names) == 1:
+        settled = [frozenset(family - twice)] if family - twice else []
+        return settled + [frozenset({variant}) for variant in twice]
+    parts = ({variant for variant in family if sources[variant] == name} for name in names)
+    return [one for part in parts for one in _without_conflict(part, sources)]
+
+
+def _board(shared: str, family: frozenset[Variant], results: Sequence[CellResult]) -> Board:
+    names = _method_names(results)
+    seeds = tuple(sorted({result["cell"]["seed"] for result in results}))
+    by_task = {
+        variant.task: [result for result in results if result["cell"]["task"] == variant.task]
+        for variant in sorted(family)
+    }
+    measured = {task: _measured(cells) for task, cells in by_task.items()}
+    texts = sorted(r["retention"]["text"] for r in results if r["retention"] is not None)
+    identity = _canonical([shared, sorted(family)])
+    return Board(
+        key=hashlib.sha256(identity.encode()).hexdigest()[:12],
+        model=min(result["labels"]["model"] for result in results),
+        data=min(result["labels"]["data"] for result in results),
+        retention=texts[0] if texts else None,
+        shared=json.loads(shared),
+        seeds=seeds,
+        tables=tuple(
+            _task_table(cells, measured[task], names, seeds) for task, cells in by_task.items()
+        ),
+        average=_average_table(measured, names, seeds) if len(by_task) > 1 else None,
+    )
+
+
+def _method_names(results: Sequence[CellResult]) -> dict[MethodKey, str]:
+    """What each row is called. Equal labels of different settings get what differs added."""
+    labels: dict[MethodKey, str] = {}
+    for result in sorted(results, key=lambda r: r["labels"]["method"]):
+        labels.setdefault(_method(result), result["labels"]["method"])
+    names: dict[MethodKey, str] = {}
+    for key, label in sorted(labels.items()):
+        twins = [json.loads(other.settings) for other, its in labels.items() if its == label]
+        mine = json.loads(key.settings)
+        differ = [k for k in mine if any(twin.get(k) != mine[k] for twin in twins)]
+        names[key] = label + "".join(f" {k}={mine[k]}" for k in differ)
+    return names
+
+
+Measured = Mapping[MethodKey, Mapping[int, Measures]]
+"""A table's finished cells: method -> seed -> figures."""
+
+
+def _measured(cells: Sequence[CellResult]) -> dict[MethodKey, dict[int, Measures]]:
+    measured: dict[MethodKey, dict[int, Measures]] = {}
+    for result in cells:
+        if result["status"] == "done":
+            measured.setdefault(_method(result), {})[result["cell"]["seed"]] = _measures(result)
+    return measured
+
+
+def _measures(result: CellResult) -> Measures:
+    scores, costs = result["scores"], result["costs"]
+    assert scores is not None and costs is not None, "a finished cell has both"
+    text, lost = result["retention"], result["forgotten"]
+    return Measures(
+        before=scores["before"][scores["primary"]],
+        after=scores["after"][scores["primary"]],
+        retention=None if text is None else text["after"] - text["before"],
+        forgotten=None if lost is None else lost["loss_after"] - lost["loss_before"],
+        drift=result["drift"],
+        seconds=costs["method"],
+        peak_mib=costs["peak_memory_mib"],
+    )
+
+
+def _task_table(
+    cells: Sequence[CellResult],
+    measured: Measured,
+    names: Mapping[MethodKey, str],
+    seeds: tuple[int, ...],
+) -> Table:
+    first = cells[0]
+    metrics = sorted(result["scores"]["primary"] for result in cells if result["scores"])
+    return Table(
+        task=first["cell"]["task"],
+        title=min(result["labels"].get("task", first["cell"]["task"]) for result in cells),
+        metric=metrics[0] if metrics else None,
+        data_hash=first["cell"]["data"]["hash"],
+        forget=tuple(first["cell"]["forget"]["tasks"]),
+        rows=_rows(measured, names, len(seeds)),
+        notes=_cell_notes(cells, names, seeds),
+    )
+
+
+def _cell_notes(
+    cells: Sequence[CellResult], names: Mapping[MethodKey, str], seeds: tuple[int, ...]
+) -> tuple[str, ...]:
+    """Each failed cell with its reason, and the seeds that were not run, by method."""
+    notes = []
+    for key, name in sorted(names.items(), key=lambda item: item[1]):
+        mine = {result["cell"]["seed"]: result for result in cells if _method(result) == key}
+        notes += [
+            f"{name} seed {seed} failed: {mine[seed]['error']}"
+            for seed in sorted(mine)
+            if mine[seed]["status"] == "failed"
+        ]
+        if absent := [str(seed) for seed in seeds if seed not in mine]:
+            notes.append(f"{name}: not run for seed {', '.join(absent)}")
+    return tuple(notes)
+
+
+def _average_table(
+    measured: Mapping[str, Measured], names: Mapping[MethodKey, str], seeds: tuple[int, ...]
+) -> Table:
+    """Each seed's average over tasks, then the mean over seeds.
+
+    Methods with at least one finished cell in every task are averaged, over the seeds that all of
+    them finished in every task: a row is never better for what it left out.
+    """
+    finished = {key: sum(key in table for table in measured.values()) for key in names}
+    whole = [key for key in names if finished[key] == len(measured)]
+    common = [
+        seed
+        for seed in seeds
+        if all(seed in table[key] for table in measured.values() for key in whole)
+    ]
+    averages = {
+        key: {seed: _across([table[key][seed] for table in measured.values()]) for seed in common}
+        for key in whole
+    }
+    notes = [
+        f"{name}: no average, {finished[key]} of {len(measured)} tasks"
+        for key, name in sorted(names.items(), key=lambda item: item[1])
+        if key not in whole
+    ]
+    if whole and len(common) < len(seeds):
+        these = f"seed {', '.join(map(str, common))} only" if common else "no seed"
+        notes.append(f"averaged over {these}: those that every averaged method finished everywhere")
+    return Table(
+        task=AVERAGE,
+        title=f"Average of {len(measured)} tasks",
+        metric=None,
+        data_hash=None,
+        forget=(),
+        rows=_rows(averages, names, len(seeds)),
+        notes=tuple(notes),
+    )
+
+
+def _rows(measured: Measured, names: Mapping[MethodKey, str], planned: int) -> tuple[Row, ...]:
+    """A row per method: the reference, then the best mean first; those without any at the end."""
+    reference = min((key for key in names if key.method == REFERENCE), default=None)
+    base = measured.get(reference, {}) if reference else {}
+    rows = [
+        _row(name, measured.get(key, {}), base, key == reference, planned)
+        for key, name in names.items()
+    ]
+    return tuple(sorted(rows, key=_rank))
+
+
+def _rank(row: Row) -> tuple[bool, bool, float, str]:
+    mean = row.after.mean if row.after else 0.0
+    return not row.reference, row.after is None, -mean, row.method
+
+
+def _row(
+    name: str,
+    mine: Mapping[int, Measures],
+    base: Mapping[int, Measures],
+    is_reference: bool,
+    planned: int,
+) -> Row:
+    scores = {seed: cell.after for seed, cell in mine.items() if cell.after is not None}
+    theirs = {seed: cell.after for seed, cell in base.items() if cell.after is not None}
+    both = mine.keys() & base.keys()
+    ours_time = _mean([mine[seed].seconds for seed in both])
+    base_time = _mean([base[seed].seconds for seed in both])
+    return Row(
+        method=name,
+        reference=is_reference,
+        done=len(mine),
+        planned=planned,
+        after=stats.estimate(list(scores.values())),
+        gain=None if is_reference else stats.paired(scores, theirs),
+        means=_across(list(mine.values())),
+        time_ratio=ours_time / base_time if ours_time is not None and base_time else None,
+    )
+
+
+def _across(cells: Sequence[Measures]) -> Measures:
+    """Field by field the mean over cells, and the highest peak."""
+    means = {f.name: _mean([getattr(cell, f.name) for cell in cells]) for f in fields(Measures)}
+    if means["peak_mib"] is not None:
+        means["peak_mib"] = max(cell.peak_mib for cell in cells if cell.peak_mib is not None)
+    return Measures(**means)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean; None where there is no value or one is missing: a mean of some would mislead."""
+    known = [value for value in values if value is not None]
+    found = stats.estimate(known) if len(known) == len(values) else None
+    return found.mean if found else None
+
+
+def _method(result: CellResult) -> MethodKey:
+    return MethodKey(result["cell"]["method"], _canonical(result["cell"]["settings"]))
+
+
+def _variant(result: CellResult) -> Variant:
+    cell = result["cell"]
+    forget = _canonical(cell["forget"])
+    return Variant(cell["task"], cell["task_hash"], cell["data"]["hash"], forget)
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

@@ -1,0 +1,26 @@
+"""Boards -> terminal, Markdown, CSV, JSON. None of it computes a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.leaderboard import Board
+from bench.render import markdown, tidy
+from bench.store import atomic_write_text
+
+
+def write_all(boards: Sequence[Board], folder: Path) -> list[Path]:
+    """Write leaderboard.md, .csv and .json into `folder`; the paths, in this order.
+
+    Raises:
+        BenchError: a file cannot be written.
+    """
+    texts = {
+        "leaderboard.md": markdown.render(boards),
+        "leaderboard.csv": tidy.to_csv(boards),
+        "leaderboard.json": tidy.to_json(boards),
+    }
+    for name, text in texts.items():
+        atomic_write_text(folder / name, text)
+    return [folder / name for name in texts]

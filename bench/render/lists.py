@@ -1,0 +1,99 @@
+"""What there is, and how far a run has come, as text."""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tabulate import tabulate
+
+from bench.registry import Registry
+from bench.results import CellResult
+from bench.settings import allowed
+
+if TYPE_CHECKING:
+    from methods.base import Method
+    from tasks.base import Task
+
+
+def methods(known: Registry[type[Method]], _: Registry[Task]) -> str:
+    """Every method with its paper, cost and settings."""
+    return "\n\n".join(_method(known.get(name)) for name in known.names())
+
+
+def _method(cls: type[Method]) -> str:
+    card = cls.card
+    head = [
+        f"{cls.name}: {card.title}",
+        f"  {card.equation}",
+        f"  paper: {card.paper}",
+        f"  defaults: {card.defaults}",
+        f"  cost: {card.cost}",
+    ]
+    rows = [
+        (f"  {cls.name}.{f.name}", _value(f.default), f"{f.metadata['help']}{_range(f)}")
+        for f in dataclasses.fields(cls.Config)
+    ]
+    wrapped = [(name, value, textwrap.fill(text, 60)) for name, value, text in rows]
+    table = tabulate(wrapped, tablefmt="plain", disable_numparse=True) if rows else "  no settings"
+    return "\n".join(
+        [*(textwrap.fill(line, 100, subsequent_indent="    ") for line in head), table]
+    )
+
+
+def _value(value: object) -> str:
+    return (
+        "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    )
+
+
+def _range(field: dataclasses.Field[object]) -> str:
+    rule = allowed(field.metadata)
+    return f" ({rule})" if rule else ""
+
+
+def tasks(_: Registry[type[Method]], known: Registry[Task]) -> str:
+    """Every task with its kind, metric, labels and paper."""
+    found = [known.get(name) for name in known.names()]
+    rows = [
+        (t.name, t.kind, ", ".join(t.metrics), ", ".join(t.words), textwrap.fill(t.about, 44))
+        for t in found
+    ]
+    headers = ("task", "kind", "metrics", "label words", "about")
+    return tabulate(rows, headers=headers, disable_numparse=True)
+
+
+def models(*_: object) -> str:
+    """The embedded models, and what else may be named."""
+    from tasks.micro import MODELS
+
+    rows = [(name, "embedded, generated world") for name in MODELS]
+    rows += [
+        ("./FOLDER", "a local Hugging Face folder: config.json, *.safetensors, tokenizer"),
+        ("OWNER/NAME", "a model on the Hugging Face hub, downloaded when it is used"),
+    ]
+    return tabulate(rows, headers=("model", "what"), disable_numparse=True)
+
+
+def status(results: Sequence[CellResult], folder: Path) -> str:
+    """How many cells of a run's folder are done, failed or stopped, and why they failed."""
+    failed = [result for result in results if result["status"] == "failed"]
+    stopped = len(list((folder / "checkpoints").glob("*/checkpoint.json")))
+    lines = [
+        f"{folder}: {len(results) - len(failed)} done, {len(failed)} failed, {stopped} stopped"
+    ]
+    counts: dict[tuple[str, str], list[int]] = {}
+    for result in results:
+        key = (result["labels"]["method"], result["cell"]["task"])
+        counts.setdefault(key, [0, 0])[result["status"] == "failed"] += 1
+    rows = [(method, task, *both) for (method, task), both in sorted(counts.items())]
+    if rows:
+        lines += ["", tabulate(rows, headers=("method", "task", "done", "failed"))]
+    lines += [
+        f"! {r['labels']['method']} x {r['cell']['task']} x seed {r['cell']['seed']}: {r['error']}"
+        for r in failed
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,41 @@
+"""Boards as Markdown in GitHub's dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.leaderboard import Board, Table
+from bench.render import text
+
+
+def render(boards: Sequence[Board]) -> str:
+    """One document with a section per board."""
+    return "\n".join(["# Leaderboard\n", *(_board(board) for board in boards)])
+
+
+def _board(board: Board) -> str:
+    facts = "\n".join(f"- {_escape(line)}" for line in text.facts(board))
+    tables = "\n".join(_table(table) for table in text.tables(board))
+    return f"## {_escape(text.heading(board))}\n\n{facts}\n\n{tables}\n{text.LEGEND}\n"
+
+
+def _table(table: Table) -> str:
+    rules = [":---"] + ["---:"] * (len(text.COLUMNS) - 1)
+    lines = [
+        _line([_escape(column.heading) for column in text.COLUMNS]),
+        _line(rules),
+        *(_line([_escape(cell) for cell in row]) for row in text.rows(table)),
+    ]
+    blocks = [[f"### {_escape(text.title(table))}"], lines]
+    if table.notes:
+        blocks.append([f"- {_escape(note)}" for note in table.notes])
+    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _escape(words: str) -> str:
+    """`words` on one line, showing its own characters rather than starting a cell or a tag."""
+    return text.one_line(words).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

@@ -1,0 +1,115 @@
+"""The words and cells of a board, which the terminal and Markdown lay out each in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench.leaderboard import AVERAGE, Board, Row, Table
+from bench.metrics import TITLES
+from bench.stats import Estimate
+
+MISSING = "-"
+
+LEGEND = (
+    "n: seeds. Scores ×100, before and after tuning; ±: half-width of the 95 % t-interval over "
+    "seeds; gain: over finetune, paired by seed. retain, forget: rise of the loss on the retention "
+    "text and the forgetting tasks, nats per token. drift: squared distance from the base weights. "
+    "time: the method's own, extra passes included."
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading of one or two lines, and the text that stands under it."""
+
+    heading: str
+    cell: Callable[[Row], str]
+
+
+def _number(value: float | None, form: str) -> str:
+    # "z": a loss that shrank by less than the last digit is +0.000, not -0.000.
+    return MISSING if value is None else format(value, form)
+
+
+def _mean(found: Estimate | None, form: str) -> str:
+    return _number(None if found is None else 100 * found.mean, form)
+
+
+def _half(found: Estimate | None) -> str:
+    return "" if found is None or found.half is None else f"±{100 * found.half:.2f}"
+
+
+def _seeds(row: Row) -> str:
+    return str(row.done) if row.done == row.planned else f"{row.done}/{row.planned}"
+
+
+def _before(row: Row) -> str:
+    return _number(None if row.means.before is None else 100 * row.means.before, "z.2f")
+
+
+def _gain(row: Row) -> str:
+    return "ref" if row.reference else _mean(row.gain, "+z.2f")
+
+
+COLUMNS = (
+    Column("method", lambda row: row.method),
+    Column("n", _seeds),
+    Column("before", _before),
+    Column("after", lambda row: _mean(row.after, "z.2f")),
+    Column("±", lambda row: _half(row.after)),
+    Column("gain", _gain),
+    Column("±", lambda row: _half(row.gain)),
+    Column("retain\n+nats", lambda row: _number(row.means.retention, "+z.3f")),
+    Column("forget\n+nats", lambda row: _number(row.means.forgotten, "+z.3f")),
+    Column("drift", lambda row: _number(row.means.drift, ".2e")),
+    Column("time\ns", lambda row: _number(row.means.seconds, ".1f")),
+    Column("time\n×ref", lambda row: _number(row.time_ratio, ".2f")),
+    Column("peak\nMiB", lambda row: _number(row.means.peak_mib, ".0f")),
+)
+
+
+def one_line(text: str) -> str:
+    """`text` without line breaks and runs of blanks."""
+    return " ".join(text.split())
+
+
+def rows(table: Table) -> list[list[str]]:
+    """The table's cells, shape (methods, columns)."""
+    return [[one_line(column.cell(row)) for column in COLUMNS] for row in table.rows]
+
+
+def tables(board: Board) -> tuple[Table, ...]:
+    """All tables in the order of reading: the average comes last."""
+    return board.tables if board.average is None else (*board.tables, board.average)
+
+
+def title(table: Table) -> str:
+    """Such as "CoLA: Matthews correlation ×100 (to be forgotten: rte)"."""
+    if table.task == AVERAGE:
+        return f"{table.title} ×100"
+    metric = TITLES.get(table.metric, table.metric) if table.metric else "no finished cell"
+    scale = " ×100" if table.metric else ""
+    forget = f" (to be forgotten: {', '.join(table.forget)})" if table.forget else ""
+    return one_line(f"{table.title}: {metric}{scale}{forget}")
+
+
+def heading(board: Board) -> str:
+    """The board's name."""
+    return one_line(f"{board.model} on {board.data}")
+
+
+def facts(board: Board) -> list[str]:
+    """What the board's cells have in common, a line each."""
+    shared = board.shared
+    model = shared["model"]
+    training = ", ".join(f"{k}={v}" for k, v in shared["training"].items() if v is not None)
+    lines = [
+        f"model: {board.model} ({model['kind']}, {model['hash'][:8]})",
+        f"data: {board.data}",
+        f"training: {training}",
+        f"seeds: {', '.join(map(str, board.seeds))}",
+        f"retention text: {board.retention or 'none'}",
+        f"suite version: {shared['suite_version']}",
+    ]
+    return [one_line(line) for line in lines]

@@ -1,0 +1,69 @@
+"""Boards as records, one per task and method: CSV and JSON, full precision, metric units."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from bench.leaderboard import Board, Row, Table
+from bench.render import text
+from bench.stats import Estimate
+
+
+def records(boards: Sequence[Board]) -> list[dict[str, Any]]:
+    """A flat dictionary per board, task and method; the average is the task "average"."""
+    return [
+        _record(board, table, row)
+        for board in boards
+        for table in text.tables(board)
+        for row in table.rows
+    ]
+
+
+def to_csv(boards: Sequence[Board]) -> str:
+    """The records with a header line; missing is empty. No boards, no text."""
+    found = records(boards)
+    stream = io.StringIO()
+    if found:
+        writer = csv.DictWriter(stream, list(found[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(found)
+    return stream.getvalue()
+
+
+def to_json(boards: Sequence[Board]) -> str:
+    """The records as a list; missing is null."""
+    return json.dumps(records(boards), allow_nan=False, ensure_ascii=False, indent=1) + "\n"
+
+
+def _record(board: Board, table: Table, row: Row) -> dict[str, Any]:
+    shared = board.shared
+    return {
+        "board": board.key,
+        "suite_version": shared["suite_version"],
+        "model": board.model,
+        "model_hash": shared["model"]["hash"],
+        "data": board.data,
+        "data_hash": table.data_hash,
+        "task": table.task,
+        "metric": table.metric,
+        "method": row.method,
+        "reference": row.reference,
+        "seeds_done": row.done,
+        "seeds_planned": row.planned,
+        **_spread("after", row.after),
+        **_spread("gain", row.gain),
+        **{name: value for name, value in asdict(row.means).items() if name != "after"},
+        "time_ratio": row.time_ratio,
+    }
+
+
+def _spread(name: str, found: Estimate | None) -> dict[str, float | None]:
+    return {
+        f"{name}_mean": None if found is None else found.mean,
+        f"{name}_half_width": None if found is None else found.half,
+    }

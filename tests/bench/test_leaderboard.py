@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_up import result
+
+from bench.errors import BenchError
+from bench.leaderboard import Board, Row, Table, boards
+from bench.results import CellResult
+from bench.stats import estimate, paired
+
+SEEDS = (0, 1, 2)
+# method -> task -> score by seed
+SCORES = {
+    "finetune": {"cola": (0.10, 0.12, 0.14), "rte": (0.50, 0.54, 0.58)},
+    "ewc": {"cola": (0.12, 0.13, 0.17), "rte": (0.52, 0.55, 0.61)},
+    "lwf": {"cola": (0.20, 0.18, 0.25), "rte": (0.51, 0.50, 0.57)},
+}
+
+
+def grid(**seconds: float) -> list[CellResult]:
+    """All cells of SCORES; `seconds` by method, 10 where it is not given."""
+    return [
+        result(method, task, seed, score, seconds=seconds.get(method, 10.0))
+        for method, tasks in SCORES.items()
+        for task, scores in tasks.items()
+        for seed, score in zip(SEEDS, scores, strict=True)
+    ]
+
+
+def without(results: list[CellResult], *gone: tuple[str, str, int]) -> list[CellResult]:
+    """The results less the cells (method, task, seed)."""
+    return [
+        r
+        for r in results
+        if (r["cell"]["method"], r["cell"]["task"], r["cell"]["seed"]) not in gone
+    ]
+
+
+def the_board(results: list[CellResult]) -> Board:
+    (board,) = boards(results)
+    return board
+
+
+def row(table: Table | None, method: str) -> Row:
+    assert table is not None
+    (found,) = [row for row in table.rows if row.method == method]
+    return found
+
+
+def test_a_task_table_holds_means_intervals_and_paired_gains() -> None:
+    board = the_board(grid(ewc=15.0))
+    assert (board.model, board.data, board.seeds, board.retention) == (
+        "stories260K", "data", SEEDS, "sampled",
+    )  # fmt: skip
+    assert [(t.task, t.title, t.metric, t.forget) for t in board.tables] == [
+        ("cola", "CoLA", "matthews_correlation", ("rte",)),
+        ("rte", "RTE", "accuracy", ("cola",)),
+    ]
+    ewc = row(board.tables[0], "ewc")
+    ours, theirs = SCORES["ewc"]["cola"], SCORES["finetune"]["cola"]
+    assert ewc.after == estimate(ours)
+    assert ewc.gain == paired(dict(enumerate(ours)), dict(enumerate(theirs)))
+    assert (ewc.done, ewc.planned, ewc.time_ratio) == (3, 3, 1.5)
+    means = ewc.means
+    assert (means.before, means.retention, means.forgotten) == (0.25, 0.125, -0.25)
+    assert (means.drift, means.seconds, means.peak_mib) == (0.03125, 15.0, 514.0)
+    assert board.tables[0].notes == ()
+
+
+def test_the_reference_comes_first_then_the_best() -> None:
+    table = the_board(grid()).tables[0]
+    assert [r.method for r in table.rows] == ["finetune", "lwf", "ewc"]
+    assert [r.reference for r in table.rows] == [True, False, False]
+    assert table.rows[0].gain is None
+
+
+def test_the_average_is_over_tasks_within_a_seed_then_over_seeds() -> None:
+    average = the_board(grid()).average
+    by_seed = {
+        method: [sum(scores) / 2 for scores in zip(tasks["cola"], tasks["rte"], strict=True)]
+        for method, tasks in SCORES.items()
+    }
+    lwf = row(average, "lwf")
+    assert lwf.after is not None and lwf.gain is not None
+    expected = estimate(by_seed["lwf"])
+    gain = paired(dict(enumerate(by_seed["lwf"])), dict(enumerate(by_seed["finetune"])))
+    assert expected is not None and gain is not None
+    assert (lwf.after.mean, lwf.after.half) == pytest.approx((expected.mean, expected.half))
+    assert (lwf.gain.mean, lwf.gain.half) == pytest.approx((gain.mean, gain.half))
+    assert average is not None and average.title == "Average of 2 tasks"
+
+
+def test_one_task_has_no_average_and_one_seed_no_interval() -> None:
+    board = the_board([result("finetune", after=0.5), result("ewc", after=0.75)])
+    assert board.average is None
+    ewc = row(board.tables[0], "ewc")
+    assert ewc.after == estimate([0.75]) and ewc.gain == estimate([0.25])
+    assert ewc.after is not None and ewc.after.half is None
+
+
+def test_a_failed_and_a_missing_cell_are_shown() -> None:
+    cells = without(grid(), ("ewc", "cola", 1), ("lwf", "cola", 2))
+    cells.append(result("ewc", "cola", 1, error="loss is nan"))
+    table = the_board(cells).tables[0]
+    assert table.notes == ("ewc seed 1 failed: loss is nan", "lwf: not run for seed 2")
+    assert [(r.method, r.done, r.planned) for r in table.rows] == [
+        ("finetune", 3, 3), ("lwf", 2, 3), ("ewc", 2, 3),
+    ]  # fmt: skip
+    assert row(table, "ewc").after == estimate([0.12, 0.17])
+    gain = row(table, "ewc").gain  # seeds 0 and 2, not the first two of each
+    assert gain is not None and gain.mean == pytest.approx(0.025)
+
+
+def test_a_missing_cell_takes_its_seed_from_all_averages() -> None:
+    average = the_board(without(grid(), ("ewc", "cola", 2))).average
+    assert average is not None
+    for method, tasks in SCORES.items():
+        found = row(average, method)
+        assert found.after is not None and (found.done, found.planned) == (2, 3)
+        assert found.after.mean == pytest.approx(sum(tasks["cola"][:2] + tasks["rte"][:2]) / 4)
+    assert average.notes == (
+        "averaged over seed 0, 1 only: those that every averaged method finished everywhere",
+    )
+
+
+def test_a_method_that_lacks_a_task_has_no_average_and_spoils_none() -> None:
+    gone = [("lwf", "rte", seed) for seed in SEEDS]
+    board = the_board(without(grid(), *gone))
+    assert row(board.average, "lwf").after is None
+    assert row(board.average, "ewc").done == 3
+    assert board.average is not None
+    assert board.average.notes == ("lwf: no average, 1 of 2 tasks",)
+    assert board.average.rows[-1].method == "lwf"
+    assert row(board.tables[1], "lwf").done == 0
+    assert board.tables[1].notes == ("lwf: not run for seed 0, 1, 2",)
+
+
+def test_no_common_seed_no_average() -> None:
+    average = the_board(
+        [result("finetune", "cola", 0), result("finetune", "rte", 1), result("ewc", "cola", 0)]
+    ).average
+    assert average is not None
+    assert [r.after for r in average.rows] == [None, None]
+    assert any("no seed" in note for note in average.notes)
+
+
+def test_without_a_reference_there_are_no_gains() -> None:
+    table = the_board([result("ewc"), result("lwf")]).tables[0]
+    assert all(r.gain is None and r.time_ratio is None and not r.reference for r in table.rows)
+
+
+def test_only_failures_make_a_board_too() -> None:
+    board = the_board([result("finetune", error="out of memory")])
+    assert board.tables[0].metric is None
+    assert board.tables[0].notes == ("finetune seed 0 failed: out of memory",)
+    assert board.tables[0].rows[0].means.seconds is None
+
+
+def test_a_figure_that_one_cell_lacks_is_missing_not_a_mean_of_the_others() -> None:
+    first, second = result(seed=0), result(seed=1)
+    second["retention"] = None
+    means = the_board([first, second]).tables[0].rows[0].means
+    assert means.retention is None and means.drift == 0.03125
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"model": {"kind": "causal", "hash": "ffff"}},
+        {"model": {"kind": "encoder", "hash": "0123456789abcdef"}},
+        {"suite_version": "0.2.0"},
+        {"training": {"lr": 0.0005, "steps": 200, "max_train": None}},
+        {"retention": {"hash": "ffff"}},
+        {"data": {"hash": "ffff"}},
+        {"task_hash": "ffff"},
+        {"forget": {"tasks": ["rte"], "hash": "ffff"}},
+        {"something new": 1},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_what_cannot_be_compared_never_shares_a_board(other: dict[str, Any]) -> None:
+    made = boards([result("finetune"), result("ewc", after=0.9, **other)])
+    assert sorted(row.method for b in made for t in b.tables for row in t.rows) == [
+        "ewc", "finetune",
+    ]  # fmt: skip
+    assert len({board.key for board in made}) == len(made) == 2
+    assert all(r.gain is None for b in made for t in b.tables for r in t.rows)
+
+
+def test_one_forgetting_task_and_mixed_make_two_whole_boards() -> None:
+    mixed = [result(task="cola"), result(task="rte")]
+    both = [*mixed, result(task="rte", forget={"tasks": ["rte"], "hash": "x"})]
+    made = boards(both)
+    assert sorted([(t.task, t.forget) for t in b.tables] for b in made) == [
+        [("cola", ("rte",)), ("rte", ("cola",))],
+        [("cola", ("rte",)), ("rte", ("rte",))],
+    ]
+
+
+def test_two_data_sets_make_two_whole_boards_and_a_renamed_folder_makes_one() -> None:
+    first = [result(task="cola"), result(task="rte")]
+    renamed = [result("ewc", task, data_name="glue") for task in ("cola", "rte")]
+    assert len(boards(first + renamed)) == 1
+    micro = [
+        result(task=task, data_name="micro", data={"hash": f"micro-{task}"})
+        for task in ("cola", "rte")
+    ]
+    made = boards(first + micro)
+    assert [(b.data, len(b.tables), b.average is not None) for b in made] == [
+        ("data", 2, True), ("micro", 2, True),
+    ]  # fmt: skip
+
+
+def test_changed_rows_of_one_task_leave_the_others_together() -> None:
+    third = {"cola", "rte", "sst2"}
+    cells = [
+        result(task=task, forget={"tasks": sorted(third - {task}), "hash": task}) for task in third
+    ]
+    new = result(task="rte", task_hash="new", forget={"tasks": ["cola", "sst2"], "hash": "rte"})
+    made = boards([*cells, new])
+    assert sorted([t.task for t in b.tables] for b in made) == [["cola", "sst2"], ["rte"], ["rte"]]
+
+
+def test_settings_are_rows_of_their_own_even_under_one_label() -> None:
+    cells = [
+        result("lwf", settings={"k": 0.1, "n": 1}),
+        result("lwf", settings={"k": 0.2, "n": 1}),
+        result("lwf", settings={"k": 0.3, "n": 1}, label="lwf[k=0.3]"),
+    ]
+    names = [r.method for r in the_board(cells).tables[0].rows]
+    assert names == ["lwf k=0.1", "lwf k=0.2", "lwf[k=0.3]"]
+
+
+def test_two_scores_for_one_cell_raise_and_a_failure_gives_way() -> None:
+    with pytest.raises(BenchError, match="two results with different scores"):
+        boards([result(after=0.5), result(after=0.75)])
+    board = the_board([result(error="out of memory"), result(after=0.5), result(after=0.5)])
+    assert row(board.tables[0], "finetune").done == 1
+
+
+def test_order_of_results_does_not_matter() -> None:
+    cells = grid()
+    expected = boards(cells)
+    for seed in range(5):
+        random.Random(seed).shuffle(cells)
+        assert boards(cells) == expected
+
+
+def test_no_results_no_boards() -> None:
+    assert boards([]) == []
+
+
+def test_same_bytes_under_two_hash_seeds_and_no_heavy_imports() -> None:
+    """Order from a set would differ; torch or pandas would make `table` slow."""
+    here = Path(__file__).parent
+    script = f"""
+import sys
+sys.path[:0] = {[str(here), str(here.parents[1])]!r}
+from made_up import result
+from test_leaderboard import SCORES, grid
+from bench.leaderboard import boards
+from bench.render import markdown, terminal, tidy
+forget = {{"tasks": ["rte"], "hash": "x"}}
+made = boards(grid() + [result(m, t, forget=forget) for m in SCORES for t in ("cola", "rte")])
+print(ascii([made, terminal.render(made), markdown.render(made), tidy.to_json(made)]))
+heavy = {{"torch", "transformers", "datasets", "pandas", "sklearn", "scipy.stats"}}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+"""
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(outputs) == 1
