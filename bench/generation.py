@@ -1,0 +1,76 @@
+"""Text written by the model itself: sampled, seeded, batched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+
+def sample(
+    net: Any,
+    tokenizer: Any,
+    prompts: Sequence[list[int]],
+    *,
+    seed: int,
+    max_new_tokens: int,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    batch_size: int = 32,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[list[int]]:
+    """The model's continuation of each prompt (token lists), without the end token.
+
+    Prompts of like length share a batch, padded on the left; the bound is static. The global
+    random stream is left as it was.
+    """
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    answers: list[list[int]] = [[] for _ in prompts]
+    training = net.training
+    net.eval()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            rows = _generate(
+                net,
+                tokenizer,
+                [prompts[i] for i in chosen],
+                max_new_tokens=max_new_tokens,
+                temperature=temperature,
+                top_p=top_p,
+            )
+            for i, row in zip(chosen, rows, strict=True):
+                answers[i] = row
+            if progress:
+                progress(min(start + batch_size, len(order)), len(order))
+    net.train(training)
+    return answers
+
+
+def start_tokens(tokenizer: Any) -> list[int]:
+    """What a text begins with: the tokenizer's start token, or its end token (GPT-2)."""
+    start = tokenizer.bos_token_id
+    return [tokenizer.eos_token_id if start is None else start]
+
+
+def _generate(
+    net: Any, tokenizer: Any, prompts: list[list[int]], **options: Any
+) -> list[list[int]]:
+    width = max(len(prompt) for prompt in prompts)
+    pad = tokenizer.pad_token_id
+    ids = [[pad] * (width - len(prompt)) + prompt for prompt in prompts]
+    mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+    out = net.generate(
+        input_ids=torch.tensor(ids, device=net.device),
+        attention_mask=torch.tensor(mask, device=net.device),
+        do_sample=True,
+        top_k=0,
+        pad_token_id=pad,
+        eos_token_id=tokenizer.eos_token_id,
+        **options,
+    )
+    end = tokenizer.eos_token_id
+    rows = out[:, width:].tolist()
+    return [row[: row.index(end)] if end in row else row for row in rows]

@@ -1,0 +1,149 @@
+"""How a task reads a model: logits where answers are predicted, and the likelihood of words."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from bench.data import IGNORE, Batch, Encoded, answer_batch, collate
+
+_REUSE_TOKENS = 256  # prompt tokens saved per batch from which a second forward pass pays
+
+
+class TaskModel(nn.Module):
+    """A network behind one call: a batch's logits, [n, A, V] for answer tokens, [n, L] for a head.
+
+    The vocabulary's logits are only computed where an answer token is predicted, by applying the
+    output embedding to those hidden states. Some architectures scale or cap their logits after
+    that; a trial on random tokens finds them, and they are run whole.
+    """
+
+    def __init__(self, net: Any) -> None:
+        super().__init__()
+        self.net = net
+        caches = "use_cache" in inspect.signature(net.forward).parameters
+        self.options = {"use_cache": False} if caches else {}
+        self.picks = self.reuses = False
+        if _is_causal(net):
+            with torch.random.fork_rng():
+                self._try_shortcuts()
+
+    def forward(self, inputs: dict[str, Tensor], positions: Tensor | None) -> Tensor:
+        """Logits for a `Batch`'s `inputs` at its `positions`."""
+        if positions is None:
+            logits: Tensor = self.net(**inputs).logits
+            return logits
+        if not self.picks:
+            logits = self.net(**inputs, **self.options).logits
+            return _pick(logits, positions)
+        hidden = self.net.base_model(**inputs, **self.options).last_hidden_state
+        logits = self.net.get_output_embeddings()(_pick(hidden, positions))
+        return logits
+
+    def after_prompt(self, ids: Tensor, lengths: Tensor, words: Tensor) -> Tensor:
+        """Log-likelihoods [n, L, A] of word tokens `words` [n, L, A] behind prompts `ids` [n, T]
+        of `lengths` [n], the prompt's keys and values computed once for all L words."""
+        n, labels, width = words.shape
+        head = self.net.get_output_embeddings()
+        out = self.net.base_model(input_ids=ids, use_cache=True)
+        first = head(_pick(out.last_hidden_state, lengths[:, None] - 1)).float().log_softmax(-1)
+        scores = [first.expand(n, labels, -1).gather(2, _clean(words[..., :1]))]
+        if width > 1:
+            cache = out.past_key_values
+            cache.batch_repeat_interleave(labels)
+            inner = _clean(words[..., :-1]).flatten(0, 1)
+            steps = torch.arange(ids.shape[1], device=ids.device)
+            prompt_mask = (steps < lengths[:, None]).repeat_interleave(labels, 0)
+            mask = torch.cat([prompt_mask, prompt_mask.new_ones(inner.shape)], 1).long()
+            offsets = torch.arange(width - 1, device=ids.device)
+            hidden = self.net.base_model(
+                input_ids=inner,
+                attention_mask=mask,
+                position_ids=lengths.repeat_interleave(labels)[:, None] + offsets,
+                past_key_values=cache,
+                use_cache=True,
+            ).last_hidden_state
+            rest = head(hidden).float().log_softmax(-1).view(n, labels, width - 1, -1)
+            scores.append(rest.gather(3, _clean(words[..., 1:])[..., None])[..., 0])
+        return torch.cat(scores, 2).masked_fill_(words == IGNORE, 0.0)
+
+    @torch.inference_mode()
+    def _try_shortcuts(self) -> None:
+        """Take each shortcut only if it gives the network's own logits."""
+        training = self.net.training
+        self.net.eval()
+        ids = torch.randint(0, self.net.config.vocab_size, (2, 6), device=self.net.device)
+        expected = self.net(input_ids=ids, **self.options).logits
+        try:
+            everywhere = torch.arange(6, device=ids.device).expand(2, -1)
+            self.picks = True
+            self.picks = _close(self({"input_ids": ids}, everywhere), expected)
+            # prompts of 3 and 2 tokens, then two tokens of each word
+            words = torch.stack([ids[0, 3:5], ids[1, 2:4]])[:, None].expand(2, 2, 2)
+            lengths = torch.tensor([3, 2], device=ids.device)
+            got = self.after_prompt(ids[:, :3], lengths, words)
+            likely = expected.float().log_softmax(-1)
+            rows = [likely[0, 2:4], likely[1, 1:3]]
+            want = torch.stack(
+                [r.gather(1, w[0][:, None])[:, 0] for r, w in zip(rows, words, strict=True)]
+            )
+            self.reuses = self.picks and _close(got, want[:, None].expand(2, 2, 2))
+        except (AttributeError, TypeError, NotImplementedError):
+            pass  # an architecture without these parts: both flags say what works
+        self.net.train(training)
+
+
+def example_losses(model: nn.Module, batch: Batch) -> Tensor:
+    """Loss of each example, [n], in nats: summed over its answer tokens (one label on a head)."""
+    logits = model(batch.inputs, batch.positions).float()
+    targets = batch.targets.to(logits.device)
+    losses = cross_entropy(
+        logits.flatten(0, -2), targets.flatten(), ignore_index=IGNORE, reduction="none"
+    )
+    return losses.view(len(batch), -1).sum(1)
+
+
+def label_scores(
+    model: TaskModel, encoded: Encoded, indices: Sequence[int], pad: int, device: torch.device
+) -> Tensor:
+    """Score of every label for the given examples, [n, L] float32: mean log-likelihood per token
+    of the label's word on a causal LM, the head's logits on an encoder."""
+    if not encoded.answers:
+        batch = collate(encoded, indices, pad).to(device)
+        logits: Tensor = model(batch.inputs, None)
+        return logits.float()
+    answers = [encoded.answers[i] for i in indices]
+    labels = len(answers[0])
+    lengths = torch.tensor([[len(word) for word in row] for row in answers], device=device)
+    prompt_tokens = sum(len(encoded.prompts[i]) for i in indices)
+    if model.reuses and (labels - 1) * prompt_tokens >= _REUSE_TOKENS:
+        prompts = answer_batch([(encoded.prompts[i], [0]) for i in indices], pad).to(device)
+        words = answer_batch([([0], word) for row in answers for word in row], pad).to(device)
+        starts = prompts.inputs["input_ids"], prompts.positions[:, 0] + 1  # type: ignore[index]
+        likelihoods = model.after_prompt(*starts, words.targets.view(len(answers), labels, -1))
+        return likelihoods.sum(2) / lengths
+    pairs = [(encoded.prompts[i], word) for i in indices for word in encoded.answers[i]]
+    losses = example_losses(model, answer_batch(pairs, pad).to(device))
+    return -losses.view(-1, labels) / lengths
+
+
+def _is_causal(net: Any) -> bool:
+    return net.get_output_embeddings() is not None
+
+
+def _pick(values: Tensor, positions: Tensor) -> Tensor:
+    """[n, T, D] and [n, A] -> [n, A, D]."""
+    return values.gather(1, positions[..., None].expand(-1, -1, values.shape[-1]))
+
+
+def _clean(tokens: Tensor) -> Tensor:
+    return tokens.clamp(min=0)
+
+
+def _close(got: Tensor, expected: Tensor) -> bool:
+    return torch.allclose(got, expected, rtol=1e-3, atol=1e-3)

@@ -1,0 +1,205 @@
+"""Models: what a name stands for (without torch), and loading it (with torch)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import BenchError
+from bench.hub import hub_access
+from bench.spec import ModelInfo, ModelKind
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_SUFFIXES = {".json", ".safetensors", ".txt", ".model"}
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
+_ENCODER_HEADS = ("ForMaskedLM", "ForPreTraining", "ForSequenceClassification")
+SMALL_HIDDEN_SIZE = 256
+
+
+def describe(name: str, kind: ModelKind | None = None) -> ModelInfo:
+    """What `name` (an embedded model, a folder or a hub id) stands for; `kind` overrides.
+
+    Raises:
+        BenchError: no such folder, no network, no safetensors, no tokenizer, or an architecture
+            that is neither a causal LM nor an encoder.
+    """
+    from tasks.micro import MODELS
+
+    folder = MODELS.get(name, Path(name))
+    if folder.is_dir():
+        revision, title = None, name if name in MODELS else folder.resolve().name
+    elif name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise BenchError(
+            f"model {name!r} is no folder here, no hub id (owner/name), "
+            f"and none of the embedded models: {', '.join(MODELS) or 'none'}."
+        )
+    else:
+        folder = _hub_folder(name)
+        revision, title = folder.name, name
+    config = _read_config(folder)
+    if not any((folder / file).is_file() for file in _TOKENIZER_FILES):
+        raise BenchError(f"model {name}: no tokenizer ({', '.join(_TOKENIZER_FILES)}) in {folder}.")
+    if revision is None and not list(folder.glob("*.safetensors")):
+        raise BenchError(f"model {name}: no *.safetensors in {folder} (pickles are not loaded).")
+    return ModelInfo(
+        name=title,
+        source=str(folder) if revision is None else name,
+        revision=revision,
+        kind=kind or _kind_of(config, name),
+        hash=_hash_folder(folder) if revision is None else f"{name}@{revision}",
+        hidden_size=int(config.get("hidden_size") or config.get("n_embd") or config.get("dim", 0)),
+    )
+
+
+def default_rate(info: ModelInfo) -> float:
+    """5e-4 for a model of hidden size up to 256, otherwise the 2e-5 usual from BERT up."""
+    return 5e-4 if info.hidden_size <= SMALL_HIDDEN_SIZE else 2e-5
+
+
+def _hub_folder(name: str) -> Path:
+    """The cached snapshot folder of a hub model, with its configuration and tokenizer files."""
+    with hub_access(f"model {name}", "give a local folder with --model FOLDER"):
+        from huggingface_hub import snapshot_download
+
+        patterns = ["config.json", *_TOKENIZER_FILES]
+        return Path(snapshot_download(name, allow_patterns=patterns))
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BenchError(f"model folder {folder}: config.json is unreadable ({error}).") from None
+    if not isinstance(config, dict):
+        raise BenchError(f"model folder {folder}: config.json is not an object.")
+    return config
+
+
+def _kind_of(config: dict[str, Any], name: str) -> ModelKind:
+    for architecture in config.get("architectures") or ():
+        if architecture.endswith(("ForCausalLM", "LMHeadModel")):
+            return "causal"
+        if architecture.endswith(_ENCODER_HEADS):
+            return "encoder"
+    raise BenchError(
+        f"model {name}: architectures {config.get('architectures')} in config.json is neither a "
+        "causal LM nor an encoder; say which with --as causal or --as encoder."
+    )
+
+
+def _hash_folder(folder: Path) -> str:
+    """sha256 over the names and contents of the files that a model is loaded from."""
+    total = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.suffix in _SUFFIXES and path.name != "manifest.json":
+            with path.open("rb") as file:
+                total.update(f"{path.name}\0".encode())
+                total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()
+
+
+@dataclass
+class Loaded:
+    """A model in memory. `base` maps the names of pretrained parameters to their values θ0, on
+    the CPU; parameters without one (a new head) are not in it."""
+
+    info: ModelInfo
+    net: Any  # transformers.PreTrainedModel
+    base: dict[str, Tensor]
+
+    def pretrained(self) -> list[tuple[str, nn.Parameter]]:
+        """The parameters that have a pretrained value, by name."""
+        return [(n, p) for n, p in self.net.named_parameters() if n in self.base]
+
+
+def load(info: ModelInfo, labels: int, head_seed: int) -> Loaded:
+    """Load a model in float32; an encoder gets a head of `labels` outputs from `head_seed`.
+
+    Raises:
+        BenchError: the checkpoint does not hold the weights of its own architecture.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    options: dict[str, Any] = {"revision": info.revision, "dtype": torch.float32}
+    factory = AutoModelForCausalLM
+    if info.kind == "encoder":
+        factory = AutoModelForSequenceClassification
+        options["num_labels"] = labels
+    with torch.random.fork_rng():
+        torch.manual_seed(head_seed)
+        net, missing = _from_pretrained(factory, info, options)
+    lost = [name for name in missing if info.kind == "causal" or not _belongs_to_head(net, name)]
+    if lost:
+        raise BenchError(
+            f"model {info.name}: the checkpoint lacks {len(lost)} weights of "
+            f"{type(net).__name__}, {lost[0]} among them."
+        )
+    if net.config.pad_token_id is None:
+        net.config.pad_token_id = load_tokenizer(info).pad_token_id
+    base = {
+        name: value.detach().clone()
+        for name, value in net.named_parameters()
+        if name not in missing
+    }
+    return Loaded(info, net, base)
+
+
+def load_language_model(info: ModelInfo) -> Any:
+    """The model with the head it was pretrained with: causal, or masked for an encoder."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+
+    factory = AutoModelForCausalLM if info.kind == "causal" else AutoModelForMaskedLM
+    net, missing = _from_pretrained(
+        factory, info, {"revision": info.revision, "dtype": torch.float32}
+    )
+    if missing:
+        raise BenchError(
+            f"model {info.name}: no pretrained language-model head in the checkpoint "
+            f"({sorted(missing)[0]} is missing)."
+        )
+    return net
+
+
+def load_tokenizer(info: ModelInfo) -> Any:
+    """The model's tokenizer, with a padding token (the end token where it has none)."""
+    from transformers import AutoTokenizer
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(info.source, revision=info.revision)
+    except (OSError, ValueError, KeyError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise BenchError(f"model {info.name}: the tokenizer cannot be loaded: {first}") from None
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    return tokenizer
+
+
+def _from_pretrained(factory: Any, info: ModelInfo, options: dict[str, Any]) -> Any:
+    """(model in training mode, names of weights that the checkpoint lacks)."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        net, report = factory.from_pretrained(
+            info.source, use_safetensors=True, output_loading_info=True, **options
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise BenchError(f"model {info.name} cannot be loaded: {first}") from None
+    return net.train(), set(report["missing_keys"])
+
+
+def _belongs_to_head(net: Any, name: str) -> bool:
+    """Whether a weight stands outside the backbone (a pooler counts: masked LMs have none)."""
+    return not name.startswith(f"{net.base_model_prefix}.") or ".pooler." in name

@@ -1,0 +1,367 @@
+"""One Cell -> one CellResult: load, score the untouched base, train, score again."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import evaluation as ev
+from bench import texts
+from bench.cache import Cache
+from bench.data import Encoded, encode, subset
+from bench.likelihood import TaskModel
+from bench.metrics import score
+from bench.models import load, load_language_model, load_tokenizer
+from bench.provenance import peak_memory_mib, provenance, reset_peak_memory
+from bench.registry import METHODS
+from bench.results import (
+    SCHEMA_VERSION,
+    CellResult,
+    Costs,
+    Forgotten,
+    Predictions,
+    Retention,
+)
+from bench.run import Progress, Run, context_length
+from bench.spec import Cell, ModelInfo, derive_seed, task_hash
+from bench.training import train
+from tasks.base import Row, Task
+from tasks.sources import load_rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+REFERENCE = "finetune"
+_SAMPLED_TEXT = "sampled from the base model"
+
+
+@dataclass
+class Workspace:
+    """What the cells of one process share: the run's folder, tokenizers, rows and their tokens."""
+
+    folder: Path
+    progress: Progress
+    tokenizers: dict[str, Any] = field(default_factory=dict)
+    rows: dict[tuple[str, str, str], list[Row]] = field(default_factory=dict)
+    encoded: dict[tuple[Any, ...], Encoded] = field(default_factory=dict)
+
+    def tokenizer(self, info: ModelInfo) -> Any:
+        """The model's tokenizer, loaded once."""
+        if info.hash not in self.tokenizers:
+            self.tokenizers[info.hash] = load_tokenizer(info)
+        return self.tokenizers[info.hash]
+
+    def rows_of(self, task: Task, data: str, split: str) -> list[Row]:
+        """A split's rows, read once."""
+        key = (task.name, data, split)
+        if key not in self.rows:
+            self.rows[key] = load_rows(task, data, split)
+        return self.rows[key]
+
+    def encoded_rows(
+        self, cell: Cell, task: Task, split: str, limit: int | None, length: int
+    ) -> Encoded:
+        """`limit` rows of a split as tokens of the cell's model, made once."""
+        key = (task.name, cell.data.source, split, limit, cell.model.hash, cell.model.kind, length)
+        if key not in self.encoded:
+            rows = subset(self.rows_of(task, cell.data.source, split), limit, task.name)
+            tokenizer = self.tokenizer(cell.model)
+            self.encoded[key] = encode(rows, task, tokenizer, cell.model.kind, length)
+        return self.encoded[key]
+
+    def checkpoint(self, cell: Cell) -> Path:
+        """Where a stopped cell is kept."""
+        return self.folder / "checkpoints" / cell.hash[:24]
+
+
+def run_cell(
+    cell: Cell, workspace: Workspace, share_weights: bool
+) -> tuple[CellResult, Predictions]:
+    """Run one cell from its base model to its result.
+
+    `share_weights` keeps the weights that the reference method ends with in the run's cache, for
+    methods that ask for them.
+
+    Raises:
+        CellError, BenchError: it cannot be finished.
+        KeyboardInterrupt: stopped; the next call goes on from the checkpoint.
+    """
+    reset_peak_memory()
+    stage = _Stage(cell, workspace)
+    before = stage.measure(base=True)
+    stage.lap("score_before")
+    folder = workspace.checkpoint(cell)
+    record = train(stage.run, cell.method, folder)
+    if share_weights and cell.method.name == REFERENCE:
+        weights = {name: p.detach() for name, p in stage.run.net.named_parameters()}
+        seconds = record["prepare"] + record["train"]
+        stage.cache.put_tensors("finetuned", _finetuned_key(cell, None), weights, seconds)
+    stage.lap("train")
+    after = stage.measure(base=False)
+    stage.lap("score_after")
+    result = _result(cell, stage, record, before, after)
+    predictions: Predictions = {
+        "schema_version": SCHEMA_VERSION,
+        "hash": cell.hash,
+        "id": stage.dev.ids,
+        "gold": stage.dev.gold,
+        "before": ev.answers(before.scores),
+        "after": ev.answers(after.scores),
+        "scores_after": [[round(value, 5) for value in row] for row in after.scores],
+    }
+    return result, predictions
+
+
+def failed_result(cell: Cell, reason: str) -> CellResult:
+    """The result of a cell that could not be finished."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "status": "failed",
+        "error": reason,
+        "hash": cell.hash,
+        "cell": cell.identity(),
+        "labels": _labels(cell),
+        "scores": None,
+        "flips": None,
+        "retention": None,
+        "forgotten": None,
+        "drift": None,
+        "curve": [],
+        "costs": None,
+        "data": {},
+        "provenance": dict(provenance()),
+    }
+
+
+@dataclass
+class _Measured:
+    """All that is measured of one state of the model."""
+
+    scores: list[list[float]]  # [dev rows][labels]
+    forget: list[tuple[float, float, int]]  # (accuracy, loss, rows) per forgetting task
+    retention: tuple[float, int] | None  # (nats per token, tokens)
+
+
+class _Stage:
+    """A cell's model, data and clock between its base and its result."""
+
+    def __init__(self, cell: Cell, workspace: Workspace) -> None:
+        from accelerate import Accelerator
+
+        self.clock = self.start = time.perf_counter()
+        self.seconds: dict[str, float] = {}
+        self.cell, self.workspace = cell, workspace
+        workspace.progress("load", 0, 1, None)
+        self.cache = Cache(workspace.folder / "cache")
+        self.tokenizer = workspace.tokenizer(cell.model)
+        head_seed = derive_seed(cell.task.name, cell.seed, "head")
+        self.loaded = load(cell.model, len(cell.task.labels), head_seed)
+        length = min(cell.training.max_length, context_length(self.loaded.net))
+        recipe, rows = cell.training, workspace.encoded_rows
+        self.dev = rows(cell, cell.task, "dev", recipe.max_eval, length)
+        self.forget: list[Encoded] = []
+        if cell.model.kind == "causal":
+            share = max(1, recipe.forget_rows // max(1, len(cell.forget)))
+            self.forget = [rows(cell, task, "dev", share, length) for task in cell.forget]
+        self.run = Run(
+            cell=cell,
+            loaded=self.loaded,
+            tokenizer=self.tokenizer,
+            train_rows=rows(cell, cell.task, "train", recipe.max_train, length),
+            forget_rows={
+                task.name: workspace.rows_of(task, cell.data.source, "train")
+                for task in cell.forget
+            },
+            accelerator=Accelerator(),
+            cache=self.cache,
+            progress=workspace.progress,
+            finetuned=self.finetuned,
+        )
+        self.lap("load")
+
+    def lap(self, part: str) -> None:
+        """Book the seconds since the last lap under `part`."""
+        now = time.perf_counter()
+        self.seconds[part], self.clock = now - self.clock, now
+
+    def measure(self, base: bool) -> _Measured:
+        """Score the dev rows, the forgetting tasks and the retention text; the base's scores
+        come from the cache where another cell has computed them."""
+        stage = "score base" if base else "score"
+
+        def task_scores(rows: Encoded, task: Task) -> list[list[float]]:
+            def compute() -> list[list[float]]:
+                pad = self.tokenizer.pad_token_id
+                self.workspace.progress(f"{stage} {task.name}", 0, 1, None)
+                return ev.score_rows(self.run.task_model, rows, pad, self.run.accelerator)
+
+            key = {**self._base_key(task), "rows": rows.ids}
+            return self.cache.json("scores", key, compute) if base else compute()
+
+        scores = task_scores(self.dev, self.cell.task)
+        forget = []
+        for rows, task in zip(self.forget, self.cell.forget, strict=True):
+            found = task_scores(rows, task)
+            forget.append((*ev.accuracy_and_loss(rows, found), len(rows)))
+        return _Measured(scores, forget, self._retention(base))
+
+    def _base_key(self, task: Task) -> dict[str, Any]:
+        """What the untouched model's scores on a task depend on."""
+        cell = self.cell
+        head = cell.seed if cell.model.kind == "encoder" else None  # a new head is drawn by seed
+        return {
+            "model": cell.model.hash,
+            "kind": cell.model.kind,
+            "task": task_hash(task),
+            "data": cell.data.hashes[task.name],
+            "length": self.run.max_length,
+            "head": head,
+        }
+
+    def _retention(self, base: bool) -> tuple[float, int] | None:
+        """Loss on the retention text; None for an encoder without a text file."""
+        blocks = self._retention_blocks()
+        if blocks is None:
+            return None
+        cell = self.cell
+
+        def compute() -> tuple[float, int]:
+            model = self.run.task_model
+            if cell.model.kind == "encoder":
+                net = load_language_model(cell.model).to(self.run.device)
+                ev.backbone_into(net, self.loaded)
+                model = TaskModel(net)
+            return texts.mean_loss(model, texts.text_batches(blocks, self.tokenizer, self._kind))
+
+        if not base:
+            return compute()
+        key = [cell.model.hash, cell.model.kind, cell.retention.hash, blocks]
+        loss, tokens = self.cache.json("retention", key, compute)
+        return loss, tokens
+
+    @property
+    def _kind(self) -> str:
+        return self.cell.model.kind
+
+    def _retention_blocks(self) -> texts.Blocks | None:
+        cell, wanted = self.cell, self.cell.training.retention_tokens
+        if cell.retention.path is not None:
+            return texts.file_blocks(cell.retention.path, self.tokenizer, wanted)
+        if cell.model.kind == "encoder":
+            return None
+
+        def compute() -> texts.Blocks:
+            count = max(1, wanted // texts.BLOCK)
+            self.workspace.progress("sample retention text", 0, count, None)
+            return texts.sampled_blocks(
+                self.run.net, self.tokenizer, cell.model, count, "retention"
+            )
+
+        blocks: texts.Blocks = self.cache.json("retention-text", [cell.model.hash, wanted], compute)
+        return blocks
+
+    def finetuned(self, steps: int | None) -> dict[str, Tensor]:
+        """See `Run.finetuned`."""
+
+        def compute() -> dict[str, Tensor]:
+            plain = METHODS.get(REFERENCE)
+            method = plain(plain.Config())
+            total = self.cell.steps if steps is None else min(steps, self.cell.steps)
+            other = dataclasses.replace(self.cell, method=method, steps=total)
+            inner = _Stage(other, self.workspace)
+            train(inner.run, method, None)
+            return {name: p.detach() for name, p in inner.run.net.named_parameters()}
+
+        return self.cache.tensors("finetuned", _finetuned_key(self.cell, steps), compute)
+
+
+def _finetuned_key(cell: Cell, steps: int | None) -> Any:
+    """What plain fine-tuned weights depend on."""
+    identity = cell.identity()
+    parts = ("model", "task_hash", "data", "seed", "training")
+    return [{part: identity[part] for part in parts}, cell.steps, steps]
+
+
+def _labels(cell: Cell) -> dict[str, str]:
+    return {"model": cell.model.name, "data": cell.data.name, "method": cell.label}
+
+
+def _result(
+    cell: Cell, stage: _Stage, record: dict[str, Any], before: _Measured, after: _Measured
+) -> CellResult:
+    dev, seconds = stage.dev, stage.seconds
+    answers = ev.answers(before.scores), ev.answers(after.scores)
+    # Work found in the cache is charged at its first price: rule 4 of a fair comparison.
+    prepare = record["prepare"] + record["shared"]
+    costs: Costs = {
+        "load": seconds["load"],
+        "score_before": seconds["score_before"],
+        "prepare": prepare,
+        "train": record["train"],
+        "finish": record["finish"],
+        "score_after": seconds["score_after"],
+        "method": prepare + record["train"] + record["finish"],
+        "total": stage.clock - stage.start,
+        "steps": cell.steps,
+        "steps_per_second": cell.steps / record["train"] if record["train"] else None,
+        "peak_memory_mib": peak_memory_mib(),
+    }
+    metrics = cell.task.metrics
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "status": "done",
+        "error": None,
+        "hash": cell.hash,
+        "cell": cell.identity(),
+        "labels": _labels(cell),
+        "scores": {
+            "primary": cell.task.primary,
+            "before": score(metrics, dev.gold, answers[0]),
+            "after": score(metrics, dev.gold, answers[1]),
+        },
+        "flips": ev.flips(dev.gold, *answers),
+        "retention": _retention_result(cell, before, after),
+        "forgotten": _forgotten_result(cell, before, after),
+        "drift": ev.drift(stage.loaded),
+        "curve": record["curve"],
+        "costs": costs,
+        "data": {
+            "train_rows": len(stage.run.train_rows),
+            "dev_rows": len(dev),
+            "truncated_rows": stage.run.train_rows.truncated + dev.truncated,
+        },
+        "provenance": {**provenance(), "resumes": record["resumes"]},
+    }
+
+
+def _retention_result(cell: Cell, before: _Measured, after: _Measured) -> Retention | None:
+    if before.retention is None or after.retention is None:
+        return None
+    path = cell.retention.path
+    return {
+        "text": _SAMPLED_TEXT if path is None else Path(path).name,
+        "tokens": before.retention[1],
+        "before": before.retention[0],
+        "after": after.retention[0],
+    }
+
+
+def _forgotten_result(cell: Cell, before: _Measured, after: _Measured) -> Forgotten | None:
+    if not before.forget:
+        return None
+    rows = sum(count for _, _, count in before.forget)
+
+    def mean(measured: _Measured, part: int) -> float:
+        return sum(found[part] * found[2] for found in measured.forget) / rows
+
+    return {
+        "tasks": [task.name for task in cell.forget],
+        "rows": rows,
+        "loss_before": mean(before, 1),
+        "loss_after": mean(after, 1),
+        "accuracy_before": mean(before, 0),
+        "accuracy_after": mean(after, 0),
+    }

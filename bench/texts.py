@@ -1,0 +1,124 @@
+"""Running text, not tasks: a retention file or the model's own, cut into blocks and scored."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.data import IGNORE, Batch, answer_batch
+from bench.errors import BenchError
+from bench.generation import sample, start_tokens
+from bench.likelihood import TaskModel, example_losses
+from bench.spec import ModelInfo, Retention, derive_seed
+
+BLOCK = 128  # tokens of text that are scored together
+_MASKED_SHARE = 0.15  # of an encoder's tokens, as BERT was pretrained
+_BATCH = 32
+
+Blocks = list[list[int]]
+"""Token lists, each with its start token in front."""
+
+
+def retention_file(path: str | None) -> Retention:
+    """A readable UTF-8 text and its hash; None stands for text sampled from the model.
+
+    Raises:
+        BenchError: the file is missing, empty or not UTF-8.
+    """
+    if path is None:
+        return Retention(None, None)
+    try:
+        content = Path(path).read_bytes()
+        text = content.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchError(f"retention text {path} cannot be read: {error}.") from None
+    if not text.strip():
+        raise BenchError(f"retention text {path} is empty.")
+    return Retention(path, hashlib.sha256(content).hexdigest())
+
+
+def file_blocks(path: str, tokenizer: Any, tokens: int) -> Blocks:
+    """About `tokens` tokens of a text file, as blocks spread evenly over it."""
+    ids = _file_tokens(path, tokenizer)
+    starts = range(0, max(1, len(ids) - BLOCK + 1), BLOCK)
+    wanted = min(len(starts), max(1, tokens // BLOCK))
+    chosen = [starts[i * len(starts) // wanted] for i in range(wanted)]
+    front = start_tokens(tokenizer) if tokenizer.mask_token is None else [tokenizer.cls_token_id]
+    return [[*front, *ids[start : start + BLOCK]] for start in chosen]
+
+
+@lru_cache(maxsize=4)
+def _file_tokens(path: str, tokenizer: Any) -> list[int]:
+    text = Path(path).read_text(encoding="utf-8")
+    ids: list[int] = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    return ids
+
+
+def sampled_blocks(
+    net: Any,
+    tokenizer: Any,
+    info: ModelInfo,
+    blocks: int,
+    purpose: str,
+    progress: Callable[[int, int], None] | None = None,
+) -> Blocks:
+    """Text that the model writes from nothing, `blocks` pieces of up to BLOCK tokens. Another
+    `purpose` gives other text."""
+    front = start_tokens(tokenizer)
+    texts = sample(
+        net,
+        tokenizer,
+        [front] * blocks,
+        seed=derive_seed(info.hash, purpose),
+        max_new_tokens=BLOCK,
+        progress=progress,
+    )
+    return [front + text for text in texts if text]
+
+
+def text_batches(blocks: Blocks, tokenizer: Any, kind: str, size: int = _BATCH) -> list[Batch]:
+    """Blocks as batches: every token but the first predicted, or on an encoder a fixed sample of
+    masked ones. Blocks of like length stand together."""
+    blocks = sorted(blocks, key=len)
+    parts = [blocks[i : i + size] for i in range(0, len(blocks), size)]
+    if kind == "causal":
+        pad = tokenizer.pad_token_id
+        return [answer_batch([(b[:1], b[1:]) for b in part], pad) for part in parts]
+    return [_masked_batch(part, tokenizer, i) for i, part in enumerate(parts)]
+
+
+def _masked_batch(blocks: Blocks, tokenizer: Any, number: int) -> Batch:
+    """Masked-token prediction: 15 % of the tokens, chosen by a fixed seed, are replaced by the
+    mask token and predicted."""
+    width = max(len(block) for block in blocks)
+    ids = torch.full((len(blocks), width), tokenizer.pad_token_id)
+    for row, block in enumerate(blocks):
+        ids[row, : len(block)] = torch.tensor(block)
+    real = torch.arange(width) < torch.tensor([[len(block)] for block in blocks])
+    generator = torch.Generator().manual_seed(derive_seed("mask", number))
+    hidden = (torch.rand(ids.shape, generator=generator) < _MASKED_SHARE) & real
+    hidden[:, 0] = False
+    hidden[:, 1] |= ~hidden.any(1)  # every block predicts something
+    targets = ids.masked_fill(~hidden, IGNORE)
+    inputs = {
+        "input_ids": ids.masked_fill(hidden, tokenizer.mask_token_id),
+        "attention_mask": real.long(),
+    }
+    return Batch(inputs, torch.arange(width).expand(len(blocks), -1), targets)
+
+
+@torch.inference_mode()
+def mean_loss(model: TaskModel, batches: list[Batch]) -> tuple[float, int]:
+    """(mean loss in nats per predicted token, number of predicted tokens), in eval mode."""
+    training = model.training
+    model.eval()
+    device = model.net.device
+    total = sum(example_losses(model, b.to(device)).double().sum() for b in batches)
+    tokens = sum(int((b.targets != IGNORE).sum()) for b in batches)
+    model.train(training)
+    return float(total) / tokens, tokens

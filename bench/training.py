@@ -1,0 +1,195 @@
+"""The one training loop, the same for every method; it stops and goes on exactly."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench import checkpoint
+from bench.data import micro_batches, step_batches
+from bench.errors import CellError
+from bench.run import Run
+from bench.spec import Training, derive_seed
+from methods.base import Method
+
+CURVE_POINTS = 50
+CHECKPOINT_SECONDS = 300.0
+
+
+def train(run: Run, method: Method, folder: Path | None, stop_at: int | None = None) -> Any:
+    """Prepare the method, train to `run.steps` and finish.
+
+    Returns a dictionary: `curve`, seconds of `prepare`, `train` and `finish` (those before an
+    interruption included) and the number of `resumes`. A checkpoint is written to `folder` every
+    five minutes and on SIGINT or SIGTERM, and picked up by the next call; `stop_at` ends a call
+    early at that step, with a checkpoint.
+
+    Raises:
+        CellError: the loss is not a finite number.
+        KeyboardInterrupt: after SIGINT, the checkpoint being written. SystemExit after SIGTERM.
+    """
+    clock = time.perf_counter()
+    record: dict[str, Any] = {
+        "curve": [], "pending": [0.0, 0], "prepare": 0.0, "train": 0.0, "finish": 0.0, "resumes": 0,
+        "shared": 0.0,
+    }  # fmt: skip
+    document = checkpoint.load(folder, run, method) if folder else None
+    if document is None:
+        saved = run.cache.saved_seconds
+        method.prepare(run)
+        record["shared"] = run.cache.saved_seconds - saved
+    optimizer = method.optimizer(run)
+    if folder and document:
+        record = checkpoint.restore_optimizer(folder, document, optimizer)
+        record["resumes"] += 1
+    record["prepare"] += time.perf_counter() - clock
+    _Loop(run, method, optimizer, folder, record).train_until(
+        run.steps if stop_at is None else min(stop_at, run.steps)
+    )
+    clock = time.perf_counter()
+    if run.step == run.steps:
+        method.finish(run)
+    record["finish"] = time.perf_counter() - clock
+    return record
+
+
+def rate_factor(recipe: Training, step: int, steps: int) -> float:
+    """What the peak learning rate is multiplied with at optimizer step `step`, from 0: up
+    linearly over the warm-up, then down by the recipe's schedule, to reach 0 behind the last."""
+    warmup = round(recipe.warmup * steps)
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    share = (step - warmup) / max(1, steps - warmup)
+    if recipe.schedule == "linear":
+        return 1.0 - share
+    if recipe.schedule == "cosine":
+        return 0.5 * (1.0 + math.cos(math.pi * share))
+    return 1.0
+
+
+class _Loop:
+    """What the loop keeps between steps."""
+
+    def __init__(
+        self, run: Run, method: Method, optimizer: Any, folder: Path | None, record: dict[str, Any]
+    ) -> None:
+        self.run, self.method, self.optimizer = run, method, optimizer
+        self.folder, self.record = folder, record
+        self.recipe = run.cell.training
+        self.point_every = max(1, run.steps // CURVE_POINTS)
+        self.loss_sum = torch.tensor(record["pending"][0], device=run.device)
+        self.summed = record["pending"][1]
+        self.last_loss: float | None = None
+        self.drops = any(isinstance(m, nn.Dropout) and m.p > 0 for m in run.net.modules())
+        for group in optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"])
+        self.wrapped, run.optimizer = run.accelerator.prepare(run.task_model, optimizer)
+
+    def train_until(self, end: int) -> None:
+        """Train from `run.step` to `end`, deferring signals to the end of a step."""
+        run, record = self.run, self.record
+        run.model = self.wrapped.train()
+        start = saved = time.perf_counter()
+        before = record["train"]
+        task, seed = run.cell.task.name, run.cell.seed
+        order = step_batches(run.train_rows, self.recipe, task, seed, run.step, end)
+        with _deferred_signals() as caught:
+            for indices in order:
+                self._step(indices)
+                now = time.perf_counter()
+                record["train"] = before + now - start
+                if caught or now - saved > CHECKPOINT_SECONDS:
+                    self._save()
+                    saved = now
+                if caught:
+                    break
+        run.model = run.task_model
+        if caught:
+            raise KeyboardInterrupt if caught[0] == signal.SIGINT else SystemExit(128 + caught[0])
+        if end < run.steps:
+            self._save()
+
+    def _step(self, indices: list[int]) -> None:
+        """One optimizer step on the given examples."""
+        run, accelerator = self.run, self.run.accelerator
+        factor = rate_factor(self.recipe, run.step, run.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+        if self.drops:  # dropout depends on (task, seed, step) alone: no method can shift it
+            torch.manual_seed(derive_seed(run.cell.task.name, run.cell.seed, "dropout", run.step))
+        run.logging = (run.step + 1) % self.point_every == 0 or run.step + 1 == run.steps
+        parts = micro_batches(
+            run.train_rows,
+            indices,
+            self.recipe.micro_batch,
+            run.tokenizer.pad_token_id,
+            accelerator.process_index,
+            accelerator.num_processes,
+        )
+        for i, part in enumerate(parts):
+            last = i + 1 == len(parts)
+            with contextlib.nullcontext() if last else accelerator.no_sync(self.wrapped):
+                loss = self.method.loss(run, part.to(run.device))
+                accelerator.backward(loss)
+            self.loss_sum += loss.detach()
+        self.summed += 1
+        self.method.after_backward(run)
+        run.update()
+        run.step += 1
+        self.method.after_step(run)
+        if run.logging:
+            self._keep_point(factor)
+        run.progress("train", run.step, run.steps, self.last_loss)
+
+    def _keep_point(self, factor: float) -> None:
+        """A point of the curve: the mean loss since the last one."""
+        run = self.run
+        total = run.accelerator.reduce(self.loss_sum, "mean")
+        self.last_loss = loss = float(total) / self.summed
+        if not math.isfinite(loss):
+            raise CellError(
+                f"the loss is {loss} at step {run.step} of {run.steps}; "
+                "a smaller learning rate or strength may help"
+            )
+        point = {"step": float(run.step), "loss": loss, "lr": self.recipe.lr * factor}
+        self.record["curve"].append({**point, **run.logged})
+        run.logged = {}
+        self.loss_sum = torch.zeros_like(self.loss_sum)
+        self.summed = 0
+
+    def _save(self) -> None:
+        if self.folder and self.run.accelerator.is_main_process:
+            self.record["pending"] = [float(self.loss_sum), self.summed]
+            checkpoint.save(self.folder, self.run, self.method, self.optimizer, self.record)
+
+
+@contextlib.contextmanager
+def _deferred_signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM instead of acting on them; a second one acts at once."""
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, frame: Any) -> None:
+        caught.append(number)
+        for other, handler in previous.items():
+            signal.signal(other, handler)
+
+    for number in previous:
+        signal.signal(number, note)
+    try:
+        yield caught
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
