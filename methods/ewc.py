@@ -1,0 +1,93 @@
+"""Elastic weight consolidation: a quadratic pull to θ0, stiff where the base model is sure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.registry import register_method
+from bench.settings import setting
+from methods.base import Card, Method, Need
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bench.run import Run
+
+
+@dataclass(frozen=True)
+class EWCConfig:
+    """Settings of EWC."""
+
+    strength: float = setting(1.0, "λ, the weight of the penalty", low=0.0)
+    fisher: str = setting(
+        "sampled",
+        "what F is estimated on: text sampled from the base model (the true Fisher), or the "
+        "retention file (the empirical Fisher)",
+        choices=("sampled", "retention"),
+    )
+    blocks: int = setting(128, "pieces of text, of up to 128 tokens, that F is a mean over", low=1)
+    normalise: bool = setting(True, "scale F to mean 1, so that λ is portable")
+
+
+@register_method("ewc")
+class EWC(Method):
+    """L = L_task + (λ/2) Σ F (θ − θ0)², with its gradient λ F (θ − θ0) added in closed form.
+
+    F is the mean over texts of the SQUARED gradient of one text's log-likelihood, at θ0, in
+    float32. A new head has no θ0 and is not penalised.
+    """
+
+    card = Card(
+        title="Elastic weight consolidation",
+        paper="Kirkpatrick et al. 2017, arXiv 1612.00796",
+        equation="L = L_task + (λ/2) Σ_i F_i (θ_i − θ0_i)²",
+        defaults="this suite; λ is not portable between papers (0.25 to 1e12 in public code)",
+        cost="one pass over 128 texts before training; 2 more copies of the weights",
+    )
+    Config = EWCConfig
+    config: EWCConfig
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """A model that writes text, or a text to read."""
+        return frozenset({"generation"} if self.config.fisher == "sampled" else {"text"})
+
+    def prepare(self, run: Run) -> None:
+        """Estimate F at θ0, once for all cells of a model."""
+        from methods.kernels.base_fisher import base_fisher
+
+        fisher = base_fisher(run, self.config.fisher == "sampled", self.config.blocks)
+        total = sum(float(f.double().sum()) for f in fisher.values())
+        mean = total / sum(f.numel() for f in fisher.values()) if self.config.normalise else 1.0
+        self.stiffness = {name: f * (self.config.strength / mean) for name, f in fisher.items()}
+
+    def after_backward(self, run: Run) -> None:
+        """Add λ F (θ − θ0) to the gradients."""
+        import torch
+
+        if self.config.strength == 0:
+            return
+        if run.logging:
+            run.log(penalty=self._penalty(run))
+        for name, parameter in run.loaded.pretrained():
+            if parameter.grad is not None and name in self.stiffness:
+                moved = torch.sub(parameter.detach(), run.anchor[name])
+                parameter.grad.addcmul_(self.stiffness[name].to(parameter.device), moved)
+
+    def _penalty(self, run: Run) -> float:
+        """(λ/2) Σ F (θ − θ0)²."""
+        parts = [
+            (self.stiffness[name] * (p.detach() - run.anchor[name]).square()).sum()
+            for name, p in run.loaded.pretrained()
+            if name in self.stiffness
+        ]
+        return 0.5 * float(sum(parts))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """λF, by parameter."""
+        return self.stiffness
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """λF, by parameter."""
+        self.stiffness = state

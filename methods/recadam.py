@@ -1,0 +1,104 @@
+"""RecAdam: Adam that recalls the pretrained weights, with an annealed quadratic pull."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.registry import register_method
+from bench.settings import setting
+from methods.base import Card, Method
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+    from bench.run import Run
+    from bench.spec import ModelInfo, Training
+
+
+@dataclass(frozen=True)
+class RecAdamConfig:
+    """Settings of RecAdam; `recadam.gamma=5000 recadam.t0=250` is as published."""
+
+    anneal: str = setting(
+        "sigmoid",
+        "λ(t): sigmoid 1/(1+exp(−k(t−t0))), linear min(1, t/t0), or constant 1 (plain Adam)",
+        choices=("sigmoid", "linear", "constant"),
+    )
+    k: float = setting(0.1, "slope of the sigmoid, per step", above=0.0)
+    t0: int | None = setting(
+        None, "step at which λ is one half (linear: one); none: from t0_fraction", low=1
+    )
+    t0_fraction: float = setting(0.1, "t0 as a share of the run's steps", above=0.0, high=1.0)
+    gamma: float | None = setting(
+        None, "γ, the strength of the pull; none: 0.1 / learning rate, as published", low=0.0
+    )
+    floor: float = setting(0.0, "1 − λ(t) never falls below this", low=0.0, high=1.0)
+    init: str = setting(
+        "pretrained",
+        "where the backbone starts: at θ0, or at random weights that the pull brings there",
+        choices=("pretrained", "random"),
+    )
+
+
+@register_method("recadam")
+class RecAdam(Method):
+    """Minimise λ(t) L_task + (1 − λ(t)) (γ/2) Σ (θ − θ0)², decoupled as in the official code:
+    Adam's moments see the task gradient alone. A new head takes plain Adam."""
+
+    card = Card(
+        title="RecAdam: recall and learn",
+        paper="Chen et al., EMNLP 2020, arXiv 2004.12651",
+        equation="L = λ(t) L_task + (1 − λ(t)) (γ/2) Σ_i (θ_i − θ0_i)²",
+        defaults="k and lr·γ = 0.1 from the official README; t0 as a share of the run: this suite",
+        cost="no extra pass; 1 more copy of the weights",
+    )
+    Config = RecAdamConfig
+    config: RecAdamConfig
+
+    def gamma(self, recipe: Training) -> float:
+        """γ; the published 5000 at the published learning rate 2e-5 is 0.1 / lr."""
+        return 0.1 / recipe.lr if self.config.gamma is None else self.config.gamma
+
+    def refuses(self, model: ModelInfo, recipe: Training) -> str | None:
+        """The pull overshoots θ0 when lr·γ > 1 and diverges from 2 on."""
+        product = recipe.lr * self.gamma(recipe)
+        if product > 1:
+            return (
+                f"learning rate {recipe.lr:g} x gamma {self.gamma(recipe):g} = {product:.3g} is "
+                f"over 1, where the pull overshoots; set recadam.gamma to {1 / recipe.lr:g} or less"
+            )
+        return None
+
+    def prepare(self, run: Run) -> None:
+        """Start from random weights where the settings say so."""
+        if self.config.init == "random":
+            from methods.kernels.recadam import randomise
+
+            randomise(run.loaded, run.seed("random-init"))
+
+    def optimizer(self, run: Run) -> Optimizer:
+        """The published update, on the run's parameter groups."""
+        from methods.kernels.recadam import RecAdamW, Schedule
+
+        recipe, config = run.cell.training, self.config
+        schedule = Schedule(
+            anneal=config.anneal,
+            k=config.k,
+            t0=config.t0 or max(1, round(config.t0_fraction * run.steps)),
+            floor=config.floor,
+        )
+        return RecAdamW(
+            run.parameter_groups(),
+            anchor=run.anchor,
+            schedule=schedule,
+            gamma=self.gamma(recipe),
+            lr=recipe.lr,
+            betas=(recipe.beta1, recipe.beta2),
+            eps=recipe.eps,
+        )
+
+    def after_step(self, run: Run) -> None:
+        """Log λ(t)."""
+        if run.logging:
+            run.log(recadam_lambda=run.optimizer.optimizer.last_lambda)
