@@ -1,0 +1,255 @@
+"""The command line: parses it, calls the rest, turns mistakes into one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError
+from bench.registry import METHODS, TASKS, load_builtin, load_plugin
+
+OK, FAILED_CELLS, USAGE = 0, 1, 2
+INTERRUPTED = 130
+
+_ABOUT = """\
+Does forgetting help or hurt fine-tuning? Compare methods over tasks and seeds.
+
+  run_bench.py --methods lwf,recadam --tasks cola,rte     run the grid and print the board
+  run_bench.py list methods|tasks|models                  what there is, with settings
+  run_bench.py table DIR                                  print and write the boards of a folder
+  run_bench.py status DIR                                 which cells are done, failed or stopped
+"""
+
+_EXAMPLES = """\
+examples:
+  the embedded model and rows, no network needed:
+    run_bench.py --methods lwf,recadam --tasks cola,rte
+  your model and GLUE in its classic folders, five seeds:
+    run_bench.py --methods ewc,lwf --tasks rte --model ./my-model --data ./glue --seeds 5
+  a short try, to see that all works:
+    run_bench.py --methods ewc --tasks cola --steps 20 --max-eval 200
+  other settings, from the command line or a TOML file (keys as the options below; one table
+  per method, and [train]):
+    run_bench.py --methods lwf --tasks cola --set lwf.interval=4 train.warmup=0.1
+    run_bench.py --config run.toml
+
+A second call with the same words runs only what is not done yet; Ctrl-C stops safely.
+exit codes: 0 all cells done, 1 some cells failed, 2 a mistake in what was asked, 130 stopped.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    commands = {"list": _list, "table": _table, "status": _status}
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        command = commands.get(words[0]) if words else None
+        return command(words[1:]) if command else _run(words)
+    except BenchError as error:
+        print(f"run_bench.py: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print("stopped. The same command goes on from here.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader (`head`, say) has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+
+
+def _terminate(number: int, frame: Any) -> None:
+    raise SystemExit(128 + number)
+
+
+def _run_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="run_bench.py",
+        description=_ABOUT,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    names = argparse.ArgumentParser.add_argument_group
+    what = names(parser, "what to compare")
+    what.add_argument("--methods", metavar="A,B", help="see: run_bench.py list methods")
+    what.add_argument("--tasks", metavar="A,B", help="see: run_bench.py list tasks")
+    what.add_argument("--model", metavar="M", help="embedded name, folder or hub id (micro)")
+    what.add_argument(
+        "--as", dest="kind", choices=("causal", "encoder"), help="how to load it (its config says)"
+    )
+    what.add_argument("--data", metavar="D", help="micro, a folder, or hub (micro)")
+    what.add_argument("--seeds", type=int, metavar="N", help="seeds per method and task (3)")
+    what.add_argument("--first-seed", type=int, metavar="N", help="the first of them (0)")
+    what.add_argument(
+        "--forget", metavar="A,B", help="forgetting task(s); mixed: all other tasks (mixed)"
+    )
+    what.add_argument(
+        "--retention", metavar="FILE", help="text that should be retained (sampled from the model)"
+    )
+    what.add_argument(
+        "--no-reference", action="store_true", help="do not run finetune beside the methods"
+    )
+    how = names(parser, "how to train (train.* in --set reaches the rest of the recipe)")
+    how.add_argument("--lr", metavar="X", help="peak learning rate (5e-4 small, 2e-5 other models)")
+    how.add_argument("--epochs", metavar="X", help="passes over the training rows (1)")
+    how.add_argument("--steps", metavar="N", help="optimizer steps instead of epochs")
+    how.add_argument("--batch-size", metavar="N", help="examples per step (16)")
+    how.add_argument("--max-length", metavar="N", help="tokens per example (512)")
+    how.add_argument("--max-train", metavar="N", help="use only N training rows")
+    how.add_argument("--max-eval", metavar="N", help="score only N dev rows")
+    how.add_argument("--batching", metavar="HOW", help="bucketed by length, or random (bucketed)")
+    how.add_argument("--set", nargs="+", metavar="M.S=V", help="settings, e.g. lwf.interval=8")
+    how.add_argument("--config", metavar="FILE", help="a TOML file with any of these options")
+    where = names(parser, "the run")
+    where.add_argument("--out", metavar="DIR", help="its folder (results/local/MODEL)")
+    where.add_argument("--plugin", nargs="+", metavar="FILE", help="Python files to register from")
+    where.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    return parser
+
+
+_TRAIN = ("lr", "epochs", "steps", "batch_size", "max_length", "max_train", "max_eval", "batching")
+_LISTS = ("methods", "tasks", "model", "forget")
+_PLAIN = ("data", "seeds", "first_seed", "retention", "kind")
+
+
+def _run(words: list[str]) -> int:
+    parser = _run_parser()
+    if not words:
+        parser.print_help()
+        return USAGE
+    given = vars(parser.parse_args(words))
+    load_builtin()
+    for path in given.get("plugin", ()):
+        load_plugin(Path(path))
+    from bench.plan import make_plan
+    from bench.store import Store, check_writable
+
+    options = _options(given)
+    plan = make_plan(options)
+    names = "-".join(model.name.replace("/", "--") for model in plan.spec.models)
+    folder = Path(given.get("out", Path("results", "local", names)))
+    from bench.executors import open_cells
+    from bench.render.plan import plan_text
+
+    cells = list(plan.spec.cells())
+    store = Store(folder)
+    todo, done = open_cells(cells, store)
+    print(plan_text(plan, folder, len(done), len(todo)), flush=True)
+    if given.get("dry_run"):
+        return OK
+    check_writable(folder)
+    return _run_cells(plan, cells, todo, store, folder)
+
+
+def _run_cells(plan: Any, cells: list[Any], todo: list[Any], store: Any, folder: Path) -> int:
+    """Run the open cells, then print and write the board of all; the exit code."""
+    if todo:
+        from bench.executors import run_in_process
+
+        run_in_process(plan, todo, store, folder)
+    if int(os.environ.get("RANK", "0")):
+        return OK
+    wanted = {cell.hash for cell in cells}
+    results = [result for result in store.all() if result["hash"] in wanted]
+    _show(results, folder)
+    return FAILED_CELLS if any(r["status"] == "failed" for r in results) else OK
+
+
+def _options(given: dict[str, Any]) -> Any:
+    """Command line over configuration file over defaults, as `bench.plan.Options`."""
+    from bench.plan import Options, parse_assignments, read_config
+
+    config = read_config(Path(given["config"])) if "config" in given else {}
+    settings = {owner: dict(v) for owner, v in config.items() if isinstance(v, dict)}
+    merged = {name.replace("-", "_"): v for name, v in config.items() if not isinstance(v, dict)}
+    merged = {"kind" if name == "as" else name: value for name, value in merged.items()}
+    known = {*_TRAIN, *_LISTS, *_PLAIN, "no_reference", "out"}
+    for name in merged:
+        if name not in known:
+            from bench.errors import unknown_name
+
+            raise unknown_name(f"key of {given['config']}", name, known)
+    merged |= given
+    given.setdefault("out", merged["out"]) if "out" in merged else None
+    for name in _TRAIN:
+        if name in merged:
+            settings.setdefault("train", {})[name] = merged[name]
+    for owner, values in parse_assignments(merged.get("set", ())).items():
+        settings.setdefault(owner, {}).update(values)
+    options = Options(models=["micro"], settings=settings)
+    for name in _LISTS:
+        if name in merged:
+            setattr(options, "models" if name == "model" else name, _names(merged[name], name))
+    for name in _PLAIN:
+        if name in merged:
+            setattr(options, name, merged[name])
+    options.reference = not merged.get("no_reference", False)
+    return options
+
+
+def _names(value: Any, option: str) -> list[str]:
+    """`"a,b"` or `["a", "b"]` as a list."""
+    words = value.split(",") if isinstance(value, str) else value
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise BenchError(f"{option} must be a list of names, not {value!r}.")
+    return [word.strip() for word in words if word.strip()]
+
+
+def _list(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="run_bench.py list", allow_abbrev=False)
+    parser.add_argument("what", choices=("methods", "tasks", "models"))
+    parser.add_argument("--plugin", nargs="+", metavar="FILE", default=[])
+    given = parser.parse_args(words)
+    load_builtin()
+    for path in given.plugin:
+        load_plugin(Path(path))
+    from bench.render import lists
+
+    text = {"methods": lists.methods, "tasks": lists.tasks, "models": lists.models}[given.what]
+    print(text(METHODS, TASKS))
+    return OK
+
+
+def _folder_argument(command: str, words: list[str]) -> Path:
+    parser = argparse.ArgumentParser(prog=f"run_bench.py {command}", allow_abbrev=False)
+    parser.add_argument("folder", metavar="DIR", help="the folder of a run")
+    folder = Path(parser.parse_args(words).folder)
+    if not folder.is_dir():
+        raise BenchError(f"{folder} is not a folder.")
+    return folder
+
+
+def _table(words: list[str]) -> int:
+    from bench.store import Store
+
+    folder = _folder_argument("table", words)
+    results = Store(folder).all()
+    if not results:
+        raise BenchError(f"{folder} holds no results.")
+    _show(results, folder)
+    return OK
+
+
+def _show(results: Any, folder: Path) -> None:
+    """Print the boards of `results` and write them into `folder`."""
+    from bench.leaderboard import boards
+    from bench.render import terminal, write_all
+
+    found = boards(results)
+    print(terminal.render(found, sys.stdout.encoding or "ascii"))
+    print("written: " + ", ".join(str(path) for path in write_all(found, folder)))
+
+
+def _status(words: list[str]) -> int:
+    from bench.render.lists import status
+    from bench.store import Store
+
+    folder = _folder_argument("status", words)
+    print(status(Store(folder).all(), folder))
+    return OK

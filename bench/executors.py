@@ -1,0 +1,81 @@
+"""Many cells, one after the other: what fails is kept with its reason, and the rest goes on."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.display import Display
+from bench.errors import BenchError, CellError
+from bench.plan import Plan
+from bench.spec import Cell
+from bench.store import Store, atomic_write_text
+
+if TYPE_CHECKING:
+    from bench.results import CellResult
+
+
+@dataclass
+class Outcome:
+    """What became of the cells of a run: their results by hash."""
+
+    results: dict[str, CellResult] = field(default_factory=dict)
+    run: int = 0  # cells that were run by this call
+    failed: int = 0  # of these, how many failed
+
+
+def open_cells(cells: Sequence[Cell], store: Store) -> tuple[list[Cell], list[CellResult]]:
+    """The cells that have no finished result, and the results of the others."""
+    todo, done = [], []
+    for cell in cells:
+        result = store.read(cell.hash)
+        if result is not None and result["status"] == "done":
+            done.append(result)
+        else:
+            todo.append(cell)
+    return todo, done
+
+
+def run_in_process(plan: Plan, cells: Sequence[Cell], store: Store, folder: Path) -> Outcome:
+    """Run `cells` in this process; each result is on disk before the next cell starts.
+
+    Raises:
+        KeyboardInterrupt: stopped; finished cells are kept and the running one has a checkpoint.
+    """
+    from bench import checkpoint
+    from bench.runner import Workspace, failed_result, run_cell
+
+    outcome = Outcome()
+    share = any("finetuned" in method.needs for method in plan.spec.methods)
+    main = int(os.environ.get("RANK", "0")) == 0  # accelerate's other processes do not write
+    with Display(cells) as display:
+        workspace = Workspace(folder, display.progress, rows=dict(plan.rows))
+        for cell in cells:
+            display.start(cell)
+            predictions = None
+            try:
+                result, predictions = run_cell(cell, workspace, share)
+            except Exception as error:
+                result = failed_result(cell, _reason(error))
+                outcome.failed += 1
+                trace = "".join(traceback.format_exception(error))
+                atomic_write_text(folder / "logs" / f"{cell.hash[:12]}.txt", f"{cell}\n{trace}")
+            if main:
+                store.write(result, predictions)
+            checkpoint.remove(workspace.checkpoint(cell))
+            outcome.results[cell.hash] = result
+            outcome.run += 1
+            display.end(cell, result)
+    return outcome
+
+
+def _reason(error: Exception) -> str:
+    """Why a cell failed, in one line."""
+    text = str(error).strip().partition("\n")[0]
+    if isinstance(error, BenchError | CellError):
+        return text
+    return f"{type(error).__name__}: {text}"

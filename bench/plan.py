@@ -1,0 +1,186 @@
+"""From what was asked for to a RunSpec that can run, or one clear line why it cannot."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import BenchError, unknown_name
+from bench.models import default_rate, describe
+from bench.registry import METHODS, TASKS
+from bench.settings import parse
+from bench.spec import DataSource, ModelInfo, ModelKind, RunSpec, Training, method_label
+from bench.texts import retention_file
+from tasks.base import Row, Task
+from tasks.sources import available, fingerprint, load_rows
+
+if TYPE_CHECKING:
+    from methods.base import Method
+
+REFERENCE = "finetune"
+MIXED = "mixed"
+
+
+@dataclass
+class Options:
+    """What a person asked for, from the command line and a TOML file."""
+
+    methods: list[str] = field(default_factory=list)
+    tasks: list[str] = field(default_factory=list)
+    models: list[str] = field(default_factory=list)
+    data: str = "micro"
+    seeds: int = 3
+    first_seed: int = 0
+    forget: list[str] = field(default_factory=lambda: [MIXED])
+    retention: str | None = None
+    kind: ModelKind | None = None
+    reference: bool = True
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # "train" or method -> values
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A spec that passed every check, with the rows that were read on the way."""
+
+    spec: RunSpec
+    rows: dict[tuple[str, str, str], list[Row]]  # (task, data, split) -> rows
+    notes: tuple[str, ...]  # what a reader of the plan should know
+
+
+def make_plan(options: Options) -> Plan:
+    """Check everything that can be checked without loading a model.
+
+    Raises:
+        BenchError: a name, a value, a file or a combination that cannot work.
+    """
+    if options.seeds < 1:
+        raise BenchError(f"--seeds {options.seeds}: at least 1 seed is needed.")
+    if not options.methods or not options.tasks:
+        raise BenchError("name at least one method and one task: --methods lwf --tasks cola")
+    methods = _methods(options)
+    tasks = tuple(TASKS.get(name) for name in dict.fromkeys(options.tasks))
+    forget, notes = _forget(options, tasks)
+    everything = {t.name: t for group in ((tasks), *forget.values()) for t in group}
+    rows = {
+        (task.name, options.data, split): load_rows(task, options.data, split)
+        for task in everything.values()
+        for split in ("train", "dev")
+    }
+    data = DataSource(
+        options.data, {name: fingerprint(task, options.data) for name, task in everything.items()}
+    )
+    models = tuple(describe(name, options.kind) for name in dict.fromkeys(options.models))
+    training = tuple(_training(options, model) for model in models)
+    retention = retention_file(options.retention)
+    steps = {
+        t.name: training[0].total_steps(len(rows[t.name, data.source, "train"])) for t in tasks
+    }
+    spec = RunSpec(
+        methods=methods,
+        tasks=tasks,
+        models=models,
+        data=data,
+        training=training,
+        forget=forget,
+        retention=retention,
+        seeds=tuple(range(options.first_seed, options.first_seed + options.seeds)),
+        steps=steps,
+    )
+    for model, recipe in zip(models, training, strict=True):
+        for method in methods:
+            _check_fit(method, model, recipe, spec)
+    return Plan(spec, rows, tuple(notes))
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A TOML file's keys; its tables are settings of `train` or of a method.
+
+    Raises:
+        BenchError: the file is missing or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BenchError(f"configuration {path}: {error}.") from None
+
+
+def parse_assignments(words: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """`["lwf.interval=8"]` -> `{"lwf": {"interval": "8"}}`.
+
+    Raises:
+        BenchError: a word that is not OWNER.FIELD=VALUE.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        owner, dot, setting = name.partition(".")
+        if not (equals and dot and owner and setting):
+            raise BenchError(f"--set {word!r} is not of the form METHOD.SETTING=VALUE.")
+        found.setdefault(owner, {})[setting] = value
+    return found
+
+
+def _methods(options: Options) -> tuple[Method, ...]:
+    names = list(dict.fromkeys(options.methods))
+    if options.reference:
+        names = [REFERENCE, *(name for name in names if name != REFERENCE)]
+    classes = {name: METHODS.get(name) for name in names}
+    for owner in options.settings:
+        if owner != "train" and owner not in classes:
+            METHODS.get(owner)  # a name that nobody knows is the better complaint
+            raise unknown_name("method of this run (in --set or the configuration)", owner, classes)
+    return tuple(
+        cls(parse(cls.Config, options.settings.get(name, {}), name))
+        for name, cls in classes.items()
+    )
+
+
+def _training(options: Options, model: ModelInfo) -> Training:
+    given = options.settings.get("train", {})
+    return parse(Training, {"lr": default_rate(model), **given}, "train")
+
+
+def _forget(
+    options: Options, tasks: tuple[Task, ...]
+) -> tuple[dict[str, tuple[Task, ...]], list[str]]:
+    """Each task's forgetting tasks, and notes about those that are not what was asked for."""
+    notes: list[str] = []
+    others = tasks
+    if len(tasks) == 1:
+        suite = [TASKS.get(name) for name in TASKS.names()]
+        others = tuple(task for task in suite if available(task, options.data))
+    mixed = {task.name: tuple(other for other in others if other != task) for task in tasks}
+    if options.forget == [MIXED]:
+        return mixed, notes
+    named = tuple(TASKS.get(name) for name in dict.fromkeys(options.forget))
+    chosen: dict[str, tuple[Task, ...]] = {}
+    for task in tasks:
+        chosen[task.name] = tuple(other for other in named if other != task)
+        if not chosen[task.name]:
+            chosen[task.name] = mixed[task.name]
+            names = ", ".join(other.name for other in mixed[task.name])
+            notes.append(f"{task.name} cannot be its own forgetting task; it forgets {names}")
+    return chosen, notes
+
+
+def _check_fit(method: Method, model: ModelInfo, recipe: Training, spec: RunSpec) -> None:
+    """Raises BenchError where a method cannot work with a model or with the run's other parts."""
+    label, needs = method_label(method), method.needs
+    if "generation" in needs and not model.generates:
+        raise BenchError(
+            f"{label} needs a model that writes text, and {model.name} is an encoder, which cannot "
+            "generate. Choose a causal model with --model, or leave the method out."
+        )
+    if "text" in needs and spec.retention.path is None:
+        raise BenchError(f"{label} needs a text: give one with --retention FILE.")
+    lonely = [task for task, others in spec.forget.items() if not others]
+    if "forget" in needs and lonely:
+        raise BenchError(
+            f"{label} needs a forgetting task for {', '.join(lonely)}, and the data holds no other "
+            "task: name one with --forget."
+        )
+    if reason := method.refuses(model, recipe):
+        raise BenchError(f"{label} cannot run on {model.name}: {reason}")
