@@ -140,10 +140,11 @@ def _run(words: list[str]) -> int:
     cells = list(plan.spec.cells())
     store = Store(folder)
     todo, done = open_cells(cells, store)
+    if not given.get("dry_run"):
+        check_writable(folder)
     print(plan_text(plan, folder, len(done), len(todo)), flush=True)
     if given.get("dry_run"):
         return OK
-    check_writable(folder)
     return _run_cells(plan, cells, todo, store, folder)
 
 

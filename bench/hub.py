@@ -28,12 +28,12 @@ def hub_access(what: str, instead: str) -> Iterator[None]:
     except BenchError:
         raise
     except Exception as error:  # the hub's libraries raise half a dozen unrelated types
-        cause = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
         if offline is None:
+            cause = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
             raise BenchError(f"loading {what} from the hub fails: {cause}") from error
         raise BenchError(
             f"{offline}, and {what} cannot be loaded from this machine's cache: {instead}, or run "
-            f"this once with a connection to fill the cache. ({cause})"
+            "this once with a connection to fill the cache."
         ) from error
 
 

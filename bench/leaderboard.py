@@ -124,8 +124,7 @@ def _distinct(results: Iterable[CellResult]) -> list[CellResult]:
 
 def _sources(results: Sequence[CellResult]) -> dict[Variant, str]:
     """Each task variant -> the name of the data that it came from."""
-    named = sorted((_variant(result), result["labels"]["data"]) for result in results)
-    return dict(reversed(named))
+    return dict(sorted((_variant(result), result["labels"]["data"]) for result in results))
 
 
 def _families(sources: Mapping[Variant, str]) -> list[frozenset[Variant]]:
@@ -141,8 +140,7 @@ def _families(sources: Mapping[Variant, str]) -> list[frozenset[Variant]]:
         if variant.task not in forget:
             kin.setdefault(("mixed", tuple(sorted({*forget, variant.task}))), set()).add(variant)
     families = {one for family in kin.values() for one in _without_conflict(family, sources)}
-    largest = [one for one in families if not any(one < other for other in families)]
-    return sorted(largest, key=sorted)
+    return [one for one in families if not any(one < other for other in families)]
 
 
 def _without_conflict(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,8 +13,15 @@ from bench.errors import BenchError, unknown_name
 from bench.models import default_rate, describe
 from bench.registry import METHODS, TASKS
 from bench.settings import parse
-from bench.spec import DataSource, ModelInfo, ModelKind, RunSpec, Training, method_label
-from bench.texts import retention_file
+from bench.spec import (
+    DataSource,
+    ModelInfo,
+    ModelKind,
+    Retention,
+    RunSpec,
+    Training,
+    method_label,
+)
 from tasks.base import Row, Task
 from tasks.sources import available, fingerprint, load_rows
 
@@ -74,7 +82,7 @@ def make_plan(options: Options) -> Plan:
     )
     models = tuple(describe(name, options.kind) for name in dict.fromkeys(options.models))
     training = tuple(_training(options, model) for model in models)
-    retention = retention_file(options.retention)
+    retention = _retention(options.retention)
     steps = {
         t.name: training[0].total_steps(len(rows[t.name, data.source, "train"])) for t in tasks
     }
@@ -121,6 +129,24 @@ def parse_assignments(words: Sequence[str]) -> dict[str, dict[str, Any]]:
             raise BenchError(f"--set {word!r} is not of the form METHOD.SETTING=VALUE.")
         found.setdefault(owner, {})[setting] = value
     return found
+
+
+def _retention(path: str | None) -> Retention:
+    """A readable UTF-8 text and its hash; None stands for text sampled from the model.
+
+    Raises:
+        BenchError: the file is missing, empty or not UTF-8.
+    """
+    if path is None:
+        return Retention(None, None)
+    try:
+        content = Path(path).read_bytes()
+        text = content.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchError(f"retention text {path} cannot be read: {error}.") from None
+    if not text.strip():
+        raise BenchError(f"retention text {path} is empty.")
+    return Retention(path, hashlib.sha256(content).hexdigest())
 
 
 def _methods(options: Options) -> tuple[Method, ...]:

@@ -90,7 +90,7 @@ def run_cell(
         KeyboardInterrupt: stopped; the next call goes on from the checkpoint.
     """
     reset_peak_memory()
-    stage = _Stage(cell, workspace)
+    stage = Stage(cell, workspace)
     before = stage.measure(base=True)
     stage.lap("score_before")
     folder = workspace.checkpoint(cell)
@@ -145,7 +145,7 @@ class _Measured:
     retention: tuple[float, int] | None  # (nats per token, tokens)
 
 
-class _Stage:
+class Stage:
     """A cell's model, data and clock between its base and its result."""
 
     def __init__(self, cell: Cell, workspace: Workspace) -> None:
@@ -271,7 +271,7 @@ class _Stage:
             method = plain(plain.Config())
             total = self.cell.steps if steps is None else min(steps, self.cell.steps)
             other = dataclasses.replace(self.cell, method=method, steps=total)
-            inner = _Stage(other, self.workspace)
+            inner = Stage(other, self.workspace)
             train(inner.run, method, None)
             return {name: p.detach() for name, p in inner.run.net.named_parameters()}
 
@@ -290,7 +290,7 @@ def _labels(cell: Cell) -> dict[str, str]:
 
 
 def _result(
-    cell: Cell, stage: _Stage, record: dict[str, Any], before: _Measured, after: _Measured
+    cell: Cell, stage: Stage, record: dict[str, Any], before: _Measured, after: _Measured
 ) -> CellResult:
     dev, seconds = stage.dev, stage.seconds
     answers = ev.answers(before.scores), ev.answers(after.scores)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -11,10 +10,9 @@ from typing import Any
 import torch
 
 from bench.data import IGNORE, Batch, answer_batch
-from bench.errors import BenchError
 from bench.generation import sample, start_tokens
 from bench.likelihood import TaskModel, example_losses
-from bench.spec import ModelInfo, Retention, derive_seed
+from bench.spec import ModelInfo, derive_seed
 
 BLOCK = 128  # tokens of text that are scored together
 _MASKED_SHARE = 0.15  # of an encoder's tokens, as BERT was pretrained
@@ -22,24 +20,6 @@ _BATCH = 32
 
 Blocks = list[list[int]]
 """Token lists, each with its start token in front."""
-
-
-def retention_file(path: str | None) -> Retention:
-    """A readable UTF-8 text and its hash; None stands for text sampled from the model.
-
-    Raises:
-        BenchError: the file is missing, empty or not UTF-8.
-    """
-    if path is None:
-        return Retention(None, None)
-    try:
-        content = Path(path).read_bytes()
-        text = content.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BenchError(f"retention text {path} cannot be read: {error}.") from None
-    if not text.strip():
-        raise BenchError(f"retention text {path} is empty.")
-    return Retention(path, hashlib.sha256(content).hexdigest())
 
 
 def file_blocks(path: str, tokenizer: Any, tokens: int) -> Blocks:

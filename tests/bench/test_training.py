@@ -1,0 +1,188 @@
+"""The loop: rates, the whole that parts add up to, stopping, and more than one process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bench import training
+from bench.errors import CellError
+from bench.spec import Training
+from bench.training import rate_factor, train
+from tests.worlds import only_cell, plan_for, stage_for, trained, weights, workspace_for
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_rates_rise_and_fall() -> None:
+    linear = Training(warmup=0.2)
+    assert [rate_factor(linear, t, 10) for t in (0, 1, 2, 6, 9)] == pytest.approx(
+        [1 / 3, 2 / 3, 1.0, 0.5, 1 / 8]
+    )
+    cosine = Training(warmup=0.0, schedule="cosine")
+    assert [rate_factor(cosine, t, 4) for t in range(4)] == pytest.approx(
+        [1.0, 0.853553, 0.5, 0.146447], rel=1e-5
+    )
+    constant = Training(warmup=0.0, schedule="constant")
+    assert {rate_factor(constant, t, 7) for t in range(7)} == {1.0}
+
+
+def test_the_loop_is_adamw_on_the_mean_token_loss(
+    tiny_causal: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    """Against torch's own AdamW on the network's own loss, one example at a time."""
+    from transformers import AutoModelForCausalLM
+
+    from bench.data import step_batches
+
+    words = ("train.clip=0.5", "train.weight_decay=0.1")
+    stage = trained(plan_for(["finetune"], ["cola"], tiny_causal, tiny_data, *words), tmp_path)
+    recipe, rows = stage.cell.training, stage.run.train_rows
+    net = AutoModelForCausalLM.from_pretrained(tiny_causal)
+    decayed = [p for p in net.parameters() if p.ndim > 1]
+    others = [p for p in net.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.999), eps=1e-8)
+    for step, indices in enumerate(step_batches(rows, recipe, "cola", 0, 0, 4)):
+        answers = [rows.answers[i][rows.gold[i]] for i in indices]
+        tokens = sum(map(len, answers))
+        for i, answer in zip(indices, answers, strict=True):
+            prompt = rows.prompts[i]
+            labels = torch.tensor([[-100] * len(prompt) + answer])
+            loss = net(input_ids=torch.tensor([prompt + answer]), labels=labels).loss
+            (loss * len(answer) / tokens).backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 0.5)
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.lr * rate_factor(recipe, step, 4)
+        optimizer.step()
+        optimizer.zero_grad()
+    for name, parameter in net.named_parameters():
+        moved = weights(stage)[name]
+        assert torch.allclose(moved, parameter, atol=2e-5), name
+
+
+def test_a_stopped_call_goes_on_exactly(
+    tiny_encoder: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    """With dropout, in the second epoch; the curve is whole too."""
+    plan = plan_for(["finetune"], ["rte"], tiny_encoder, tiny_data, "train.steps=12")
+    whole = stage_for(plan, tmp_path)
+    record = train(whole.run, whole.cell.method, None)
+    folder = tmp_path / "stopped"
+    for stop in (3, 7, None):
+        part = stage_for(plan, tmp_path)
+        last = train(part.run, part.cell.method, folder, stop)
+    assert last["resumes"] == 2
+    assert last["curve"] == record["curve"]
+    assert len(last["curve"]) == 12
+    for name, value in weights(whole).items():
+        assert torch.equal(value, weights(part)[name]), name
+
+
+def test_ctrl_c_ends_the_step_writes_a_checkpoint_and_stops(
+    tiny_causal: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    plan = plan_for(["recadam"], ["cola"], tiny_causal, tiny_data, "train.steps=9")
+    stage = stage_for(plan, tmp_path)
+    folder = tmp_path / "checkpoint"
+    tell = stage.run.progress
+
+    def stop_at_four(what: str, done: int, of: int, loss: float | None) -> None:
+        tell(what, done, of, loss)
+        if done == 4:
+            signal.raise_signal(signal.SIGINT)
+
+    stage.run.progress = stop_at_four
+    with pytest.raises(KeyboardInterrupt):
+        train(stage.run, stage.cell.method, folder)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert json.loads((folder / "checkpoint.json").read_text())["step"] == 4
+    rest = stage_for(plan, tmp_path)
+    train(rest.run, rest.cell.method, folder)
+    whole = trained(plan, tmp_path)
+    for name, value in weights(whole).items():
+        assert torch.equal(value, weights(rest)[name]), name
+
+
+def test_a_checkpoint_is_written_by_the_clock(
+    tiny_causal: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    stage = stage_for(plan_for(["finetune"], ["cola"], tiny_causal, tiny_data), tmp_path)
+    train(stage.run, stage.cell.method, tmp_path / "checkpoint")
+    assert json.loads((tmp_path / "checkpoint" / "checkpoint.json").read_text())["step"] == 4
+
+
+def test_a_loss_that_is_no_number_fails_the_cell(
+    tiny_causal: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    stage = stage_for(plan_for(["finetune"], ["cola"], tiny_causal, tiny_data), tmp_path)
+    with torch.no_grad():
+        next(stage.run.net.parameters()).fill_(float("nan"))
+    with pytest.raises(CellError, match="the loss is nan at step 1 of 4"):
+        train(stage.run, stage.cell.method, None)
+
+
+def test_signals_are_left_alone_in_other_threads(
+    tiny_causal: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    done: list[Any] = []
+    plan = plan_for(["finetune"], ["cola"], tiny_causal, tiny_data)
+    thread = threading.Thread(target=lambda: done.append(trained(plan, tmp_path)))
+    thread.start()
+    thread.join()
+    assert done[0].run.step == 4
+
+
+TWO_PROCESSES = """
+import sys, json
+from pathlib import Path
+from tests.worlds import only_cell, plan_for, workspace_for
+from bench.runner import run_cell
+model, data, out, method = sys.argv[1:]
+plan = plan_for([method], ["cola"], Path(model), Path(data), "train.batch_size=5", "train.steps=9")
+result, rows = run_cell(only_cell(plan), workspace_for(plan, Path(out)), False)
+import os
+Path(out, f"rank{os.environ['RANK']}.json").write_text(json.dumps([result, rows]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["finetune", "ewc", "lwf"])
+def test_two_processes_are_one_within_rounding(
+    tiny_causal: Path, tiny_data: Path, tmp_path: Path, method: str
+) -> None:
+    """Over gloo, with steps of odd size: each row counts once, in training and in scoring."""
+    from bench.runner import run_cell
+
+    words = ("train.batch_size=5", "train.steps=9")
+    plan = plan_for([method], ["cola"], tiny_causal, tiny_data, *words)
+    single, rows = run_cell(only_cell(plan), workspace_for(plan, tmp_path / "one"), False)
+    script = tmp_path / "two.py"
+    script.write_text(TWO_PROCESSES)
+    out = tmp_path / "two"
+    out.mkdir()
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    command += ["--master-port=0", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
+    command += [str(script), str(tiny_causal), str(tiny_data), str(out), method]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "1"}
+    environment["OMP_NUM_THREADS"] = "1"
+    subprocess.run(command, check=True, env=environment, capture_output=True, timeout=240)
+    for rank in (0, 1):
+        double, double_rows = json.loads((out / f"rank{rank}.json").read_text())
+        assert double_rows["id"] == rows["id"]
+        assert len(double_rows["after"]) == len(rows["after"])
+        for got, want in zip(double_rows["scores_after"], rows["scores_after"], strict=True):
+            assert got == pytest.approx(want, abs=2e-3)
+        assert double["drift"] == pytest.approx(single["drift"], rel=1e-3)
+        losses = [point["loss"] for point in double["curve"]]
+        assert losses == pytest.approx([p["loss"] for p in single["curve"]], rel=1e-3)
