@@ -104,11 +104,15 @@ def _run_parser() -> argparse.ArgumentParser:
     how.add_argument("--max-train", metavar="N", help="use only N training rows")
     how.add_argument("--max-eval", metavar="N", help="score only N dev rows")
     how.add_argument("--batching", metavar="HOW", help="bucketed by length, or random (bucketed)")
-    how.add_argument("--set", nargs="+", metavar="M.S=V", help="settings, e.g. lwf.interval=8")
+    how.add_argument(
+        "--set", nargs="+", action="extend", metavar="M.S=V", help="settings, e.g. lwf.interval=8"
+    )
     how.add_argument("--config", metavar="FILE", help="a TOML file with any of these options")
     where = names(parser, "the run")
     where.add_argument("--out", metavar="DIR", help="its folder (results/local/MODEL)")
-    where.add_argument("--plugin", nargs="+", metavar="FILE", help="Python files to register from")
+    where.add_argument(
+        "--plugin", nargs="+", action="extend", metavar="FILE", help="Python files to register from"
+    )
     where.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     return parser
 
@@ -181,7 +185,11 @@ def _options(given: dict[str, Any]) -> Any:
     for name in _TRAIN:
         if name in merged:
             settings.setdefault("train", {})[name] = merged[name]
-    for owner, values in parse_assignments(merged.get("set", ())).items():
+    for owner, values in parse_assignments(given.get("set", ())).items():
+        for name in values:
+            if owner == "train" and name in given:
+                option = "--" + name.replace("_", "-")
+                raise BenchError(f"{option} and --set train.{name} are the same: give one of them.")
         settings.setdefault(owner, {}).update(values)
     options = Options(models=["micro"], settings=settings)
     for name in _LISTS:

@@ -162,10 +162,10 @@ class Stage:
         length = min(cell.training.max_length, context_length(self.loaded.net))
         recipe, rows = cell.training, workspace.encoded_rows
         self.dev = rows(cell, cell.task, "dev", recipe.max_eval, length)
-        self.forget: list[Encoded] = []
+        self.forget: list[tuple[Task, Encoded]] = []  # none on an encoder: its head has one task
         if cell.model.kind == "causal":
             share = max(1, recipe.forget_rows // max(1, len(cell.forget)))
-            self.forget = [rows(cell, task, "dev", share, length) for task in cell.forget]
+            self.forget = [(t, rows(cell, t, "dev", share, length)) for t in cell.forget]
         self.run = Run(
             cell=cell,
             loaded=self.loaded,
@@ -203,7 +203,7 @@ class Stage:
 
         scores = task_scores(self.dev, self.cell.task)
         forget = []
-        for rows, task in zip(self.forget, self.cell.forget, strict=True):
+        for task, rows in self.forget:
             found = task_scores(rows, task)
             forget.append((*ev.accuracy_and_loss(rows, found), len(rows)))
         return _Measured(scores, forget, self._retention(base))

@@ -81,6 +81,11 @@ def test_the_reference_comes_first_then_the_best() -> None:
     assert table.rows[0].gain is None
 
 
+def test_a_method_without_a_score_stands_below_a_negative_one() -> None:
+    cells = [result(), result("ewc", error="loss is nan"), result("lwf", after=-0.5)]
+    assert [r.method for r in the_board(cells).tables[0].rows] == ["finetune", "lwf", "ewc"]
+
+
 def test_the_average_is_over_tasks_within_a_seed_then_over_seeds() -> None:
     average = the_board(grid()).average
     by_seed = {
@@ -204,6 +209,13 @@ def test_one_forgetting_task_and_mixed_make_two_whole_boards() -> None:
     ]
 
 
+def test_mixed_and_forgetting_all_tasks_make_two_whole_boards() -> None:
+    tasks = ["cola", "rte"]
+    all_of_them = [result(task=t, forget={"tasks": tasks, "hash": "x"}) for t in tasks]
+    made = boards([result(task="cola"), result(task="rte"), *all_of_them])
+    assert [[t.task for t in b.tables] for b in made] == [tasks, tasks]
+
+
 def test_two_data_sets_make_two_whole_boards_and_a_renamed_folder_makes_one() -> None:
     first = [result(task="cola"), result(task="rte")]
     renamed = [result("ewc", task, data_name="glue") for task in ("cola", "rte")]
@@ -236,6 +248,12 @@ def test_settings_are_rows_of_their_own_even_under_one_label() -> None:
     ]
     names = [r.method for r in the_board(cells).tables[0].rows]
     assert names == ["lwf k=0.1", "lwf k=0.2", "lwf[k=0.3]"]
+
+
+def test_settings_in_another_order_are_the_same() -> None:
+    one = result("lwf", seed=0, settings={"k": 0.1, "n": 1})
+    other = result("lwf", seed=1, settings={"n": 1, "k": 0.1})
+    assert row(the_board([one, other]).tables[0], "lwf").done == 2
 
 
 def test_two_scores_for_one_cell_raise_and_a_failure_gives_way() -> None:

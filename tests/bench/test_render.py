@@ -73,6 +73,15 @@ def test_numbers_line_up_at_the_point() -> None:
         assert set(points[0]) <= set(points[1])  # the reference has no gain
 
 
+def test_nothing_is_minus_zero() -> None:
+    less = result("lwf", after=0.5 - 1e-9, before=-1e-9)
+    assert less["retention"] is not None
+    less["retention"]["after"] = less["retention"]["before"] - 1e-9
+    text = terminal.render(boards([result(), less]))
+    assert "-0.00" not in text
+    assert "+0.00 " in text and "+0.000 " in text
+
+
 @pytest.mark.parametrize("board", [made, wide])
 def test_terminal_fits_a_window(board: object) -> None:
     assert callable(board)
@@ -124,6 +133,11 @@ def test_csv_and_json_hold_the_same_tidy_rows_in_full_precision() -> None:
         ("average", "finetune"), ("average", "lwf"),
     ]  # fmt: skip
     lwf = rows[1]
+    assert " ".join(lwf) == (
+        "board suite_version model model_hash data data_hash task metric method reference "
+        "seeds_done seeds_planned after_mean after_half_width gain_mean gain_half_width "
+        "before retention forgotten drift seconds peak_mib time_ratio"
+    )
     assert (lwf["after_mean"], lwf["gain_mean"]) == (1 / 3, 1 / 3 - 0.1)
     assert lwf["after_half_width"] is None
     assert (lwf["metric"], lwf["before"], lwf["retention"]) == ("matthews_correlation", 0.25, 0.125)

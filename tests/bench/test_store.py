@@ -47,6 +47,7 @@ def test_a_result_comes_back_as_it_was(tmp_path: Path) -> None:
     assert files(store) == {f"{name}.json", f"{name}.rows.json"}
     assert json.loads((store.cells / f"{name}.rows.json").read_text()) == predictions(new)
     assert store.read("0" * 64) is None
+    assert store.read(new["hash"][:12] + "0" * 52) is None
     assert Store(tmp_path / "nothing here").all() == []
 
 
@@ -162,12 +163,15 @@ def test_a_result_with_holes_is_named(tmp_path: Path, holes: dict[str, object], 
         Store(tmp_path).all()
 
 
-@pytest.mark.parametrize("odd", ["../../etc/passwd", "a/b\\c", "..", "", "a b\n\0é", "x" * 500])
+@pytest.mark.parametrize(
+    "odd", ["../../etc/passwd", "a/b\\c", "..", ".hidden", "", "a b\n\0é", "x" * 500]
+)
 def test_odd_names_stay_in_the_folder(tmp_path: Path, odd: str) -> None:
     store = Store(tmp_path / "run")
     for new in (result(odd), result(task=odd)):
         store.write(new, predictions(new))
         assert store.read(new["hash"]) == new
+    assert len(files(store)) == 4  # none of them hidden
     assert {p.name for p in tmp_path.iterdir()} == {"run"}
     assert {p.name for p in (tmp_path / "run").iterdir()} == {"cells"}
     assert all(set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789_.-") for name in files(store))

@@ -1,0 +1,114 @@
+"""A cell from end to end: what it records, what it shares, what it is known by."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bench.metrics import score
+from bench.runner import run_cell
+from tests.worlds import only_cell, plan_for, results, workspace_for
+
+
+def test_a_cell_records_before_and_after(
+    tiny_causal: Path, tiny_data: Path, tiny_text: Path, tmp_path: Path
+) -> None:
+    plan = plan_for(
+        ["finetune"], ["rte"], tiny_causal, tiny_data, "train.steps=30", "train.lr=5e-3",
+        forget=["cola"], retention=str(tiny_text),
+    )  # fmt: skip
+    result, rows = run_cell(only_cell(plan), workspace_for(plan, tmp_path), False)
+    scores, costs = result["scores"], result["costs"]
+    assert scores is not None and costs is not None
+    assert scores["before"] == score(["accuracy"], rows["gold"], rows["before"])
+    assert scores["after"] == score(["accuracy"], rows["gold"], rows["after"])
+    assert len(rows["id"]) == len(set(rows["id"])) == 24
+    triples = list(zip(rows["gold"], rows["before"], rows["after"], strict=True))
+    assert result["flips"] == {
+        "lost": sum(g == b != a for g, b, a in triples) / 24,
+        "gained": sum(g != b and g == a for g, b, a in triples) / 24,
+    }
+    assert result["retention"] is not None and result["retention"]["text"] == "tiny.txt"
+    assert result["retention"]["after"] > result["retention"]["before"] > 0
+    assert result["forgotten"] is not None and result["forgotten"]["tasks"] == ["cola"]
+    assert result["forgotten"]["rows"] == 16
+    assert result["drift"] is not None and result["drift"] > 0
+    assert result["curve"][-1]["step"] == 30
+    assert result["curve"][-1]["loss"] < result["curve"][0]["loss"]
+    assert costs["method"] == pytest.approx(costs["prepare"] + costs["train"] + costs["finish"])
+    assert costs["total"] > costs["train"] > 0
+    assert costs["steps"] == 30
+    assert result["data"] == {"train_rows": 40, "dev_rows": 24, "truncated_rows": 0}
+    assert result["provenance"]["packages"]["torch"]
+    json.dumps([result, rows], allow_nan=False)
+
+
+def test_an_encoder_too(
+    tiny_encoder: Path, tiny_data: Path, tiny_text: Path, tmp_path: Path
+) -> None:
+    plan = plan_for(
+        ["finetune", "recadam"], ["cola"], tiny_encoder, tiny_data, retention=str(tiny_text)
+    )
+    for result in results(plan, tmp_path):
+        assert result["cell"]["model"]["kind"] == "encoder"
+        assert result["forgotten"] is None  # the head answers one task only
+        assert result["retention"] is not None
+        assert result["retention"]["before"] > 0
+    plan = plan_for(["finetune"], ["cola"], tiny_encoder, tiny_data)
+    (result,) = results(plan, tmp_path)
+    assert result["retention"] is None
+
+
+def test_heads_and_orders_come_from_task_and_seed_not_from_the_method(
+    tiny_encoder: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    methods = ["finetune", "recadam"]
+    plan = plan_for(methods, ["cola"], tiny_encoder, tiny_data, "train.steps=0", seeds=2)
+    first, again, second, _ = (
+        run_cell(cell, workspace_for(plan, tmp_path), False)[1]["scores_after"]
+        for cell in sorted(plan.spec.cells(), key=lambda c: (c.seed, c.method.name))
+    )
+    assert first == again != second
+
+
+def test_the_base_is_scored_once(tiny_causal: Path, tiny_data: Path, tmp_path: Path) -> None:
+    plan = plan_for(["finetune", "recadam"], ["cola"], tiny_causal, tiny_data, seeds=2)
+    found = results(plan, tmp_path)
+    assert len({json.dumps(r["scores"]["before"]) for r in found if r["scores"]}) == 1
+    kinds = sorted(path.name.split("-")[0] for path in (tmp_path / "cache").glob("*.json"))
+    assert kinds == ["retention", "retention", "scores", "scores"]  # rows of cola and of rte
+
+
+def test_a_cell_is_what_it_is_wherever_it_lies(
+    tiny_causal: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    moved = shutil.copytree(tiny_data, tmp_path / "elsewhere")
+    model = shutil.copytree(tiny_causal, tmp_path / "model-elsewhere")
+    here = only_cell(plan_for(["finetune"], ["cola"], tiny_causal, tiny_data))
+    there = only_cell(plan_for(["finetune"], ["cola"], model, moved))
+    assert here.hash == there.hash
+    text = json.dumps(here.identity())
+    assert str(tiny_data) not in text and str(tiny_causal) not in text
+    train = moved / "glue" / "CoLA" / "train.tsv"
+    train.write_text(train.read_text() + "src\t1\t\tthe cat saw a dog\n")
+    other = only_cell(plan_for(["finetune"], ["cola"], tiny_causal, moved))
+    assert other.hash != here.hash
+
+
+def test_each_setting_is_part_of_what_a_cell_is(tiny_causal: Path, tiny_data: Path) -> None:
+    def cell_hash(*words: str, **options: object) -> str:
+        plan = plan_for(["recadam"], ["cola"], tiny_causal, tiny_data, *words, **options)
+        return only_cell(plan).hash
+
+    hashes = [
+        cell_hash(),
+        cell_hash("recadam.k=0.2"),
+        cell_hash("train.lr=1e-3"),
+        cell_hash("train.batching=random"),
+        cell_hash(first_seed=1),
+    ]
+    assert len(set(hashes)) == len(hashes)
+    assert cell_hash() == cell_hash("recadam.k=0.1")
