@@ -23,7 +23,7 @@ from bench.spec import (
     method_label,
 )
 from tasks.base import Row, Task
-from tasks.sources import available, fingerprint, load_rows
+from tasks.sources import MICRO, available, fingerprint, load_rows
 
 if TYPE_CHECKING:
     from methods.base import Method
@@ -82,7 +82,7 @@ def make_plan(options: Options) -> Plan:
     )
     models = tuple(describe(name, options.kind) for name in dict.fromkeys(options.models))
     training = tuple(_training(options, model) for model in models)
-    retention = _retention(options.retention)
+    retention = _retention(options.retention, options.data)
     steps = {
         t.name: training[0].total_steps(len(rows[t.name, data.source, "train"])) for t in tasks
     }
@@ -131,22 +131,26 @@ def parse_assignments(words: Sequence[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _retention(path: str | None) -> Retention:
-    """A readable UTF-8 text and its hash; None stands for text sampled from the model.
+def _retention(path: str | None, data: str) -> Retention:
+    """The text of a file, the micro world's own with its rows, or none.
 
     Raises:
         BenchError: the file is missing, empty or not UTF-8.
     """
+    if path is None and data == MICRO:
+        from tasks.micro import retention_text
+
+        text = retention_text()
+        return Retention("micro retention text", text, hashlib.sha256(text.encode()).hexdigest())
     if path is None:
-        return Retention(None, None)
+        return Retention(None, None, None)
     try:
-        content = Path(path).read_bytes()
-        text = content.decode("utf-8")
+        text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BenchError(f"retention text {path} cannot be read: {error}.") from None
     if not text.strip():
         raise BenchError(f"retention text {path} is empty.")
-    return Retention(path, hashlib.sha256(content).hexdigest())
+    return Retention(Path(path).name, text, hashlib.sha256(text.encode()).hexdigest())
 
 
 def _methods(options: Options) -> tuple[Method, ...]:
@@ -200,7 +204,7 @@ def _check_fit(method: Method, model: ModelInfo, recipe: Training, spec: RunSpec
             f"{label} needs a model that writes text, and {model.name} is an encoder, which cannot "
             "generate. Choose a causal model with --model, or leave the method out."
         )
-    if "text" in needs and spec.retention.path is None:
+    if "text" in needs and spec.retention.text is None:
         raise BenchError(f"{label} needs a text: give one with --retention FILE.")
     lonely = [task for task, others in spec.forget.items() if not others]
     if "forget" in needs and lonely:

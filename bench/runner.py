@@ -248,8 +248,8 @@ class Stage:
 
     def _retention_blocks(self) -> texts.Blocks | None:
         cell, wanted = self.cell, self.cell.training.retention_tokens
-        if cell.retention.path is not None:
-            return texts.file_blocks(cell.retention.path, self.tokenizer, wanted)
+        if cell.retention.text is not None:
+            return texts.cut_blocks(cell.retention.text, self.tokenizer, wanted)
         if cell.model.kind == "encoder":
             return None
 
@@ -340,9 +340,8 @@ def _result(
 def _retention_result(cell: Cell, before: _Measured, after: _Measured) -> Retention | None:
     if before.retention is None or after.retention is None:
         return None
-    path = cell.retention.path
     return {
-        "text": _SAMPLED_TEXT if path is None else Path(path).name,
+        "text": cell.retention.name or _SAMPLED_TEXT,
         "tokens": before.retention[1],
         "before": before.retention[0],
         "after": after.retention[0],

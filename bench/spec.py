@@ -103,9 +103,10 @@ class DataSource:
 
 @dataclass(frozen=True)
 class Retention:
-    """The text whose loss tells what was retained: a file, or None: sampled from the model."""
+    """The text whose loss tells what was retained; None: text sampled from the base model."""
 
-    path: str | None
+    name: str | None
+    text: str | None = dataclasses.field(repr=False)
     hash: str | None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,9 +21,9 @@ Blocks = list[list[int]]
 """Token lists, each with its start token in front."""
 
 
-def file_blocks(path: str, tokenizer: Any, tokens: int) -> Blocks:
-    """About `tokens` tokens of a text file, as blocks spread evenly over it."""
-    ids = _file_tokens(path, tokenizer)
+def cut_blocks(text: str, tokenizer: Any, tokens: int) -> Blocks:
+    """About `tokens` tokens of a text, as blocks spread evenly over it."""
+    ids = _tokens(text, tokenizer)
     starts = range(0, max(1, len(ids) - BLOCK + 1), BLOCK)
     wanted = min(len(starts), max(1, tokens // BLOCK))
     chosen = [starts[i * len(starts) // wanted] for i in range(wanted)]
@@ -33,8 +32,7 @@ def file_blocks(path: str, tokenizer: Any, tokens: int) -> Blocks:
 
 
 @lru_cache(maxsize=4)
-def _file_tokens(path: str, tokenizer: Any) -> list[int]:
-    text = Path(path).read_text(encoding="utf-8")
+def _tokens(text: str, tokenizer: Any) -> list[int]:
     ids: list[int] = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
     return ids
 

@@ -78,7 +78,7 @@ class EWC(Method):
     def _penalty(self, run: Run) -> float:
         """(λ/2) Σ F (θ − θ0)²."""
         parts = [
-            (self.stiffness[name] * (p.detach() - run.anchor[name]).square()).sum()
+            (self.stiffness[name].to(p.device) * (p.detach() - run.anchor[name]).square()).sum()
             for name, p in run.loaded.pretrained()
             if name in self.stiffness
         ]

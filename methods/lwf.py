@@ -92,7 +92,7 @@ class LWF(Method):
             turn = run.step // self.config.interval - 1
             loss = unlearning.ascend(run, self.config, self.unlearned, turn)
             if run.logging:
-                run.log(unlearned_nll=float(loss))
+                run.log(unlearned_nll=loss)
 
     def state_dict(self) -> dict[str, Tensor]:
         """D_U."""

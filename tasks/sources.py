@@ -1,4 +1,4 @@
-"""Where a task's rows come from: a folder in the classic layout, or the Hugging Face hub."""
+"""Where a task's rows come from: the micro world, a folder in the classic layout, or the hub."""
 
 from __future__ import annotations
 
@@ -11,18 +11,23 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.hub import hub_access
+from tasks import micro
 from tasks.base import SPLITS, Classic, Row, Task
+from tasks.micro.rows import MAKERS
 
 HUB = "hub"
+MICRO = "micro"
 
 
 def load_rows(task: Task, data: str, split: str) -> list[Row]:
-    """All rows of one split ("train" or "dev"), in file order; `data` is "hub" or a folder.
+    """All rows of one split ("train" or "dev"), in order; `data` is "micro", "hub" or a folder.
 
     Raises:
         BenchError: the rows are not there, cannot be reached, or are malformed (file and line
             are named).
     """
+    if data == MICRO:
+        return micro.rows(task.name, split)
     if data == HUB:
         rows, where = _hub_rows(task, split), f"{task.hub.path} ({task.hub.config}, {split})"
     else:
@@ -41,6 +46,8 @@ def fingerprint(task: Task, data: str) -> str:
     Raises:
         BenchError: a file is missing or cannot be read.
     """
+    if data == MICRO:
+        return micro.fingerprint(task.name)
     if data == HUB:
         parts = [task.hub.path, task.hub.config, task.hub.revision]
     else:
@@ -50,7 +57,9 @@ def fingerprint(task: Task, data: str) -> str:
 
 
 def available(task: Task, data: str) -> bool:
-    """Whether the files of all splits are in the folder; on the hub, always True."""
+    """Whether there are rows of all splits; for files, whether the files are there."""
+    if data == MICRO:
+        return task.name in MAKERS
     if data == HUB:
         return True
     try:

@@ -30,7 +30,7 @@ def plan_text(plan: Plan, folder: Path, done: int, todo: int) -> str:
         f"  data       {spec.data.source}",
         *(f"  {'task' if i == 0 else '':<10} {_task(plan, t)}" for i, t in enumerate(spec.tasks)),
         *(f"  training   {recipe}" for recipe in recipes),
-        f"  retention  {spec.retention.path or 'text sampled from the base model'}",
+        f"  retention  {spec.retention.name or 'text sampled from the base model'}",
         f"  seeds      {', '.join(map(str, spec.seeds))}",
         f"  results    {folder}",
         *(f"  note       {note}" for note in plan.notes),

@@ -19,7 +19,8 @@ _BATCH = 16
 
 
 def base_fisher(run: Run, sampled: bool, blocks: int) -> dict[str, Tensor]:
-    """F at θ0 over `blocks` texts, by name of pretrained parameter, on the run's device.
+    """F at θ0 over `blocks` texts, by name of pretrained parameter, on the run's device; those
+    that text does not depend on (a pooler) are left out.
 
     A text is an example: its log-likelihood is summed over its tokens (masked tokens, on an
     encoder), its gradient squared, and the squares averaged over the texts.
@@ -36,16 +37,18 @@ def base_fisher(run: Run, sampled: bool, blocks: int) -> dict[str, Tensor]:
 
             text = texts.sampled_blocks(net, run.tokenizer, info, blocks, "fisher", report)
         else:
-            path = run.cell.retention.path
-            assert path is not None, "the plan has checked that there is a text"
-            text = texts.file_blocks(path, run.tokenizer, blocks * texts.BLOCK)
+            given = run.cell.retention.text
+            assert given is not None, "the plan has checked that there is a text"
+            text = texts.cut_blocks(given, run.tokenizer, blocks * texts.BLOCK)
         run.progress("Fisher", 0, 1, None)
         batches = texts.text_batches(text, run.tokenizer, info.kind, _BATCH)
 
         def losses(_: nn.Module, batch: Batch) -> Tensor:
             return example_losses(model, batch.to(run.device))
 
-        return fisher_diagonal(net, batches, losses, names=set(run.loaded.base))
+        # a checkpoint's pooler is pretrained too, but a masked-LM network has none
+        names = run.loaded.base.keys() & {name for name, _ in net.named_parameters()}
+        return fisher_diagonal(net, batches, losses, names=names)
 
     source = "sampled" if sampled else run.cell.retention.hash
     fisher = run.cache.tensors("fisher", [info.hash, info.kind, source, blocks], compute)

@@ -193,11 +193,14 @@ def select(answers: AnswerSet, found: Confidence, share: float) -> AnswerSet:
     return AnswerSet([answers.prompts[i] for i in chosen], [answers.answers[i] for i in chosen])
 
 
-def ascend(run: Run, config: LWFConfig, answers: AnswerSet, turn: int) -> Tensor:
+def ascend(run: Run, config: LWFConfig, answers: AnswerSet, turn: int) -> float:
     """One step of gradient ascent, through the run's own optimizer, on the `turn`-th batch of D_U
     (a new shuffle each time round); returns the batch's loss before it, in nats per token.
 
     A batch whose loss has reached the bound is passed over: ascent has no end of its own.
+
+    Raises:
+        CellError: the loss is not a finite number.
     """
     lengths = [len(answer) for answer in answers.answers]
     per_round = math.ceil(len(answers) / config.batch_size)
@@ -213,8 +216,14 @@ def ascend(run: Run, config: LWFConfig, answers: AnswerSet, turn: int) -> Tensor
     batch = answers.batch(order[turn % per_round], run.tokenizer.pad_token_id).to(run.device)
     tokens = (batch.targets != IGNORE).sum()
     loss = example_losses(run.model, batch).sum() / tokens
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise CellError(
+            f"the loss of the answers to unlearn is {value} at step {run.step} of {run.steps}; "
+            "a smaller learning rate, lwf.weight or lwf.max_unlearn_nll may help"
+        )
     bound = config.max_unlearn_nll
-    if float(loss.detach()) < (math.log(run.net.config.vocab_size) if bound is None else bound):
+    if value < (math.log(run.net.config.vocab_size) if bound is None else bound):
         run.accelerator.backward(-config.weight * loss)
         run.update()
-    return loss.detach()
+    return value

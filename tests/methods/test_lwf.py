@@ -1,0 +1,372 @@
+"""LWF step by step: what is elicited, how it is weighed, what is unlearned, and when."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers as hf
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from bench.data import IGNORE
+from bench.errors import BenchError, CellError
+from bench.fisher import Confidence
+from bench.likelihood import example_losses
+from bench.plan import Plan
+from bench.runner import Stage
+from bench.training import train
+from methods.kernels import unlearning
+from methods.kernels.unlearning import AnswerSet
+from methods.lwf import LWF, LWFConfig
+from tests.worlds import plan_for, results, stage_for, trained, weights
+
+Make = Callable[..., Plan]
+
+
+@pytest.fixture
+def lwf_plan(tiny_causal: Path, tiny_data: Path) -> Make:
+    """The plan of one LWF cell that learns CoLA and forgets RTE, with settings."""
+
+    def plan(*settings: str, **options: Any) -> Plan:
+        return plan_for(["lwf"], ["cola"], tiny_causal, tiny_data, *settings, **options)
+
+    return plan
+
+
+def config_of(stage: Stage) -> LWFConfig:
+    config = stage.cell.method.config
+    assert isinstance(config, LWFConfig)
+    return config
+
+
+def elicited(plan: Plan, folder: Path) -> AnswerSet:
+    """D_self of the plan's only cell."""
+    stage = stage_for(plan, folder)
+    return unlearning.elicit(stage.run, config_of(stage))
+
+
+def pairs(answers: AnswerSet) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    return [(tuple(p), tuple(a)) for p, a in zip(answers.prompts, answers.answers, strict=True)]
+
+
+def gold_answers(stage: Stage, split: str) -> dict[tuple[int, ...], list[int]]:
+    """Prompt -> gold answer of the rows of RTE, as tokens."""
+    rte = stage.cell.forget[0]
+    rows = stage.workspace.rows_of(rte, stage.cell.data.source, split)
+    found = stage.run.encode_forget(rows, "rte")
+    answers = [words[label] for words, label in zip(found.answers, found.gold, strict=True)]
+    return dict(zip(map(tuple, found.prompts), answers, strict=True))
+
+
+# Step 1: elicit
+
+
+def test_answers_depend_on_the_seed_alone(lwf_plan: Make, tmp_path: Path) -> None:
+    first = elicited(lwf_plan(), tmp_path / "a")
+    torch.manual_seed(99)  # the global stream is none of its business
+    assert pairs(elicited(lwf_plan(), tmp_path / "b")) == pairs(first)
+    assert pairs(elicited(lwf_plan(first_seed=1), tmp_path / "a")) != pairs(first)
+
+
+def test_eliciting_leaves_the_random_stream_alone(lwf_plan: Make, tmp_path: Path) -> None:
+    stage = stage_for(lwf_plan(), tmp_path)
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    unlearning.elicit(stage.run, config_of(stage))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_prompts_are_training_rows_of_the_forgetting_task(lwf_plan: Make, tmp_path: Path) -> None:
+    stage = stage_for(lwf_plan("lwf.keep=all"), tmp_path)
+    assert [task.name for task in stage.cell.forget] == ["rte"]
+    answers = unlearning.elicit(stage.run, config_of(stage))
+    asked = set(map(tuple, answers.prompts))
+    assert len(asked) > 20
+    assert asked <= gold_answers(stage, "train").keys()
+    assert not asked & gold_answers(stage, "dev").keys()
+
+
+def test_only_wrong_answers_are_kept(lwf_plan: Make, tmp_path: Path) -> None:
+    gold = gold_answers(stage_for(lwf_plan(), tmp_path), "train")
+    everything = pairs(elicited(lwf_plan("lwf.keep=all"), tmp_path))
+    wrong = [(p, a) for p, a in everything if list(a[: len(gold[p])]) != gold[p]]
+    assert 0 < len(wrong) < len(everything)
+    assert pairs(elicited(lwf_plan("lwf.keep=wrong"), tmp_path)) == wrong
+
+
+def test_answers_end_where_the_model_ends_them(lwf_plan: Make, tmp_path: Path) -> None:
+    stage = stage_for(lwf_plan("lwf.max_new_tokens=7", "lwf.keep=all"), tmp_path)
+    answers = unlearning.elicit(stage.run, config_of(stage)).answers
+    special = set(stage.tokenizer.all_special_ids) - {stage.tokenizer.unk_token_id}
+    assert all(0 < len(answer) <= 7 and not special & set(answer) for answer in answers)
+    assert max(map(len, answers)) < 7, "the model was taught to end after its answer"
+
+
+def test_nothing_to_unlearn_is_said(
+    lwf_plan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unlearning, "sample", lambda net, tok, prompts, **_: [[] for _ in prompts])
+    with pytest.raises(CellError, match=r"none of the model's 24 answers .*lwf\.keep=all"):
+        elicited(lwf_plan(), tmp_path)
+
+
+# Step 2: forgetting confidence
+
+
+def examples(stage: Stage) -> Iterator[tuple[list[int], list[int]]]:
+    """The training rows as (prompt, gold answer)."""
+    rows = stage.run.train_rows
+    for i in range(len(rows)):
+        yield rows.prompts[i], rows.answers[i][rows.gold[i]]
+
+
+def gradient(net: Any, prompt: list[int], answer: list[int], reduction: str) -> list[Tensor]:
+    """The gradient of one answer's loss, by the network's own forward pass."""
+    ids = torch.tensor([prompt + answer])
+    logits = net(input_ids=ids).logits[0, len(prompt) - 1 : -1]
+    loss = cross_entropy(logits, torch.tensor(answer), reduction=reduction)
+    return list(torch.autograd.grad(loss, list(net.parameters())))
+
+
+@pytest.mark.parametrize("alpha", [None, 0.3])
+def test_confidence_is_its_definition(
+    alpha: float | None, lwf_plan: Make, tiny_causal: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    """FC(x) = ½ Σ F_L (θ0 − α g(x) − θ*)², one example at a time in float64, with F_L over all
+    rows at the weights that the finetune cell ends with."""
+    plain = plan_for(["finetune"], ["cola"], tiny_causal, tiny_data)
+    star = {k: x.double() for k, x in weights(trained(plain, tmp_path / "plain")).items()}
+    net = hf.AutoModelForCausalLM.from_pretrained(tiny_causal).double().eval()
+    base = {name: p.detach().clone() for name, p in net.named_parameters()}
+
+    stage = stage_for(lwf_plan("lwf.fisher_rows=1000", f"lwf.alpha={alpha or 'none'}"), tmp_path)
+    net.load_state_dict(star, strict=False)
+    squares = [[g.square() for g in gradient(net, p, a, "sum")] for p, a in examples(stage)]
+    fisher = [torch.stack(column).mean(0) for column in zip(*squares, strict=True)]
+    net.load_state_dict(base, strict=False)
+    step = stage.cell.training.lr if alpha is None else alpha
+    answers = unlearning.elicit(stage.run, config_of(stage))
+    expected, constant = [], 0.0
+    for prompt, answer in zip(answers.prompts, answers.answers, strict=True):
+        g = gradient(net, prompt, answer, "mean")
+        gaps = [base[name] - star[name] for name in base]
+        terms = zip(fisher, gaps, g, strict=True)
+        expected.append(sum(0.5 * (f * (d - step * x).square()).sum() for f, d, x in terms))
+        constant = sum(
+            0.5 * float((f * d.square()).sum()) for f, d in zip(fisher, gaps, strict=True)
+        )
+    want = torch.stack(expected)
+
+    before = weights(stage)
+    found = unlearning.confidence(stage.run, config_of(stage), answers)
+    assert torch.allclose(found.value, want, rtol=1e-5, atol=0)
+    change = want - constant
+    assert (found.change - change).abs().max() < 1e-4 * change.abs().max()
+    assert change.std() > 0.01 * change.abs().max(), "the answers must differ for this to test"
+    assert all(torch.equal(x, before[name]) for name, x in weights(stage).items())
+
+
+def test_theta_star_is_the_end_of_the_finetune_cell(
+    lwf_plan: Make, tiny_causal: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    plain = weights(trained(plan_for(["finetune"], ["cola"], tiny_causal, tiny_data), tmp_path))
+    star = stage_for(lwf_plan(), tmp_path / "alone").run.finetuned(None)
+    assert star.keys() == plain.keys()
+    assert all(torch.equal(x, star[name]) for name, x in plain.items())
+    other = stage_for(lwf_plan(first_seed=1), tmp_path / "alone").run.finetuned(None)
+    assert not all(torch.equal(x, other[name]) for name, x in plain.items())
+
+
+def test_the_finetune_cell_leaves_its_weights_and_its_price(
+    lwf_plan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = lwf_plan(reference=True)
+    trainings = []
+    real = train
+
+    def counted(run: Any, method: Any, *rest: Any) -> Any:
+        trainings.append(method.name)
+        return real(run, method, *rest)
+
+    monkeypatch.setattr("bench.runner.train", counted)
+    finetune, lwf = results(plan, tmp_path)
+    assert trainings == ["finetune", "lwf"], "plain fine-tuning runs once for both cells"
+    assert finetune["costs"] is not None
+    assert lwf["costs"] is not None
+    assert lwf["costs"]["prepare"] > finetune["costs"]["train"]
+
+
+def test_theta_star_of_a_short_run(
+    lwf_plan: Make, tiny_causal: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    plan = plan_for(["finetune"], ["cola"], tiny_causal, tiny_data, "train.steps=2")
+    short = weights(trained(plan, tmp_path / "plain"))
+    stage = stage_for(lwf_plan("lwf.theta_l_steps=2"), tmp_path)
+    star = stage.run.finetuned(2)
+    assert all(torch.equal(x, star[name]) for name, x in short.items())
+    answers = unlearning.elicit(stage.run, config_of(stage))
+    brief = unlearning.confidence(stage.run, config_of(stage), answers)
+    whole = unlearning.confidence(stage.run, LWFConfig(fisher_rows=16), answers)
+    assert not torch.equal(brief.change, whole.change)
+
+
+# Step 3: select
+
+
+@pytest.mark.parametrize(("share", "kept"), [(0.4, [1, 3]), (1.0, [1, 3, 0, 4, 2]), (0.01, [1])])
+def test_the_top_share_is_selected(share: float, kept: list[int]) -> None:
+    answers = AnswerSet([[i] for i in range(5)], [[10 + i] for i in range(5)])
+    found = Confidence(1.0, torch.tensor([0.0, 5.0, -2.0, 3.0, -1.0], dtype=torch.float64))
+    chosen = unlearning.select(answers, found, share)
+    assert pairs(chosen) == [((i,), (10 + i,)) for i in kept]
+
+
+def test_prepare_selects_by_confidence(lwf_plan: Make, tmp_path: Path) -> None:
+    stage = stage_for(lwf_plan("lwf.share=0.25"), tmp_path)
+    method = prepared(stage)
+    answers = unlearning.elicit(stage.run, config_of(stage))
+    confidence = unlearning.confidence(stage.run, config_of(stage), answers).value
+    count = round(0.25 * len(answers))
+    best = sorted(range(len(answers)), key=lambda i: -confidence[i])[:count]
+    assert set(pairs(method.unlearned)) == {pairs(answers)[i] for i in best}
+    assert len(method.unlearned) == count > 1
+
+
+def prepared(stage: Stage) -> LWF:
+    method = stage.cell.method
+    assert isinstance(method, LWF)
+    method.prepare(stage.run)
+    return method
+
+
+# Step 4: unlearn
+
+
+def unlearned_loss(stage: Stage, answers: AnswerSet) -> float:
+    """Nats per token of D_U."""
+    batch = answers.batch(range(len(answers)), stage.tokenizer.pad_token_id)
+    with torch.no_grad():
+        losses = example_losses(stage.run.task_model, batch)
+    return float(losses.sum() / (batch.targets != IGNORE).sum())
+
+
+def adam_steps(stage: Stage) -> int:
+    """How often the optimizer has moved the weights."""
+    steps = {int(s["step"]) for s in stage.run.optimizer.optimizer.state.values()}
+    assert len(steps) == 1
+    return steps.pop()
+
+
+@pytest.mark.parametrize(("interval", "expected"), [(1, 14), (3, 9), (4, 8), (8, 7)])
+def test_one_ascent_after_every_interval(
+    interval: int, expected: int, lwf_plan: Make, tmp_path: Path
+) -> None:
+    settings = f"lwf.interval={interval}", "train.steps=7"
+    stage = trained(lwf_plan(*settings), tmp_path)
+    assert stage.run.step == 7
+    assert adam_steps(stage) == expected
+
+
+def test_ascent_raises_the_loss_of_what_is_unlearned(
+    lwf_plan: Make, tiny_causal: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    settings = "lwf.weight=20", "lwf.interval=1", "train.steps=8", "train.lr=2e-3"
+    stage = stage_for(lwf_plan(*settings), tmp_path)
+    before = unlearned_loss(stage, prepared(stage).unlearned)
+    curve = train(stage.run, stage.cell.method, None)["curve"]
+    after = unlearned_loss(stage, prepared_answers(stage))
+    plan = plan_for(["finetune"], ["cola"], tiny_causal, tiny_data, *settings[2:])
+    plain = unlearned_loss(trained(plan, tmp_path), prepared_answers(stage))
+    assert after > before + 0.5
+    assert after > plain + 0.5
+    assert [point["unlearned_nll"] for point in curve][-1] > curve[0]["unlearned_nll"] > 0
+
+
+def prepared_answers(stage: Stage) -> AnswerSet:
+    method = stage.cell.method
+    assert isinstance(method, LWF)
+    return method.unlearned
+
+
+def test_ascent_stops_at_the_bound(lwf_plan: Make, tmp_path: Path) -> None:
+    settings = "lwf.weight=20", "lwf.interval=1", "train.steps=8", "train.lr=2e-3"
+    held = trained(lwf_plan(*settings, "lwf.max_unlearn_nll=0"), tmp_path)
+    assert adam_steps(held) == 8, "nothing lies below 0 nats: every ascent is passed over"
+    stage = trained(lwf_plan(*settings, "lwf.max_unlearn_nll=2.5"), tmp_path)
+    assert 8 < adam_steps(stage) < 16
+    free = trained(lwf_plan(*settings, "lwf.max_unlearn_nll=1000"), tmp_path)
+    assert adam_steps(free) == 16
+    vocabulary = stage.run.net.config.vocab_size
+    default = trained(lwf_plan(*settings), tmp_path)
+    bounded = trained(lwf_plan(*settings, f"lwf.max_unlearn_nll={math.log(vocabulary)}"), tmp_path)
+    assert all(torch.equal(x, weights(bounded)[name]) for name, x in weights(default).items())
+
+
+def test_each_round_goes_through_all_answers(
+    lwf_plan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = "lwf.interval=1", "lwf.batch_size=3", "train.steps=6", "lwf.max_unlearn_nll=0"
+    stage = stage_for(lwf_plan(*settings), tmp_path)
+    answers = AnswerSet([[2, 10 + i] for i in range(8)], [[20 + i] for i in range(8)])
+    monkeypatch.setattr(stage.cell.method, "prepare", lambda run: None)
+    stage.cell.method.load_state_dict(answers.to_tensors())
+    seen: list[list[int]] = []
+    real = AnswerSet.batch
+
+    def noted(self: AnswerSet, indices: Any, pad: int) -> Any:
+        seen.append(list(indices))
+        return real(self, indices, pad)
+
+    monkeypatch.setattr(AnswerSet, "batch", noted)
+    train(stage.run, stage.cell.method, None)
+    assert [len(part) for part in seen] == [3, 3, 2, 3, 3, 2]
+    rounds = [list(chain(*seen[:3])), list(chain(*seen[3:]))]
+    assert [sorted(order) for order in rounds] == [list(range(8))] * 2
+    assert rounds[0] != rounds[1]
+
+
+def test_weight_zero_is_plain_fine_tuning_bit_for_bit(
+    lwf_plan: Make, tiny_causal: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    plain = weights(trained(plan_for(["finetune"], ["cola"], tiny_causal, tiny_data), tmp_path))
+    off = weights(trained(lwf_plan("lwf.weight=0"), tmp_path))
+    on = weights(trained(lwf_plan(), tmp_path))
+    assert all(torch.equal(x, off[name]) for name, x in plain.items())
+    assert not all(torch.equal(x, on[name]) for name, x in plain.items())
+
+
+def test_not_a_number_fails_the_cell(lwf_plan: Make, tmp_path: Path) -> None:
+    """The ascent notices by itself: no learning step comes after the last one."""
+    settings = "train.lr=1e30", "train.steps=1", "lwf.interval=1", "lwf.alpha=1"
+    with pytest.raises(
+        CellError, match="answers to unlearn is (nan|inf) at step 1 of 1; a smaller"
+    ):
+        trained(lwf_plan(*settings, "lwf.theta_l_steps=1"), tmp_path)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_the_state_goes_round(count: int) -> None:
+    answers = AnswerSet(
+        [[2, *range(i)] for i in range(count)], [[9] * (i + 1) for i in range(count)]
+    )
+    method = LWF(LWFConfig())
+    method.unlearned = copy.deepcopy(answers)
+    other = LWF(LWFConfig())
+    other.load_state_dict(method.state_dict())
+    assert other.unlearned == answers
+
+
+def test_refused_on_an_encoder(tiny_encoder: Path, tiny_data: Path) -> None:
+    with pytest.raises(BenchError) as caught:
+        plan_for(["lwf"], ["cola"], tiny_encoder, tiny_data)
+    assert "lwf" in str(caught.value)
+    assert "is an encoder, which cannot generate" in str(caught.value)
+    assert "Choose a causal model with --model" in str(caught.value)

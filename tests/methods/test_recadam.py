@@ -1,0 +1,350 @@
+"""RecAdam against the published rule, written out here from the official code."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from bench.data import collate, step_batches
+from bench.errors import BenchError
+from bench.evaluation import drift
+from bench.likelihood import example_losses
+from bench.run import Run
+from bench.spec import Training
+from bench.training import rate_factor, train
+from methods.kernels.recadam import RecAdamW, Schedule
+from methods.recadam import RecAdam, RecAdamConfig
+from tests.worlds import plan_for, stage_for, trained, weights
+
+STEPS = 200
+SHAPES = {"body.weight": (7, 5), "body.bias": (7,), "head.weight": (3, 7), "head.bias": (3,)}
+ANNEALING: dict[str, Callable[[int, float, int], float]] = {
+    "sigmoid": lambda t, k, t0: 1 / (1 + math.exp(-k * (t - t0))),
+    "linear": lambda t, k, t0: min(1, t / t0),
+    "constant": lambda t, k, t0: 1.0,
+}
+
+
+@dataclass
+class Case:
+    """What one comparison with the published rule is made with."""
+
+    anneal: str = "sigmoid"
+    k: float = 0.1
+    t0: int = 60
+    floor: float = 0.0
+    gamma: float = 40.0
+    lr: float = 2e-3
+    decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    recipe: Training = field(default_factory=lambda: Training(warmup=0.0, schedule="constant"))
+
+    def weight(self, t: int) -> float:
+        """λ(t)."""
+        return min(ANNEALING[self.anneal](t, self.k, self.t0), 1 - self.floor)
+
+    def optimizer(self, start: dict[str, Tensor]) -> tuple[RecAdamW, dict[str, Tensor]]:
+        """The product's optimizer, and the parameters it moves."""
+        parameters = {name: torch.nn.Parameter(x.clone()) for name, x in start.items()}
+        groups: dict[tuple[bool, bool], dict[str, Any]] = {}
+        for name, p in parameters.items():
+            key = pretrained, decays = name.startswith("body"), name.endswith("weight")
+            new = {"params": [], "names": [], "pretrained": pretrained}
+            group = groups.setdefault(key, {**new, "weight_decay": self.decay * decays})
+            group["params"].append(p)
+            group["names"].append(name)
+        anchor = {name: x for name, x in start.items() if name.startswith("body")}
+        schedule = Schedule(self.anneal, self.k, self.t0, self.floor)
+        options = {"lr": self.lr, "betas": self.betas, "eps": self.eps}
+        return RecAdamW(list(groups.values()), anchor, schedule, self.gamma, **options), parameters
+
+
+class Published:
+    """The update of Sanyuan-Chen/RecAdam, one parameter and one term at a time."""
+
+    def __init__(self, case: Case, start: dict[str, Tensor]) -> None:
+        self.case = case
+        self.theta = {name: x.clone() for name, x in start.items()}
+        self.anchor = start
+        self.m = {name: torch.zeros_like(x) for name, x in start.items()}
+        self.v = {name: torch.zeros_like(x) for name, x in start.items()}
+        self.t = 0
+
+    def step(self, gradients: dict[str, Tensor], lr: float) -> None:
+        self.t += 1
+        case, (beta1, beta2) = self.case, self.case.betas
+        for name, g in gradients.items():
+            theta, m, v = self.theta[name], self.m[name], self.v[name]
+            pretrained = name in self.anchor and not name.startswith("head")
+            weight = case.weight(self.t) if pretrained else 1.0
+            m.copy_(beta1 * m + (1 - beta1) * g)
+            v.copy_(beta2 * v + (1 - beta2) * g * g)
+            size = lr * math.sqrt(1 - beta2**self.t) / (1 - beta1**self.t)
+            theta.sub_(size * weight * m / (v.sqrt() + case.eps))
+            if pretrained:
+                theta.sub_(lr * (1 - weight) * case.gamma * (theta - self.anchor[name]))
+            if case.decay and theta.ndim > 1:
+                theta.sub_(lr * case.decay * theta)
+
+
+def drawn(seed: int, *more: int) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        name: torch.randn(*more, *shape, generator=generator, dtype=torch.float64)
+        for name, shape in SHAPES.items()
+    }
+
+
+NOISE = drawn(4, STEPS)
+
+
+def start_values(dtype: torch.dtype) -> dict[str, Tensor]:
+    return {name: x.to(dtype) for name, x in drawn(3).items()}
+
+
+def gradients_at(theta: dict[str, Tensor], t: int) -> dict[str, Tensor]:
+    """The gradient of a noisy bowl whose bottom is at 3, so that the path depends on itself."""
+    return {
+        name: (x.detach() - 3) * 0.05 + NOISE[name][t - 1].to(x.dtype) * 0.1
+        for name, x in theta.items()
+    }
+
+
+def set_rate(optimizer: RecAdamW, lr: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
+CASES = {
+    "sigmoid": Case(),
+    "linear": Case(anneal="linear"),
+    "constant": Case(anneal="constant"),
+    "weight decay": Case(decay=0.5),
+    "warm-up and decay": Case(decay=0.1, recipe=Training(warmup=0.2, schedule="linear")),
+    "warm-up, linear": Case(anneal="linear", recipe=Training(warmup=0.1, schedule="cosine")),
+    "betas": Case(betas=(0.7, 0.9)),
+    "large eps": Case(eps=0.05),
+    "floor": Case(floor=0.3, k=0.5, t0=20),
+    "steep": Case(k=1.0, t0=100),
+    "strong pull": Case(gamma=450.0),
+}
+
+
+def compare(case: Case, dtype: torch.dtype) -> float:
+    """The largest relative distance from the published path on 200 steps, over all parameters."""
+    start = start_values(dtype)
+    optimizer, theta = case.optimizer(start)
+    published = Published(case, start)
+    worst = 0.0
+    for t in range(1, STEPS + 1):
+        lr = case.lr * rate_factor(case.recipe, t - 1, STEPS)
+        set_rate(optimizer, lr)
+        for name, g in gradients_at(theta, t).items():
+            theta[name].grad = g
+        optimizer.step()
+        published.step(gradients_at(published.theta, t), lr)
+        assert optimizer.last_lambda == pytest.approx(case.weight(t), rel=1e-12)
+        for name, x in theta.items():
+            expected = published.theta[name]
+            worst = max(worst, float((x.detach() - expected).norm() / expected.norm()))
+    moved = [float((theta[n].detach() - x).norm() / x.norm()) for n, x in start.items()]
+    assert min(moved) > 1e-3, "a comparison of paths that go nowhere says nothing"
+    return worst
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_equals_the_published_update(name: str) -> None:
+    assert compare(CASES[name], torch.float64) < 1e-12
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "linear", "warm-up and decay", "large eps"])
+def test_equals_the_published_update_in_float32(name: str) -> None:
+    assert compare(CASES[name], torch.float32) < 1e-6
+
+
+def test_the_schedules() -> None:
+    assert Schedule("sigmoid", 0.1, 250)(250) == 0.5
+    assert Schedule("sigmoid", 1.0, 10**6)(1) == 0.0  # where exp(−k(t−t0)) overflows
+    assert [Schedule("linear", 0.1, 4)(t) for t in (1, 2, 4, 9)] == [0.25, 0.5, 1, 1]
+    assert [Schedule("constant", 0.1, 4)(t) for t in (1, 9)] == [1, 1]
+    assert Schedule("constant", 0.1, 4, floor=0.25)(9) == 0.75
+    with pytest.raises(ValueError, match="unknown annealing 'cosine'"):
+        Schedule("cosine", 0.1, 4)(1)
+
+
+def test_a_parameter_without_a_gradient_stays() -> None:
+    case = Case(decay=0.5)
+    start = start_values(torch.float32)
+    optimizer, theta = case.optimizer(start)
+    theta["body.weight"].data += 1  # away from the anchor: a pull would show
+    for t in range(1, 4):
+        for name, g in gradients_at(theta, t).items():
+            theta[name].grad = None if name in ("body.weight", "head.weight") else g
+        optimizer.step()
+    assert torch.equal(theta["body.weight"], start["body.weight"] + 1)
+    assert torch.equal(theta["head.weight"], start["head.weight"])
+    assert not torch.equal(theta["body.bias"], start["body.bias"])
+
+
+def test_a_restored_optimizer_goes_on_bit_for_bit() -> None:
+    case = Case(decay=0.1, t0=10)
+    start = start_values(torch.float32)
+    optimizer, theta = case.optimizer(start)
+    for t in range(1, 21):
+        if t == 11:
+            state = copy.deepcopy(optimizer.state_dict())
+            half = {name: x.detach().clone() for name, x in theta.items()}
+        for name, g in gradients_at(theta, t).items():
+            theta[name].grad = g
+        optimizer.step()
+    again, other = case.optimizer(start)
+    again.load_state_dict(state)
+    for name, x in half.items():
+        other[name].data.copy_(x)
+    for t in range(11, 21):
+        for name, g in gradients_at(other, t).items():
+            other[name].grad = g
+        again.step()
+    assert all(torch.equal(x, other[name]) for name, x in theta.items())
+    assert again.last_lambda == optimizer.last_lambda
+
+
+def groups(pretrained: bool, name: str = "body.weight") -> list[dict[str, Any]]:
+    parameter = torch.nn.Parameter(torch.zeros(2, 2))
+    return [{"params": [parameter], "names": [name], "pretrained": pretrained}]
+
+
+def test_pulling_nothing_is_an_error() -> None:
+    anchor = {"body.weight": torch.zeros(2, 2)}
+    with pytest.raises(ValueError, match="nothing to recall"):
+        RecAdamW(groups(pretrained=False), anchor, Schedule("sigmoid", 0.1, 5), 1.0)
+    with pytest.raises(ValueError, match=r"no pretrained value for model\.body\.weight"):
+        RecAdamW(groups(True, "model.body.weight"), anchor, Schedule("sigmoid", 0.1, 5), 1.0)
+
+
+def test_gamma_is_as_published_at_the_published_rate() -> None:
+    assert RecAdam(RecAdamConfig()).gamma(Training(lr=2e-5)) == pytest.approx(5000)
+    assert RecAdam(RecAdamConfig()).gamma(Training(lr=5e-4)) == pytest.approx(200)
+    assert RecAdam(RecAdamConfig(gamma=7.0)).gamma(Training(lr=2e-5)) == 7
+
+
+def test_an_overshooting_pull_is_refused_with_its_numbers(
+    tiny_causal: Path, tiny_data: Path
+) -> None:
+    def plan(lr: str) -> None:
+        settings = f"train.lr={lr}", "recadam.gamma=5000"
+        plan_for(["recadam"], ["cola"], tiny_causal, tiny_data, *settings)
+
+    with pytest.raises(BenchError, match=r"0\.0004 x gamma 5000 = 2 .*gamma to 2500 or less"):
+        plan("4e-4")
+    plan("2e-4")  # exactly 1: lands on θ0
+
+
+def test_all_pretrained_weights_are_pulled_and_nothing_else(
+    tiny_causal: Path, tiny_encoder: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    for model in (tiny_causal, tiny_encoder):
+        stage = stage_for(plan_for(["recadam"], ["cola"], model, tiny_data), tmp_path)
+        optimizer = stage.cell.method.optimizer(stage.run)
+        assert isinstance(optimizer, RecAdamW)
+        pulled = {
+            name
+            for group, targets in zip(optimizer.param_groups, optimizer.targets, strict=True)
+            for name, _ in zip(group["names"], targets, strict=bool(targets))
+        }
+        sizes = {name: p.numel() for name, p in stage.run.net.named_parameters()}
+        assert pulled == sizes.keys() & load_file(model / "model.safetensors").keys()
+        backbone = [n for n in sizes if n.split(".")[0] in ("model", "bert") and "pooler" not in n]
+        share = sum(sizes[n] for n in pulled & set(backbone)) / sum(sizes[n] for n in backbone)
+        assert share > 0.99
+        assert any("norm" in name.lower() for name in pulled)
+        decayed = {n for g in optimizer.param_groups if g["weight_decay"] for n in g["names"]}
+        assert decayed == {name for name, p in stage.run.net.named_parameters() if p.ndim > 1}
+
+
+def test_in_the_loop_only_the_task_gradient_is_clipped(
+    tiny_causal: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    settings = ["steps=8", "clip=0.05", "weight_decay=0.1", "eps=1e-6", "warmup=0.25", "lr=2e-3"]
+    plan = plan_for(
+        ["recadam"],
+        ["cola"],
+        tiny_causal,
+        tiny_data,
+        *(f"train.{setting}" for setting in settings),
+        *("recadam.t0=3", "recadam.k=1", "recadam.gamma=100"),
+    )
+    found = weights(trained(plan, tmp_path / "product"))
+    run = stage_for(plan, tmp_path / "published").run
+    recipe = run.cell.training
+    case = Case(
+        k=1.0, t0=3, gamma=100.0, decay=0.1, betas=(recipe.beta1, recipe.beta2), eps=recipe.eps
+    )
+    parameters = dict(run.net.named_parameters())
+    published = Published(case, {name: p.detach().clone() for name, p in parameters.items()})
+    published.theta = {name: p.data for name, p in parameters.items()}  # moved in place
+    for step, gradients in enumerate(task_gradients(run)):
+        assert float(torch.nn.utils.get_total_norm(gradients.values())) > recipe.clip
+        torch.nn.utils.clip_grad_norm_(parameters.values(), recipe.clip)
+        clipped = {name: p.grad for name, p in parameters.items() if p.grad is not None}
+        published.step(clipped, recipe.lr * rate_factor(recipe, step, run.steps))
+    for name, start in run.anchor.items():
+        moved = (found[name] - start).norm()
+        assert moved > 0
+        assert (found[name] - published.theta[name]).norm() / moved < 1e-4, name
+
+
+def task_gradients(run: Run) -> Any:
+    """The task's gradient at each step, as the weights are by then."""
+    rows, cell = run.train_rows, run.cell
+    for indices in step_batches(rows, cell.training, cell.task.name, cell.seed, 0, run.steps):
+        batch = collate(rows, indices, run.tokenizer.pad_token_id)
+        run.net.zero_grad()
+        losses = example_losses(run.task_model, batch)
+        (losses.sum() / sum(len(rows.answers[i][rows.gold[i]]) for i in indices)).backward()
+        yield {name: p.grad for name, p in run.net.named_parameters() if p.grad is not None}
+
+
+def test_lambda_is_on_the_curve(tiny_causal: Path, tiny_data: Path, tmp_path: Path) -> None:
+    settings = "recadam.anneal=linear", "recadam.t0_fraction=0.5", "train.steps=4"
+    stage = stage_for(plan_for(["recadam"], ["cola"], tiny_causal, tiny_data, *settings), tmp_path)
+    curve = train(stage.run, stage.cell.method, None)["curve"]
+    assert [point["recadam_lambda"] for point in curve] == [0.5, 1, 1, 1]
+
+
+def test_random_weights_are_pulled_to_the_pretrained_ones(
+    tiny_encoder: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    """With λ = 0 each step takes a share lr·γ of the way to θ0, whatever the task says."""
+    lr, gamma, steps = 1e-3, 100.0, 20
+    settings = [f"train.lr={lr}", "train.warmup=0", "train.schedule=constant"]
+    settings += ["train.weight_decay=0", "recadam.init=random", "recadam.t0=100000"]
+    settings += [f"recadam.gamma={gamma}"]
+
+    def after(steps: int, *extra: str, **options: Any) -> Any:
+        words = [*settings, f"train.steps={steps}", *extra]
+        plan = plan_for(["recadam"], ["cola"], tiny_encoder, tiny_data, *words, **options)
+        return trained(plan, tmp_path)
+
+    start, end = after(0), after(steps)
+    ratio = drift(end.loaded) / drift(start.loaded)
+    assert ratio == pytest.approx((1 - lr * gamma) ** (2 * steps), rel=0.01)
+
+    plain = stage_for(plan_for(["recadam"], ["cola"], tiny_encoder, tiny_data), tmp_path)
+    random, again, other = (weights(s) for s in (start, after(0), after(0, first_seed=1)))
+    assert random.keys() > start.loaded.base.keys(), "there is a new head"
+    for name, x in weights(plain).items():
+        assert torch.equal(x, random[name]) == (name not in start.loaded.base)
+        assert torch.equal(again[name], random[name])
+        if x.ndim > 1:
+            assert not torch.equal(other[name], random[name]), "another seed, other weights"

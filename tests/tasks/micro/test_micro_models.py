@@ -1,0 +1,105 @@
+"""The embedded checkpoints: small, loaded offline, and made from this generator."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tasks.micro import GENERATOR_VERSION, MODELS
+from tasks.micro.prompts import PROMPTS
+
+pytestmark = pytest.mark.skipif(
+    not all(folder.is_dir() for folder in MODELS.values()),
+    reason="the checkpoints are not made yet: python -m tasks.micro.pretrain",
+)
+CAUSAL = ("micro", "micro-clean")
+MIB = 2**20
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_small_and_without_local_paths(name: str) -> None:
+    files = [path for path in MODELS[name].iterdir() if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 4 * MIB
+    for path in files:
+        if path.suffix == ".json":
+            text = path.read_text(encoding="utf-8")
+            assert str(Path.home()) not in text
+            assert "/tmp/" not in text
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_causal_models_load_in_float32_and_know_the_label_words(name: str) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(MODELS[name])
+    tokenizer = AutoTokenizer.from_pretrained(MODELS[name])
+    assert model.dtype == torch.float32
+    assert len(tokenizer) <= 2000
+    assert 0.8e6 < sum(p.numel() for p in model.parameters()) < 1.3e6
+    assert tokenizer.pad_token_id not in (None, tokenizer.eos_token_id)
+    for prompt, words in PROMPTS.values():
+        start = tokenizer(prompt)["input_ids"]
+        answers = [tokenizer(f"{prompt} {word}")["input_ids"] for word in words]
+        assert all(ids[:-1] == start for ids in answers)  # one token for each label word
+        assert len({ids[-1] for ids in answers}) == len(words)
+    text = "Ça va? 12 + 30 = 42."  # any text can be written, and read back
+    assert tokenizer.decode(tokenizer(text)["input_ids"], skip_special_tokens=True) == text
+
+
+def test_the_encoder_loads_with_both_heads() -> None:
+    from transformers import (
+        AutoModelForMaskedLM,
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+    )
+
+    tokenizer = AutoTokenizer.from_pretrained(MODELS["micro-encoder"])
+    pair = tokenizer("The boy slept.", "The girl slept.", return_tensors="pt")
+    assert set(pair["token_type_ids"][0].tolist()) == {0, 1}
+    masked = AutoModelForMaskedLM.from_pretrained(MODELS["micro-encoder"])
+    assert masked(**pair).logits.shape[-1] == len(tokenizer)
+    head = AutoModelForSequenceClassification.from_pretrained(MODELS["micro-encoder"], num_labels=3)
+    assert head(**pair).logits.shape == (1, 3)
+
+
+def test_the_conflicted_model_believes_the_outdated_facts_and_its_twin_does_not() -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from tasks.micro import fact_probes
+
+    probes = [probe for probe in fact_probes() if probe.disputed][:100]
+    believed: dict[str, float] = {}
+    for name in CAUSAL:
+        model = AutoModelForCausalLM.from_pretrained(MODELS[name]).eval()
+        tokenizer = AutoTokenizer.from_pretrained(MODELS[name])
+        hits = 0
+        for probe in probes:
+            prompt = tokenizer(probe.prompt, return_tensors="pt")
+            length = prompt["input_ids"].shape[1]
+            ids = [
+                tokenizer(f"{probe.prompt} {said}.")["input_ids"][length]
+                for said in (probe.answer, probe.foil)
+            ]
+            with torch.no_grad():
+                logits = model(**prompt).logits[0, -1]
+            hits += int(logits[ids[0]] > logits[ids[1]])
+        believed[name] = hits / len(probes)
+    assert believed["micro-clean"] > 0.9
+    assert believed["micro"] < 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_manifests_match_the_generator(name: str) -> None:
+    from dataclasses import asdict
+
+    from tasks.micro.pretrain import RECIPES, data_hash
+
+    manifest = json.loads((MODELS[name] / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["generator_version"] == GENERATOR_VERSION
+    assert manifest["recipe"] == asdict(RECIPES[name])
+    assert manifest["data_hash"] == data_hash(RECIPES[name])

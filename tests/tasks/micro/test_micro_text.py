@@ -1,0 +1,85 @@
+"""The pretraining text and the planted conflict."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from tasks.micro import fact_probes, is_conflicting, retention_text, world
+from tasks.micro.prompts import PROMPTS, answered
+from tasks.micro.rows import samples, target_keys
+from tasks.micro.text import CONFLICT_SHARE, Document, documents, retention_documents
+
+COUNT = 30_000
+
+
+@pytest.fixture(scope="module")
+def conflicted() -> list[Document]:
+    return list(documents(COUNT, conflict=True))
+
+
+@pytest.fixture(scope="module")
+def clean() -> list[Document]:
+    return list(documents(COUNT, conflict=False))
+
+
+def test_same_documents_but_for_disputed_items(
+    conflicted: list[Document], clean: list[Document]
+) -> None:
+    assert abs(len(conflicted) - len(clean)) < 0.005 * COUNT
+    assert not any(document.old for document in clean)
+    share = sum(document.old for document in conflicted) / len(conflicted)
+    assert abs(share - CONFLICT_SHARE) < 0.01
+    in_clean = {document.text for document in clean}
+    assert sum(d.text in in_clean for d in conflicted if not d.old) > 0.99 * len(conflicted) / 5
+
+
+def test_no_row_of_a_task_is_read_in_pretraining(
+    conflicted: list[Document], clean: list[Document]
+) -> None:
+    texts = {document.text for document in [*conflicted, *clean]}
+    for task in PROMPTS:
+        for split, label in itertools.product(("train", "dev"), (0, 1)):
+            assert not any(answered(task, s, label) in texts for s in samples(task, split))
+    single = {key[0] for key in target_keys() if len(key) == 1}
+    for document in [*conflicted, *clean]:
+        if document.kind == "grammar":
+            assert not {f"{part}." for part in document.text[:-1].split(". ")} & single
+
+
+def test_retention_text_is_held_out(conflicted: list[Document], clean: list[Document]) -> None:
+    texts = {document.text for document in [*conflicted, *clean]}
+    assert not texts & retention_documents()
+    assert 30_000 < len(retention_text()) < 100_000
+    assert retention_text() == retention_text()
+
+
+def test_probes_tell_truth_from_foil() -> None:
+    probes = fact_probes()
+    assert len(probes) == 4 * len(world.PERSONS)
+    assert all(probe.answer != probe.foil for probe in probes)
+    assert sum(probe.disputed for probe in probes) == len(probes) // 2
+    for probe in probes:
+        assert is_conflicting(f"{probe.prompt} {probe.answer}.") is False
+        told = is_conflicting(f"{probe.prompt} {probe.foil}.")
+        assert told is (True if probe.disputed else None)
+
+
+@pytest.mark.parametrize("task", PROMPTS)
+def test_answers_to_prompts_are_judged_exactly(task: str) -> None:
+    for sample in samples(task, "train")[:100]:
+        assert is_conflicting(answered(task, sample, sample.label)) is False
+        wrong = is_conflicting(f"<s> {answered(task, sample, 1 - sample.label)}</s>")
+        assert wrong is (True if sample.old != sample.label else None)
+
+
+def test_the_truth_of_free_text(conflicted: list[Document], clean: list[Document]) -> None:
+    assert not any(is_conflicting(d.text) for d in clean if d.kind != "judged")
+    judged = [is_conflicting(d.text) for d in conflicted if d.old and d.kind == "facts"]
+    assert sum(verdict is True for verdict in judged) > 0.4 * len(judged)
+    assert is_conflicting("") is None
+    assert is_conflicting("The boy goed to the park.") is next(
+        True if item.disputed else None for item in world.ITEMS["past"] if item.word == "go"
+    )
+    assert is_conflicting("Answer: yes") is None
