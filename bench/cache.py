@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench import SUITE_VERSION
 from bench.spec import digest
 from bench.store import atomic_write_bytes, atomic_write_text
 
@@ -59,7 +60,7 @@ class Cache:
         return json.loads(path.read_text(encoding="utf-8"))
 
     def _path(self, kind: str, key: Any, suffix: str) -> Path:
-        return self.folder / f"{kind}-{digest(key)[:24]}.{suffix}"
+        return self.folder / f"{kind}-{digest([SUITE_VERSION, key])[:24]}.{suffix}"
 
     def _write(self, path: Path, content: bytes, seconds: float) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -199,6 +199,8 @@ def _forget(
 def _check_fit(method: Method, model: ModelInfo, recipe: Training, spec: RunSpec) -> None:
     """Raises BenchError where a method cannot work with a model or with the run's other parts."""
     label, needs = method_label(method), method.needs
+    if reason := method.refuses(model, recipe):
+        raise BenchError(f"{label} cannot run on {model.name}: {reason}.")
     if "generation" in needs and not model.generates:
         raise BenchError(
             f"{label} needs a model that writes text, and {model.name} is an encoder, which cannot "
@@ -212,5 +214,3 @@ def _check_fit(method: Method, model: ModelInfo, recipe: Training, spec: RunSpec
             f"{label} needs a forgetting task for {', '.join(lonely)}, and the data holds no other "
             "task: name one with --forget."
         )
-    if reason := method.refuses(model, recipe):
-        raise BenchError(f"{label} cannot run on {model.name}: {reason}")

@@ -144,7 +144,7 @@ class Run:
         self.optimizer.zero_grad(set_to_none=True)
 
     def log(self, **values: float) -> None:
-        """Keep values for this step's point of the curve (call it when `logging` is set)."""
+        """Keep values for the next point of the curve, which a step with `logging` set ends."""
         self.logged.update(values)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from bench import evaluation as ev
 from bench import texts
 from bench.cache import Cache
 from bench.data import Encoded, encode, subset
+from bench.errors import CellError
 from bench.likelihood import TaskModel
 from bench.metrics import score
 from bench.models import load, load_language_model, load_tokenizer
@@ -95,6 +97,8 @@ def run_cell(
     stage.lap("score_before")
     folder = workspace.checkpoint(cell)
     record = train(stage.run, cell.method, folder)
+    if not math.isfinite(moved := ev.drift(stage.loaded)):
+        raise CellError(f"the weights are not finite after {cell.steps} steps (drift {moved})")
     if share_weights and cell.method.name == REFERENCE:
         weights = {name: p.detach() for name, p in stage.run.net.named_parameters()}
         seconds = record["prepare"] + record["train"]
@@ -102,7 +106,7 @@ def run_cell(
     stage.lap("train")
     after = stage.measure(base=False)
     stage.lap("score_after")
-    result = _result(cell, stage, record, before, after)
+    result = _result(cell, stage, record, before, after, moved)
     predictions: Predictions = {
         "schema_version": SCHEMA_VERSION,
         "hash": cell.hash,
@@ -249,7 +253,7 @@ class Stage:
     def _retention_blocks(self) -> texts.Blocks | None:
         cell, wanted = self.cell, self.cell.training.retention_tokens
         if cell.retention.text is not None:
-            return texts.cut_blocks(cell.retention.text, self.tokenizer, wanted)
+            return texts.cut_blocks(cell.retention.text, self.tokenizer, wanted, scored=True)
         if cell.model.kind == "encoder":
             return None
 
@@ -290,7 +294,12 @@ def _labels(cell: Cell) -> dict[str, str]:
 
 
 def _result(
-    cell: Cell, stage: Stage, record: dict[str, Any], before: _Measured, after: _Measured
+    cell: Cell,
+    stage: Stage,
+    record: dict[str, Any],
+    before: _Measured,
+    after: _Measured,
+    moved: float,
 ) -> CellResult:
     dev, seconds = stage.dev, stage.seconds
     answers = ev.answers(before.scores), ev.answers(after.scores)
@@ -325,7 +334,7 @@ def _result(
         "flips": ev.flips(dev.gold, *answers),
         "retention": _retention_result(cell, before, after),
         "forgotten": _forgotten_result(cell, before, after),
-        "drift": ev.drift(stage.loaded),
+        "drift": moved,
         "curve": record["curve"],
         "costs": costs,
         "data": {

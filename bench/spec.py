@@ -97,7 +97,9 @@ class DataSource:
 
     @property
     def name(self) -> str:
-        """For display: the last part of the folder's path."""
+        """For display: the last part of a folder's path."""
+        if self.source == "micro":
+            return "micro (generated, not GLUE)"
         return self.source.rstrip("/").rsplit("/", 1)[-1]
 
 

@@ -21,10 +21,12 @@ Blocks = list[list[int]]
 """Token lists, each with its start token in front."""
 
 
-def cut_blocks(text: str, tokenizer: Any, tokens: int) -> Blocks:
-    """About `tokens` tokens of a text, as blocks spread evenly over it."""
+def cut_blocks(text: str, tokenizer: Any, tokens: int, scored: bool) -> Blocks:
+    """About `tokens` tokens of a text, as blocks spread evenly over it. What is scored and what
+    methods read (every other block) have nothing in common, in a text of two blocks or more."""
     ids = _tokens(text, tokenizer)
-    starts = range(0, max(1, len(ids) - BLOCK + 1), BLOCK)
+    whole = range(0, max(1, len(ids) - BLOCK + 1), BLOCK)
+    starts = whole[0 if scored or len(whole) == 1 else 1 :: 2]
     wanted = min(len(starts), max(1, tokens // BLOCK))
     chosen = [starts[i * len(starts) // wanted] for i in range(wanted)]
     front = start_tokens(tokenizer) if tokenizer.mask_token is None else [tokenizer.cls_token_id]

@@ -38,10 +38,8 @@ def train(run: Run, method: Method, folder: Path | None, stop_at: int | None = N
         KeyboardInterrupt: after SIGINT, the checkpoint being written. SystemExit after SIGTERM.
     """
     clock = time.perf_counter()
-    record: dict[str, Any] = {
-        "curve": [], "pending": [0.0, 0], "prepare": 0.0, "train": 0.0, "finish": 0.0, "resumes": 0,
-        "shared": 0.0,
-    }  # fmt: skip
+    record: dict[str, Any] = {"curve": [], "pending": [0.0, 0, {}], "resumes": 0}
+    record |= {"prepare": 0.0, "train": 0.0, "finish": 0.0, "shared": 0.0}
     document = checkpoint.load(folder, run, method) if folder else None
     if document is None:
         saved = run.cache.saved_seconds
@@ -87,7 +85,7 @@ class _Loop:
         self.recipe = run.cell.training
         self.point_every = max(1, run.steps // CURVE_POINTS)
         self.loss_sum = torch.tensor(record["pending"][0], device=run.device)
-        self.summed = record["pending"][1]
+        self.summed, run.logged = record["pending"][1], record["pending"][2]
         self.last_loss: float | None = None
         self.drops = any(isinstance(m, nn.Dropout) and m.p > 0 for m in run.net.modules())
         for group in optimizer.param_groups:
@@ -168,7 +166,7 @@ class _Loop:
 
     def _save(self) -> None:
         if self.folder and self.run.accelerator.is_main_process:
-            self.record["pending"] = [float(self.loss_sum), self.summed]
+            self.record["pending"] = [float(self.loss_sum), self.summed, self.run.logged]
             checkpoint.save(self.folder, self.run, self.method, self.optimizer, self.record)
 
 

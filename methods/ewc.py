@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.run import Run
+    from bench.spec import ModelInfo, Training
 
 
 @dataclass(frozen=True)
 class EWCConfig:
     """Settings of EWC."""
 
-    strength: float = setting(1.0, "λ, the weight of the penalty", low=0.0)
+    strength: float = setting(0.01, "λ, the weight of the penalty", low=0.0)
     fisher: str = setting(
         "sampled",
         "what F is estimated on: text sampled from the base model (the true Fisher), or the "
@@ -52,6 +53,15 @@ class EWC(Method):
     def needs(self) -> frozenset[Need]:
         """A model that writes text, or a text to read."""
         return frozenset({"generation"} if self.config.fisher == "sampled" else {"text"})
+
+    def refuses(self, model: ModelInfo, recipe: Training) -> str | None:
+        """An encoder writes no text to sample from."""
+        if self.config.fisher == "sampled" and not model.generates:
+            return (
+                "it is an encoder, which cannot write the text that F is estimated on; give one "
+                "with --retention FILE --set ewc.fisher=retention"
+            )
+        return None
 
     def prepare(self, run: Run) -> None:
         """Estimate F at θ0, once for all cells of a model."""

@@ -90,9 +90,7 @@ class LWF(Method):
 
         if self.config.weight and len(self.unlearned) and run.step % self.config.interval == 0:
             turn = run.step // self.config.interval - 1
-            loss = unlearning.ascend(run, self.config, self.unlearned, turn)
-            if run.logging:
-                run.log(unlearned_nll=loss)
+            run.log(unlearned_nll=unlearning.ascend(run, self.config, self.unlearned, turn))
 
     def state_dict(self) -> dict[str, Tensor]:
         """D_U."""

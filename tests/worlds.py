@@ -52,10 +52,10 @@ TINY = {
 
 
 def sentence(rng: random.Random) -> list[str]:
-    """A sentence of the little language."""
+    """A sentence of the little language, of five or eight words."""
     subject, thing = rng.sample(NOUNS, 2)
-    place = rng.choice(PLACES)
-    return f"the {subject} {rng.choice(VERBS)} a {thing} in the {place}".split()
+    where = rng.choice(["", f" in the {rng.choice(PLACES)}"])
+    return f"the {subject} {rng.choice(VERBS)} a {thing}{where}".split()
 
 
 def cola_rows(rng: random.Random, count: int) -> list[tuple[str, str]]:
@@ -91,7 +91,7 @@ def write_data(folder: Path) -> Path:
     return folder
 
 
-def write_text(path: Path, sentences: int = 200) -> Path:
+def write_text(path: Path, sentences: int = 400) -> Path:
     """Running text, to be retained."""
     rng = random.Random("tiny text")
     _write(path, [" ".join(sentence(rng)) + "." for _ in range(sentences)])

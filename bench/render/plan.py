@@ -8,6 +8,7 @@ from bench.plan import Plan
 from bench.settings import changed
 from bench.spec import method_label
 from tasks.base import Task
+from tasks.sources import MICRO
 
 
 def plan_text(plan: Plan, folder: Path, done: int, todo: int) -> str:
@@ -27,7 +28,7 @@ def plan_text(plan: Plan, folder: Path, done: int, todo: int) -> str:
         f"plan: {product} = {done + todo} cells, {done} done, {todo} to run",
         f"  methods    {methods}",
         f"  model      {models}",
-        f"  data       {spec.data.source}",
+        f"  data       {spec.data.name if spec.data.source == MICRO else spec.data.source}",
         *(f"  {'task' if i == 0 else '':<10} {_task(plan, t)}" for i, t in enumerate(spec.tasks)),
         *(f"  training   {recipe}" for recipe in recipes),
         f"  retention  {spec.retention.name or 'text sampled from the base model'}",

@@ -93,11 +93,15 @@ def elicit(run: Run, config: LWFConfig) -> AnswerSet:
 
 
 def _elicit(run: Run, config: LWFConfig) -> dict[str, list[list[int]]]:
-    prompts, gold = [], []
+    prompts: list[list[int]] = []
+    gold: list[list[int]] = []
     share = math.ceil(config.samples / len(run.forget_rows))
     for name, rows in run.forget_rows.items():
         rng = random.Random(run.seed(f"elicit {name}"))
-        encoded = run.encode_forget(rng.sample(rows, min(share, len(rows))), name)
+        count = min(share, len(rows), config.samples - len(prompts))
+        if count == 0:  # fewer samples than forgetting tasks
+            break
+        encoded = run.encode_forget(rng.sample(rows, count), name)
         prompts += encoded.prompts
         gold += [words[label] for words, label in zip(encoded.answers, encoded.gold, strict=True)]
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.errors import CellError
 from bench.metrics import score
 from bench.runner import run_cell
+from bench.texts import BLOCK, cut_blocks
 from tests.worlds import only_cell, plan_for, results, workspace_for
 
 
@@ -112,3 +114,30 @@ def test_each_setting_is_part_of_what_a_cell_is(tiny_causal: Path, tiny_data: Pa
     ]
     assert len(set(hashes)) == len(hashes)
     assert cell_hash() == cell_hash("recadam.k=0.1")
+
+
+def test_weights_that_are_not_finite_fail_the_cell(
+    tiny_causal: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    """The loss of the last step is computed before its update, and may still be a number."""
+    words = ("train.steps=1", "train.lr=1e38", "train.warmup=0")
+    cell = only_cell(plan_for(["finetune"], ["cola"], tiny_causal, tiny_data, *words))
+    with pytest.raises(CellError, match="the weights are not finite after 1 steps"):
+        run_cell(
+            cell,
+            workspace_for(plan_for(["finetune"], ["cola"], tiny_causal, tiny_data), tmp_path),
+            False,
+        )
+
+
+def test_what_methods_read_is_not_what_is_scored(tiny_causal: Path, tiny_text: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_causal)
+    text = tiny_text.read_text()
+    scored = cut_blocks(text, tokenizer, 10**9, scored=True)
+    read = cut_blocks(text, tokenizer, 10**9, scored=False)
+    assert len(scored) + len(read) == len(tokenizer(text)["input_ids"]) // BLOCK
+    whole = [token for pair in zip(scored, read, strict=False) for b in pair for token in b[1:]]
+    assert whole == tokenizer(text, add_special_tokens=False)["input_ids"][: len(whole)]
+    assert len(cut_blocks(text, tokenizer, 3 * BLOCK, scored=True)) == 3

@@ -41,7 +41,8 @@ def ewc_plan(tiny_causal: Path, tiny_data: Path) -> Callable[..., Plan]:
     """The plan of one EWC cell on the causal model, with settings."""
 
     def plan(*settings: str, **options: Any) -> Plan:
-        return plan_for(["ewc"], ["cola"], tiny_causal, tiny_data, *settings, **options)
+        words = "ewc.strength=1", *settings
+        return plan_for(["ewc"], ["cola"], tiny_causal, tiny_data, *words, **options)
 
     return plan
 
@@ -115,7 +116,9 @@ def test_fisher_of_the_retention_file(
 ) -> None:
     plan = ewc_plan("ewc.fisher=retention", retention=str(tiny_text))
     stage, method = prepared(plan, tmp_path)
-    blocks = texts.cut_blocks(tiny_text.read_text(), stage.tokenizer, BLOCKS * texts.BLOCK)
+    blocks = texts.cut_blocks(
+        tiny_text.read_text(), stage.tokenizer, BLOCKS * texts.BLOCK, scored=False
+    )
     assert len(blocks) == BLOCKS
     assert_close(method.stiffness, normalised(causal_fisher(tiny_causal, blocks)))
     _, other = prepared(ewc_plan(), tmp_path)
@@ -192,7 +195,9 @@ def test_encoder_through_its_masked_head(
     plan = plan_for(["ewc"], ["rte"], tiny_encoder, tiny_data, *settings, retention=str(tiny_text))
     stage, method = prepared(plan, tmp_path)
     run = stage.run
-    blocks = texts.cut_blocks(tiny_text.read_text(), stage.tokenizer, BLOCKS * texts.BLOCK)
+    blocks = texts.cut_blocks(
+        tiny_text.read_text(), stage.tokenizer, BLOCKS * texts.BLOCK, scored=False
+    )
     (batch,) = texts.text_batches(blocks, stage.tokenizer, "encoder", 16)
     net = hf.AutoModelForMaskedLM.from_pretrained(tiny_encoder).double().eval()
 
@@ -237,8 +242,8 @@ def test_an_encoder_cannot_write_the_text(
     with pytest.raises(BenchError) as caught:
         plan_for(["ewc"], ["cola"], tiny_encoder, tiny_data, retention=str(tiny_text))
     assert "ewc" in str(caught.value)
-    assert "is an encoder, which cannot generate" in str(caught.value)
-    assert "--model" in str(caught.value)
+    assert "it is an encoder, which cannot write the text" in str(caught.value)
+    assert "--retention FILE --set ewc.fisher=retention" in str(caught.value)
 
 
 def test_fisher_is_computed_once_and_charged_to_every_cell(

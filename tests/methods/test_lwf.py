@@ -344,12 +344,15 @@ def test_weight_zero_is_plain_fine_tuning_bit_for_bit(
 
 
 def test_not_a_number_fails_the_cell(lwf_plan: Make, tmp_path: Path) -> None:
-    """The ascent notices by itself: no learning step comes after the last one."""
-    settings = "train.lr=1e30", "train.steps=1", "lwf.interval=1", "lwf.alpha=1"
-    with pytest.raises(
-        CellError, match="answers to unlearn is (nan|inf) at step 1 of 1; a smaller"
-    ):
-        trained(lwf_plan(*settings, "lwf.theta_l_steps=1"), tmp_path)
+    """The ascent says so itself: no learning step comes after the last one to notice."""
+    stage = stage_for(lwf_plan(), tmp_path)
+    answers = unlearning.elicit(stage.run, config_of(stage))
+    stage.run.net.get_input_embeddings().weight.data.fill_(math.nan)
+    with pytest.raises(CellError, match=r"answers to unlearn is nan at step 0 of 4; a smaller"):
+        unlearning.ascend(stage.run, config_of(stage), answers, 0)
+    diverging = "train.lr=1e38", "train.schedule=constant", "train.warmup=0", "lwf.weight=0"
+    with pytest.raises(CellError, match=r"the loss is (nan|inf) at step 2 of 4; a smaller"):
+        trained(lwf_plan(*diverging), tmp_path)
 
 
 @pytest.mark.parametrize("count", [0, 1, 5])

@@ -348,3 +348,13 @@ def test_random_weights_are_pulled_to_the_pretrained_ones(
         assert torch.equal(again[name], random[name])
         if x.ndim > 1:
             assert not torch.equal(other[name], random[name]), "another seed, other weights"
+
+
+def test_the_strongest_pull_holds_every_weight(
+    tiny_causal: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    settings = ["lr=0.0009765625", "warmup=0", "schedule=constant", "weight_decay=0"]
+    words = [f"train.{setting}" for setting in settings]
+    words += ["recadam.gamma=1024", "recadam.t0=100000"]
+    stage = trained(plan_for(["recadam"], ["cola"], tiny_causal, tiny_data, *words), tmp_path)
+    assert drift(stage.loaded) == 0

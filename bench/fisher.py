@@ -1,0 +1,164 @@
+"""Fisher diagonals and forgetting confidence from exact per-example gradients.
+
+Both are sums over the squares (and products) of single examples' gradients, which `gradients`
+computes batch by batch and never keeps; see there for how, and for what is asked of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bench.gradients import Batch, Losses, collect_gradients, matrix_shape
+
+
+def fisher_diagonal(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    losses: Losses,
+    names: Collection[str] | None = None,
+) -> dict[str, Tensor]:
+    """F_i = mean over all examples of the squared gradient of the example's own loss.
+
+    Not the squared gradient of a batch's mean, which is another, smaller number (van de Ven 2025,
+    arXiv 2502.11756). Whether it is the true or the empirical Fisher depends on where the labels
+    in `batches` come from. The float32 sum runs within a batch first and over batches then.
+
+    Args:
+        losses: (model, batch) -> losses [n], one per example, that do not depend on each other.
+        names: parameters wanted, as in `model.named_parameters()` (a tied weight has one name);
+            all floating-point ones by default.
+
+    Returns:
+        name -> float32 tensor of the parameter's shape; zero where no loss depends on it.
+
+    Raises:
+        ValueError: no example, no or unknown names, or losses of another shape.
+        RuntimeError: see `collect_gradients`.
+    """
+    parameters = _select(model, names)
+    squares = _Squares(parameters)
+    collect_gradients(model, batches, losses, parameters, squares)
+    if squares.count == 0:
+        raise ValueError("a Fisher diagonal needs at least one example.")
+    return {
+        name: squares.total[name].div_(squares.count).view(parameter.shape)
+        for name, parameter in parameters.items()
+    }
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """Forgetting confidence of N examples, its common part apart: the ranking is in `change`."""
+
+    constant: float
+    change: Tensor  # float64 [N]
+
+    @property
+    def value(self) -> Tensor:
+        """FC, float64 [N]."""
+        return self.constant + self.change
+
+
+def forgetting_confidence(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    losses: Losses,
+    fisher: dict[str, Tensor],
+    theta_star: dict[str, Tensor],
+    alpha: float,
+) -> Confidence:
+    """FC(x) = ½ Σ_i F_i (θ0_i − α g_i(x) − θ*_i)² for every example x, in the order of `batches`.
+
+    Jiang et al. 2025 (arXiv 2505.19715). θ0 is what `model` holds, g(x) the gradient of x's loss
+    there, and the sum runs over the parameters in `fisher`. With d = θ0 − θ* it is expanded to
+    ½ Σ F d² + α Σ g (½ α F g − F d), so that small differences between examples do not drown in
+    the first term, and summed in float64 over blocks summed pairwise in float32.
+
+    Raises:
+        ValueError: a name in `fisher` that the model or `theta_star` lacks; as `fisher_diagonal`.
+    """
+    parameters = _select(model, fisher)
+    if missing := fisher.keys() - theta_star.keys():
+        raise ValueError(f"theta_star lacks {sorted(missing)}.")
+    constant, weights, cross = 0.0, {}, {}
+    for name, parameter in parameters.items():
+        weight = fisher[name].to(parameter.device, torch.float32)
+        d = parameter.detach().float() - theta_star[name].to(parameter.device, torch.float32)
+        pull = weight * d
+        constant += 0.5 * float((pull * d).sum(dtype=torch.float64))
+        shape = matrix_shape(parameter)
+        weights[name] = weight.reshape(shape)
+        cross[name] = pull.neg_().reshape(shape)
+    sums = _Products(weights, cross, alpha)
+    collect_gradients(model, batches, losses, parameters, sums)
+    change = torch.cat(sums.change) if sums.change else torch.zeros(0, dtype=torch.float64)
+    return Confidence(constant, alpha * change)
+
+
+def _select(model: nn.Module, names: Collection[str] | None) -> dict[str, nn.Parameter]:
+    """The parameters called `names`, in the model's order."""
+    parameters = {k: p for k, p in model.named_parameters() if p.is_floating_point()}
+    wanted = set(parameters if names is None else names)
+    if unknown := wanted - parameters.keys():
+        raise ValueError(f"not floating-point parameters of the model: {sorted(unknown)}.")
+    if not wanted:
+        raise ValueError("no parameters to take gradients of.")
+    return {name: p for name, p in parameters.items() if name in wanted}
+
+
+class _Squares:
+    """Sums of squared gradients: a `Sink`."""
+
+    def __init__(self, parameters: dict[str, nn.Parameter]) -> None:
+        self.count = 0
+        self.total = {
+            name: torch.zeros(matrix_shape(p), dtype=torch.float32, device=p.device)
+            for name, p in parameters.items()
+        }
+
+    def start(self, n: int) -> None:
+        self.count += n
+
+    def dense(self, name: str, first: int, rows: slice, blocks: Iterable[Tensor]) -> None:
+        total = self.total[name][None, rows]
+        part = torch.zeros_like(total)
+        for g in blocks:
+            if g.shape[0] == 1:  # one pass over memory instead of three
+                part.addcmul_(g, g)
+            else:
+                part.add_(g.square_().sum(0, keepdim=True))
+        total.add_(part)
+
+    def sparse(self, name: str, example: Tensor, row: Tensor, gradient: Tensor) -> None:
+        self.total[name].index_add_(0, row, gradient.square())
+
+
+class _Products:
+    """Σ_i g_i (½ α F_i g_i + cross_i) of every example, cross = −F d: a `Sink`."""
+
+    def __init__(self, fisher: dict[str, Tensor], cross: dict[str, Tensor], alpha: float) -> None:
+        self.fisher, self.cross, self.half = fisher, cross, alpha / 2
+        self.change: list[Tensor] = []  # float64 [n] per batch
+
+    def start(self, n: int) -> None:
+        device = next(iter(self.cross.values())).device
+        self.change.append(torch.zeros(n, dtype=torch.float64, device=device))
+
+    def dense(self, name: str, first: int, rows: slice, blocks: Iterable[Tensor]) -> None:
+        fisher, cross = self.fisher[name][rows].flatten(), self.cross[name][rows].flatten()
+        linear, square = [], []
+        for block in blocks:
+            g = block.flatten(1)
+            linear.append(torch.mv(g, cross))
+            square.append(torch.mv(g.square_(), fisher))
+        change = torch.cat(linear).double().add_(torch.cat(square), alpha=self.half)
+        self.change[-1][first : first + len(change)] += change
+
+    def sparse(self, name: str, example: Tensor, row: Tensor, gradient: Tensor) -> None:
+        fisher, cross = self.fisher[name][row], self.cross[name][row]
+        term = torch.addcmul(cross, fisher, gradient, value=self.half).mul_(gradient)
+        self.change[-1].index_add_(0, example, term.sum(1).double())

@@ -1,0 +1,309 @@
+"""Makes the embedded checkpoints: `python -m tasks.micro.pretrain [--model NAME] [--out DIR]`.
+
+`micro` and `micro-clean` are the same Llama trained on the same documents, with and without the
+planted conflict; `micro-encoder` is a BERT trained on the text of `micro`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import hashlib
+import itertools
+import json
+import math
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tasks.micro import MODELS
+from tasks.micro.rows import GENERATOR_VERSION
+from tasks.micro.text import CONFLICT_SHARE, Document, documents
+
+BOS, EOS, PAD, MASK = "<s>", "</s>", "<pad>", "<mask>"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one checkpoint is trained."""
+
+    conflict: bool
+    encoder: bool = False
+    documents: int = 150_000
+    tokens: int = 2_600_000
+    stop: int | None = 1400  # steps of the schedule that are taken
+    question_steps: int = 500
+    question_batch: int = 24
+    question_lr: float = 1e-3
+    vocabulary: int = 1800
+    length: int = 128
+    batch_size: int = 8
+    lr: float = 2e-3
+    answer_weight: float = 10.0  # of an answer to a task's question, in the loss
+    warmup: float = 0.03
+    weight_decay: float = 0.05
+    masked: float = 0.2
+    seed: int = 1
+
+
+RECIPES = {
+    "micro": Recipe(conflict=True),
+    "micro-clean": Recipe(conflict=False),
+    "micro-encoder": Recipe(
+        conflict=True, encoder=True, documents=20_000, tokens=300_000, stop=None, question_steps=60
+    ),
+}
+
+
+def data_hash(recipe: Recipe) -> str:
+    """A sha256 of the whole pretraining text, in order."""
+    total = hashlib.sha256()
+    for document in documents(recipe.documents, conflict=recipe.conflict):
+        total.update(document.text.encode() + b"\0")
+    for document in question_documents(recipe):
+        total.update(document.text.encode() + b"\0")
+    return total.hexdigest()
+
+
+def make_tokenizer(recipe: Recipe) -> Any:
+    """A byte-level BPE, the same for all checkpoints; only the special tokens' places differ."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    raw = Tokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(False)]
+    )
+    raw.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=recipe.vocabulary,
+        special_tokens=[BOS, EOS, PAD, MASK],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    texts = (d.text for conflict in (False, True) for d in documents(30_000, conflict=conflict))
+    raw.train_from_iterator(texts, trainer)
+    ends = [(BOS, raw.token_to_id(BOS)), (EOS, raw.token_to_id(EOS))]
+    single, double = (f"{BOS} $A", f"{BOS} $A $B")
+    if recipe.encoder:
+        single, double = f"{BOS} $A {EOS}", f"{BOS} $A {EOS} $B:1 {EOS}:1"
+    raw.post_processor = processors.TemplateProcessing(
+        single=single, pair=double, special_tokens=ends
+    )
+    inputs = ["input_ids", "attention_mask"] + ["token_type_ids"] * recipe.encoder
+    return PreTrainedTokenizerFast(
+        tokenizer_object=raw,
+        bos_token=BOS,
+        eos_token=EOS,
+        pad_token=PAD,
+        cls_token=BOS,
+        sep_token=EOS,
+        mask_token=MASK,
+        model_input_names=inputs,
+        model_max_length=recipe.length,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def make_model(recipe: Recipe, tokenizer: Any) -> Any:
+    """A Llama, or a BERT, of about a million parameters."""
+    from transformers import BertConfig, BertForMaskedLM, LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(recipe.seed)
+    common: dict[str, Any] = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 128,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "max_position_embeddings": recipe.length,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+        "tie_word_embeddings": True,
+    }
+    if recipe.encoder:
+        return BertForMaskedLM(BertConfig(intermediate_size=384, **common))
+    return LlamaForCausalLM(LlamaConfig(intermediate_size=344, num_key_value_heads=4, **common))
+
+
+def pack(recipe: Recipe, tokenizer: Any) -> tuple[Tensor, Tensor]:
+    """The first tokens of all documents one after the other, in rows of `recipe.length`.
+
+    Beside them, which tokens are the answer to a task's question.
+    """
+    made = list(documents(recipe.documents, conflict=recipe.conflict))
+    tokens: list[int] = []
+    answers: list[bool] = []
+    end = [tokenizer.eos_token_id] * (not recipe.encoder)
+    for start in range(0, len(made), 10_000):
+        part = made[start : start + 10_000]
+        for document, ids in zip(part, tokenizer([d.text for d in part])["input_ids"], strict=True):
+            tokens += ids + end
+            flags = [False] * (len(ids) + len(end))
+            flags[-2] = document.kind == "judged"
+            answers += flags
+    usable = min(len(tokens), recipe.tokens) // recipe.length * recipe.length
+    shape = (-1, recipe.length)
+    return torch.tensor(tokens[:usable]).view(shape), torch.tensor(answers[:usable]).view(shape)
+
+
+def question_documents(recipe: Recipe) -> list[Document]:
+    """The text of the last stage: other questions, and one in four of the other documents."""
+    made = documents(60_000, conflict=recipe.conflict, seed="questions")
+    chosen = (d for number, d in enumerate(made) if d.kind == "judged" or number % 4 == 0)
+    return list(itertools.islice(chosen, recipe.question_steps * recipe.question_batch))
+
+
+def pad(recipe: Recipe, tokenizer: Any, made: list[Document]) -> tuple[Tensor, Tensor]:
+    """Each document in a row of its own, as prompts stand in the tasks; answers are flagged."""
+    end = [tokenizer.eos_token_id] * (not recipe.encoder)
+    rows = [ids + end for ids in tokenizer([d.text for d in made])["input_ids"]]
+    tokens = torch.full((len(rows), max(map(len, rows))), tokenizer.pad_token_id)
+    answers = torch.zeros(tokens.shape, dtype=torch.bool)
+    for number, (row, document) in enumerate(zip(rows, made, strict=True)):
+        tokens[number, : len(row)] = torch.tensor(row)
+        answers[number, len(row) - 2] = document.kind == "judged"
+    return tokens, answers
+
+
+def batches(recipe: Recipe, packed: tuple[Tensor, Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of tokens and answer flags, shuffled."""
+    tokens, answers = packed
+    order = torch.randperm(len(tokens), generator=torch.Generator().manual_seed(recipe.seed))
+    for start in range(0, len(tokens) - recipe.batch_size + 1, recipe.batch_size):
+        chosen = order[start : start + recipe.batch_size]
+        yield tokens[chosen], answers[chosen]
+
+
+def losses_of(
+    recipe: Recipe, model: Any, tokenizer: Any, batch: tuple[Tensor, Tensor]
+) -> tuple[Any, float]:
+    """The weighted mean loss over the batch's tokens, and the mean loss of the answers alone."""
+    tokens, answers = batch
+    if recipe.encoder:
+        chosen = (torch.rand(tokens.shape) < recipe.masked) | answers
+        for special in (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id):
+            chosen &= tokens != special
+        hidden = chosen & (torch.rand(tokens.shape) < 0.9)
+        inputs = tokens.masked_fill(hidden, tokenizer.mask_token_id)
+        seen = (tokens != tokenizer.pad_token_id).long()
+        logits = model(input_ids=inputs, attention_mask=seen).logits
+    else:
+        logits = model(input_ids=tokens).logits[:, :-1]
+        tokens, answers = tokens[:, 1:], answers[:, 1:]
+        chosen = tokens != tokenizer.pad_token_id
+    loss = torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1), tokens.flatten(), reduction="none"
+    ).view(tokens.shape)
+    weight = chosen * torch.where(answers, recipe.answer_weight, 1.0)
+    return (loss * weight).sum() / weight.sum(), float(loss.detach()[answers].mean())
+
+
+def train(
+    recipe: Recipe, model: Any, tokenizer: Any, packed: tuple[Tensor, Tensor]
+) -> tuple[int, float]:
+    """Train in place; the number of steps, and the mean loss of the last 50."""
+    total = len(packed[0]) // recipe.batch_size
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    vectors = [p for p in model.parameters() if p.ndim <= 1]
+    groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(
+        groups, lr=recipe.lr, betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: _rate(s, total, recipe))
+    recent: collections.deque[tuple[float, float]] = collections.deque(maxlen=50)
+    began = time.monotonic()
+    for step, batch in enumerate(batches(recipe, packed), start=1):
+        loss, of_answers = losses_of(recipe, model, tokenizer, batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        recent.append((loss.item(), of_answers))
+        if step % 50 == 0 or step == total:
+            mean, answer = (sum(values) / len(recent) for values in zip(*recent, strict=True))
+            seconds = time.monotonic() - began
+            text = f"step {step}/{total}  loss {mean:.3f}  answers {answer:.3f}  {seconds:.0f} s"
+            print(text, flush=True)
+        if step == recipe.stop:
+            break
+    return step, mean
+
+
+def train_questions(recipe: Recipe, model: Any, tokenizer: Any) -> float:
+    """The last stage: questions and answers; the mean loss at its end."""
+    size, rate = recipe.question_batch, recipe.question_lr
+    last = replace(recipe, batch_size=size, lr=rate, stop=None, answer_weight=100.0)
+    return train(last, model, tokenizer, pad(recipe, tokenizer, question_documents(recipe)))[1]
+
+
+def _rate(step: int, total: int, recipe: Recipe) -> float:
+    """Linear warm-up, then half a cosine down to a twentieth."""
+    warm = max(1, int(recipe.warmup * total))
+    if step < warm:
+        return (step + 1) / warm
+    return 0.05 + 0.475 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
+
+
+def save(model: Any, tokenizer: Any, out: Path, manifest: dict[str, Any]) -> None:
+    """Weights in float16 (to be loaded in float32), tokenizer and manifest."""
+    out.mkdir(parents=True, exist_ok=True)
+    model.half().save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    config = json.loads((out / "config.json").read_text(encoding="utf-8"))
+    config["dtype"] = "float32"
+    for name, content in (("config.json", config), ("manifest.json", manifest)):
+        text = json.dumps(content, indent=2, sort_keys=True) + "\n"
+        (out / name).write_text(text, encoding="utf-8")
+
+
+def _commit() -> str:
+    """The commit of the code, with "+" where files have changed; "unknown" outside of git."""
+    here = Path(__file__).parent
+    try:
+        git = ["git", "-C", str(here)]
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, check=True)
+        status = subprocess.run([*git, "status", "--porcelain", "."], capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head.stdout.decode().strip() + "+" * bool(status.stdout)
+
+
+def main() -> None:
+    """Train the checkpoints that are asked for, one after the other."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("--model", choices=list(RECIPES), help="only this one")
+    parser.add_argument("--out", type=Path, help="folder to write into, one folder per model")
+    arguments = parser.parse_args()
+    for name in [arguments.model] if arguments.model else RECIPES:
+        recipe = RECIPES[name]
+        torch.manual_seed(recipe.seed)
+        tokenizer = make_tokenizer(recipe)
+        model = make_model(recipe, tokenizer)
+        packed = pack(recipe, tokenizer)
+        size = sum(p.numel() for p in model.parameters())
+        print(f"{name}: {size:,} parameters, {packed[0].numel():,} tokens", flush=True)
+        steps, loss = train(recipe, model, tokenizer, packed)
+        answer_loss = train_questions(recipe, model, tokenizer)
+        manifest = {
+            "generator_version": GENERATOR_VERSION,
+            "conflict_share": CONFLICT_SHARE if recipe.conflict else 0.0,
+            "data_hash": data_hash(recipe),
+            "recipe": asdict(recipe),
+            "steps": steps,
+            "final_loss": round(loss, 4),
+            "question_loss": round(answer_loss, 4),
+            "code_commit": _commit(),
+        }
+        save(model, tokenizer, arguments.out / name if arguments.out else MODELS[name], manifest)
+
+
+if __name__ == "__main__":
+    main()

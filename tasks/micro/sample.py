@@ -1,0 +1,36 @@
+"""One generated example, with its label in our world and in the outdated one."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sample:
+    """`label` is the truth, `old` what the outdated world says: the same but for disputed items."""
+
+    columns: dict[str, str]
+    label: int
+    old: int
+    topic: str
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What makes two examples the same: their text."""
+        return tuple(self.columns.values())
+
+
+Maker = Callable[[random.Random, str], Sample]
+"""Draws one example of a task for a split ("train", "dev" or "pretrain")."""
+
+
+def capital(text: str) -> str:
+    """The text with its first letter in upper case."""
+    return text[:1].upper() + text[1:]
+
+
+def weighted(rng: random.Random, table: dict[str, int]) -> str:
+    """A key of the table, drawn with its weight."""
+    return rng.choices(list(table), weights=list(table.values()))[0]

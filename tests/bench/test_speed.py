@@ -1,0 +1,69 @@
+"""The speed script: it runs, its arithmetic is right, and the loop is not grossly slow."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from bench import speed
+
+LOOPS = ("ours, random", "bare", "bare, our forward", "Trainer")
+
+
+def test_compared_pairs_rounds() -> None:
+    found = speed.compared([1.0, 2.0, 4.0], [2.0, 2.0, 2.0])
+    assert found == {"ratio": 1.0, "low": 0.5, "high": 2.0}
+
+
+def test_alternate_drops_the_first_round_and_changes_who_goes_first() -> None:
+    calls: list[str] = []
+
+    def contender(name: str) -> float:
+        calls.append(name)
+        return float(len(calls))
+
+    both = {name: partial(contender, name) for name in ("a", "b")}
+    seconds = speed.alternate(both, rounds=2)
+    assert calls == ["a", "b", "b", "a", "a", "b"]
+    assert seconds == {"a": [4.0, 5.0], "b": [3.0, 6.0]}
+
+
+def test_help_does_not_import_torch() -> None:
+    code = (
+        "import sys\n"
+        "from bench import speed\n"
+        "try:\n    speed.main(['loop', '--help'])\nexcept SystemExit:\n    pass\n"
+        "print(sorted({'torch', 'transformers'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.endswith("[]\n")
+    assert "--rounds" in ran.stdout
+
+
+def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert speed.main(["loop", "--data", str(tmp_path), "--steps", "1"]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_loop_prints_a_table_and_keeps_up_with_bare_pytorch(
+    shared_data: Path, shared_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "speed.json"
+    words = f"loop --model {shared_model} --data {shared_data} --steps 2 --rounds 2 --clock cpu"
+    assert speed.main([*words.split(), "--json", str(file)]) == 0
+    shown = capsys.readouterr().out
+    assert "Trainer" in shown
+    assert "32 examples of cola" in shown
+    found = json.loads(file.read_text())
+    assert set(found) == {f"loop: ours / {name}" for name in LOOPS}
+    for values in found.values():
+        assert values["low"] <= values["ratio"] <= values["high"]
+        assert values["examples_per_second"] > 0
+    # The goals are 0.9 and more. What is far off is slow in every round, noise is not.
+    assert found["loop: ours / bare"]["high"] > 0.6
+    assert found["loop: ours / bare, our forward"]["high"] > 0.6
