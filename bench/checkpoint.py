@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.store import atomic_write_text
+from bench.store import atomic_write_bytes, atomic_write_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,41 +16,52 @@ if TYPE_CHECKING:
     from bench.run import Run
     from methods.base import Method
 
+_LAST = "checkpoint.json"  # written last: where it is, all is
+
 
 def save(folder: Path, run: Run, method: Method, optimizer: Optimizer, extra: Any) -> None:
-    """Write a checkpoint of `run` at `run.step`; the last whole one is kept until then.
+    """Write a checkpoint of `run` at `run.step`, beside the last one, which then makes way.
 
     `extra` is any JSON value that the training loop wants back.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save as to_bytes
 
-    new = folder.with_name(f"{folder.name}.new")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
+    new, old = _aside(folder, "new"), _aside(folder, "old")
+    remove(folder, but=folder)
     state = optimizer.state_dict()
     tensors, plain = _flatten(state["state"])
-    save_file({n: p.detach() for n, p in run.net.named_parameters()}, new / "weights.safetensors")
-    save_file(tensors, new / "optimizer.safetensors")
-    save_file(method.state_dict(), new / "method.safetensors")
+    weights = {name: p.detach() for name, p in run.net.named_parameters()}
+    atomic_write_bytes(new / "weights.safetensors", to_bytes(weights))
+    atomic_write_bytes(new / "optimizer.safetensors", to_bytes(tensors))
+    atomic_write_bytes(new / "method.safetensors", to_bytes(method.state_dict()))
     document = {
         "step": run.step,
         "optimizer": {"groups": state["param_groups"], "values": plain},
         "extra": extra,
     }
-    atomic_write_text(new / "checkpoint.json", json.dumps(document))
-    shutil.rmtree(folder, ignore_errors=True)
+    atomic_write_text(new / _LAST, json.dumps(document))
+    if folder.exists():
+        folder.rename(old)
     new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
-def load(folder: Path, run: Run, method: Method) -> Any | None:
-    """Put weights and method state back and return a token for `restore_optimizer`, or None
-    where there is no whole checkpoint."""
+def find(folder: Path) -> Path | None:
+    """Where the newest whole checkpoint is, after a crash at whatever moment; None: nowhere."""
+    places = (_aside(folder, "new"), folder, _aside(folder, "old"))
+    return next((place for place in places if (place / _LAST).is_file()), None)
+
+
+def load(folder: Path, run: Run, method: Method) -> Any:
+    """Put weights and method state back; returns the document for `restore_optimizer`.
+
+    Raises:
+        OSError, ValueError, KeyError, SafetensorError: the checkpoint does not fit this run.
+    """
     import torch
     from safetensors.torch import load_file
 
-    if not (folder / "checkpoint.json").is_file():
-        return None
-    document = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+    document = json.loads((folder / _LAST).read_text(encoding="utf-8"))
     weights = load_file(folder / "weights.safetensors")
     with torch.no_grad():
         for name, parameter in run.net.named_parameters():
@@ -75,9 +86,15 @@ def restore_optimizer(folder: Path, document: Any, optimizer: Optimizer) -> Any:
     return document["extra"]
 
 
-def remove(folder: Path) -> None:
-    """Delete a checkpoint that is no longer needed."""
-    shutil.rmtree(folder, ignore_errors=True)
+def remove(folder: Path, but: Path | None = None) -> None:
+    """Delete a checkpoint and what a crash left beside it, except `but`."""
+    for place in (folder, _aside(folder, "new"), _aside(folder, "old")):
+        if place != but:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _aside(folder: Path, suffix: str) -> Path:
+    return folder.with_name(f"{folder.name}.{suffix}")
 
 
 def _flatten(state: dict[int, dict[str, Any]]) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -7,11 +7,16 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from bench.errors import BenchError
 from bench.registry import METHODS, TASKS, load_builtin, load_plugin
+from bench.settings import parse, setting
+
+if TYPE_CHECKING:
+    from bench.spec import ModelKind
 
 OK, FAILED_CELLS, USAGE = 0, 1, 2
 INTERRUPTED = 130
@@ -107,7 +112,7 @@ def _run_parser() -> argparse.ArgumentParser:
     how.add_argument(
         "--set", nargs="+", action="extend", metavar="M.S=V", help="settings, e.g. lwf.interval=8"
     )
-    how.add_argument("--config", metavar="FILE", help="a TOML file with any of these options")
+    how.add_argument("--config", metavar="FILE", help="a TOML file with the options above")
     where = names(parser, "the run")
     where.add_argument("--out", metavar="DIR", help="its folder (results/local/MODEL)")
     where.add_argument(
@@ -119,7 +124,6 @@ def _run_parser() -> argparse.ArgumentParser:
 
 _TRAIN = ("lr", "epochs", "steps", "batch_size", "max_length", "max_train", "max_eval", "batching")
 _LISTS = ("methods", "tasks", "model", "forget")
-_PLAIN = ("data", "seeds", "first_seed", "retention", "kind")
 
 
 def _run(words: list[str]) -> int:
@@ -134,10 +138,10 @@ def _run(words: list[str]) -> int:
     from bench.plan import make_plan
     from bench.store import Store, check_writable
 
-    options = _options(given)
+    options, out = _options(given)
     plan = make_plan(options)
     names = "-".join(model.name.replace("/", "--") for model in plan.spec.models)
-    folder = Path(given.get("out", Path("results", "local", names)))
+    folder = Path(out or Path("results", "local", names))
     from bench.executors import open_cells
     from bench.render.plan import plan_text
 
@@ -166,22 +170,39 @@ def _run_cells(plan: Any, cells: list[Any], todo: list[Any], store: Any, folder:
     return FAILED_CELLS if any(r["status"] == "failed" for r in results) else OK
 
 
-def _options(given: dict[str, Any]) -> Any:
-    """Command line over configuration file over defaults, as `bench.plan.Options`."""
-    from bench.plan import Options, parse_assignments, read_config
+@dataclass(frozen=True)
+class _Plain:
+    """The options of one value each, with their types, for the command line and TOML alike."""
+
+    data: str = setting("micro", "where rows come from")
+    seeds: int = setting(3, "seeds per method and task")
+    first_seed: int = setting(0, "the first of them", low=0)
+    retention: str | None = setting(None, "text that should be retained")
+    kind: str | None = setting(None, "how to load it", choices=("causal", "encoder"))
+    no_reference: bool = setting(False, "leave finetune out")
+    out: str | None = setting(None, "the run's folder")
+
+
+def _merged(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Command line over configuration file: the options, and the settings by owner.
+
+    Raises:
+        BenchError: the file is unreadable or has an unknown key; a setting is given twice.
+    """
+    from bench.errors import unknown_name
+    from bench.plan import parse_assignments, read_config
 
     config = read_config(Path(given["config"])) if "config" in given else {}
     settings = {owner: dict(v) for owner, v in config.items() if isinstance(v, dict)}
-    merged = {name.replace("-", "_"): v for name, v in config.items() if not isinstance(v, dict)}
-    merged = {"kind" if name == "as" else name: value for name, value in merged.items()}
-    known = {*_TRAIN, *_LISTS, *_PLAIN, "no_reference", "out"}
-    for name in merged:
-        if name not in known:
-            from bench.errors import unknown_name
-
-            raise unknown_name(f"key of {given['config']}", name, known)
+    merged: dict[str, Any] = {}
+    known = {*_TRAIN, *_LISTS, *(f.name for f in fields(_Plain)), "as"} - {"kind"}
+    for key, value in config.items():
+        name = key.replace("-", "_")
+        if not isinstance(value, dict):
+            if name not in known:
+                raise unknown_name(f"key of {given['config']}", key, known)
+            merged["kind" if name == "as" else name] = value
     merged |= given
-    given.setdefault("out", merged["out"]) if "out" in merged else None
     for name in _TRAIN:
         if name in merged:
             settings.setdefault("train", {})[name] = merged[name]
@@ -191,15 +212,32 @@ def _options(given: dict[str, Any]) -> Any:
                 option = "--" + name.replace("_", "-")
                 raise BenchError(f"{option} and --set train.{name} are the same: give one of them.")
         settings.setdefault(owner, {}).update(values)
-    options = Options(models=["micro"], settings=settings)
-    for name in _LISTS:
-        if name in merged:
-            setattr(options, "models" if name == "model" else name, _names(merged[name], name))
-    for name in _PLAIN:
-        if name in merged:
-            setattr(options, name, merged[name])
-    options.reference = not merged.get("no_reference", False)
-    return options
+    return merged, settings
+
+
+def _options(given: dict[str, Any]) -> tuple[Any, str | None]:
+    """What was asked for as `bench.plan.Options`, and the folder for it if one was named."""
+    from bench.plan import MIXED, Options
+
+    merged, settings = _merged(given)
+    plain = parse(
+        _Plain, {f.name: merged[f.name] for f in fields(_Plain) if f.name in merged}, "run"
+    )
+    lists = {name: _names(merged[name], name) for name in _LISTS if name in merged}
+    options = Options(
+        methods=lists.get("methods", []),
+        tasks=lists.get("tasks", []),
+        models=lists.get("model", ["micro"]),
+        data=plain.data,
+        seeds=plain.seeds,
+        first_seed=plain.first_seed,
+        forget=lists.get("forget") or [MIXED],
+        retention=plain.retention,
+        kind=cast("ModelKind | None", plain.kind),
+        reference=not plain.no_reference,
+        settings=settings,
+    )
+    return options, plain.out
 
 
 def _names(value: Any, option: str) -> list[str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,15 +17,6 @@ from bench.store import Store, atomic_write_text
 
 if TYPE_CHECKING:
     from bench.results import CellResult
-
-
-@dataclass
-class Outcome:
-    """What became of the cells of a run: their results by hash."""
-
-    results: dict[str, CellResult] = field(default_factory=dict)
-    run: int = 0  # cells that were run by this call
-    failed: int = 0  # of these, how many failed
 
 
 def open_cells(cells: Sequence[Cell], store: Store) -> tuple[list[Cell], list[CellResult]]:
@@ -40,7 +31,7 @@ def open_cells(cells: Sequence[Cell], store: Store) -> tuple[list[Cell], list[Ce
     return todo, done
 
 
-def run_in_process(plan: Plan, cells: Sequence[Cell], store: Store, folder: Path) -> Outcome:
+def run_in_process(plan: Plan, cells: Sequence[Cell], store: Store, folder: Path) -> None:
     """Run `cells` in this process; each result is on disk before the next cell starts.
 
     Raises:
@@ -49,7 +40,6 @@ def run_in_process(plan: Plan, cells: Sequence[Cell], store: Store, folder: Path
     from bench import checkpoint
     from bench.runner import Workspace, failed_result, run_cell
 
-    outcome = Outcome()
     share = any("finetuned" in method.needs for method in plan.spec.methods)
     main = int(os.environ.get("RANK", "0")) == 0  # accelerate's other processes do not write
     with Display(cells) as display:
@@ -59,18 +49,15 @@ def run_in_process(plan: Plan, cells: Sequence[Cell], store: Store, folder: Path
             predictions = None
             try:
                 result, predictions = run_cell(cell, workspace, share)
+                json.dumps([result, predictions], allow_nan=False)
             except Exception as error:
                 result = failed_result(cell, _reason(error))
-                outcome.failed += 1
                 trace = "".join(traceback.format_exception(error))
                 atomic_write_text(folder / "logs" / f"{cell.hash[:12]}.txt", f"{cell}\n{trace}")
             if main:
                 store.write(result, predictions)
             checkpoint.remove(workspace.checkpoint(cell))
-            outcome.results[cell.hash] = result
-            outcome.run += 1
             display.end(cell, result)
-    return outcome
 
 
 def _reason(error: Exception) -> str:

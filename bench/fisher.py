@@ -63,6 +63,7 @@ class Confidence:
         return self.constant + self.change
 
 
+@torch.no_grad()
 def forgetting_confidence(
     model: nn.Module,
     batches: Iterable[Batch],
@@ -76,7 +77,7 @@ def forgetting_confidence(
     Jiang et al. 2025 (arXiv 2505.19715). θ0 is what `model` holds, g(x) the gradient of x's loss
     there, and the sum runs over the parameters in `fisher`. With d = θ0 − θ* it is expanded to
     ½ Σ F d² + α Σ g (½ α F g − F d), so that small differences between examples do not drown in
-    the first term, and summed in float64 over blocks summed pairwise in float32.
+    the first term, and summed in float64 over blocks that are dot products in float32.
 
     Raises:
         ValueError: a name in `fisher` that the model or `theta_star` lacks; as `fisher_diagonal`.

@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from transformers import GenerationConfig
+
+from bench.errors import CellError
 
 
 def sample(
@@ -27,8 +30,10 @@ def sample(
     """
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     answers: list[list[int]] = [[] for _ in prompts]
-    training = net.training
+    training, preferred = net.training, net.generation_config
     net.eval()
+    # what the model's authors prefer to sample with (penalties, min-p) is no part of its knowledge
+    net.generation_config = GenerationConfig()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         for start in range(0, len(order), batch_size):
@@ -45,14 +50,21 @@ def sample(
                 answers[i] = row
             if progress:
                 progress(min(start + batch_size, len(order)), len(order))
+    net.generation_config = preferred
     net.train(training)
     return answers
 
 
 def start_tokens(tokenizer: Any) -> list[int]:
-    """What a text begins with: the tokenizer's start token, or its end token (GPT-2)."""
-    start = tokenizer.bos_token_id
-    return [tokenizer.eos_token_id if start is None else start]
+    """What a text begins with: the tokenizer's start token, or its end token (GPT-2).
+
+    Raises:
+        CellError: it has neither.
+    """
+    start = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+    if start is None:
+        raise CellError("the tokenizer has neither a start nor an end token to begin a text with")
+    return [start]
 
 
 def _generate(

@@ -200,7 +200,7 @@ class _Collector:
         self._autograd_each(values)
         if self.expected:
             self.armed = True
-            values.sum().backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(values, torch.ones_like(values))
             self.armed = False
         for name in list(self.pieces):  # with a use that no loss depends on
             self._flush(name)
@@ -300,10 +300,11 @@ class _Collector:
 
     def _autograd_each(self, values: Tensor) -> None:
         """The slow parameters: one backward per example through the batch's graph."""
-        for e in range(self.n if self.slow else 0):
-            found = torch.autograd.grad(
-                values[e], list(self.slow.values()), retain_graph=True, allow_unused=True
-            )
+        wanted = list(self.slow.values())
+        for e in range(self.n if wanted else 0):
+            only = torch.zeros_like(values)
+            only[e] = 1
+            found = torch.autograd.grad(values, wanted, only, retain_graph=True, allow_unused=True)
             for (name, parameter), grad in zip(self.slow.items(), found, strict=True):
                 if grad is not None:
                     shape = matrix_shape(parameter)
@@ -332,7 +333,7 @@ class _Collector:
                     piece = self._embedding(module, source, d)
                 case _, "norm":
                     response = _unit_response(module, args, kwargs, self.offset[module])
-                    piece = (d * self._by_example(response)).sum(1)
+                    piece = self._by_example(response).mul_(d).sum(1)
                 case _, "conv1d":
                     piece = _Outer(self._by_example(source), d, _spans(d))
                 case _:

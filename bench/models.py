@@ -50,15 +50,15 @@ def describe(name: str, kind: ModelKind | None = None) -> ModelInfo:
         name=title,
         source=str(folder) if revision is None else name,
         revision=revision,
-        kind=kind or _kind_of(config, name),
+        kind=_kind_of(config, name, kind),
         hash=_hash_folder(folder) if revision is None else f"{name}@{revision}",
         hidden_size=int(config.get("hidden_size") or config.get("n_embd") or config.get("dim", 0)),
     )
 
 
 def default_rate(info: ModelInfo) -> float:
-    """5e-4 for a model of hidden size up to 256, otherwise the 2e-5 usual from BERT up."""
-    return 5e-4 if info.hidden_size <= SMALL_HIDDEN_SIZE else 2e-5
+    """5e-4 for a hidden size up to 256, otherwise (unknown, too) the 2e-5 usual from BERT up."""
+    return 5e-4 if 0 < info.hidden_size <= SMALL_HIDDEN_SIZE else 2e-5
 
 
 def _hub_folder(name: str) -> Path:
@@ -81,12 +81,19 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _kind_of(config: dict[str, Any], name: str) -> ModelKind:
+def _kind_of(config: dict[str, Any], name: str, kind: ModelKind | None) -> ModelKind:
+    """`kind` where it is given and can be, else what the configuration's architecture says."""
     for architecture in config.get("architectures") or ():
+        if kind == "causal" and architecture.endswith(_ENCODER_HEADS):
+            raise BenchError(f"model {name} is an encoder ({architecture}), no causal LM.")
+        if kind is not None:
+            return kind
         if architecture.endswith(("ForCausalLM", "LMHeadModel")):
             return "causal"
         if architecture.endswith(_ENCODER_HEADS):
             return "encoder"
+    if kind is not None:
+        return kind
     raise BenchError(
         f"model {name}: architectures {config.get('architectures')} in config.json is neither a "
         "causal LM nor an encoder; say which with --as causal or --as encoder."
@@ -151,6 +158,14 @@ def load(info: ModelInfo, labels: int, head_seed: int) -> Loaded:
     return Loaded(info, net, base)
 
 
+def context_length(net: Any) -> int:
+    """The longest input that the network was made for, in tokens."""
+    config = net.config
+    length = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", 0)
+    reserved = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta") else 0
+    return int(length) - reserved if length else 1 << 30
+
+
 def load_language_model(info: ModelInfo) -> Any:
     """The model with the head it was pretrained with: causal, or masked for an encoder."""
     import torch
@@ -181,6 +196,8 @@ def load_tokenizer(info: ModelInfo) -> Any:
         raise BenchError(f"model {info.name}: the tokenizer cannot be loaded: {first}") from None
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    if tokenizer.pad_token is None:
+        raise BenchError(f"model {info.name}: its tokenizer has no token to pad with.")
     return tokenizer
 
 

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import pkgutil
 import re
+import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -63,7 +64,13 @@ TASKS: Registry[Task] = Registry("task")
 def register_method(name: str) -> Callable[[type[Method]], type[Method]]:
     """Class decorator: `@register_method("ewc")` above a subclass of `methods.base.Method`."""
 
+    from methods.base import Card
+
     def decorate(cls: type[Method]) -> type[Method]:
+        if not isinstance(getattr(cls, "card", None), Card):
+            raise BenchError(
+                f"method {name!r} in {cls.__module__} has no card (methods.base.Card)."
+            )
         METHODS.add(name, cls, cls.__module__)
         cls.name = name
         return cls
@@ -71,9 +78,9 @@ def register_method(name: str) -> Callable[[type[Method]], type[Method]]:
     return decorate
 
 
-def register_task(task: Task, owner: str = "") -> Task:
-    """Register a task; `owner` says where it is defined (the module that calls, say)."""
-    TASKS.add(task.name, task, owner or "a plug-in")
+def register_task(task: Task) -> Task:
+    """Register a task; its owner is the module that calls."""
+    TASKS.add(task.name, task, sys._getframe(1).f_globals["__name__"])
     return task
 
 
@@ -99,20 +106,22 @@ def load_plugin(path: Path) -> None:
     """
     if not path.is_file():
         raise BenchError(f"plug-in {path} is not a file.")
-    spec = importlib.util.spec_from_file_location(f"plugin_{path.stem}", path)
+    # its whole path is the module's name: the owner of what it registers
+    spec = importlib.util.spec_from_file_location(str(path.resolve()), path)
     if spec is None or spec.loader is None:
         raise BenchError(f"plug-in {path} is not a Python file (its name must end in .py).")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for the names in annotations
     try:
         spec.loader.exec_module(module)
     except BenchError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         line = _line_in(error, path)
         raise BenchError(f"plug-in {path}{line} fails: {error!r}.") from error
 
 
-def _line_in(error: Exception, path: Path) -> str:
+def _line_in(error: BaseException, path: Path) -> str:
     """':LINE' of the last frame of `error` that lies in `path`, '' where none does."""
     if isinstance(error, SyntaxError):
         return f":{error.lineno}"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from bench.cache import Cache
 from bench.data import Batch, Encoded, collate, encode
 from bench.likelihood import TaskModel, example_losses
-from bench.models import Loaded
+from bench.models import Loaded, context_length
 from bench.spec import Cell, derive_seed
 from tasks.base import Row
 
@@ -89,10 +89,12 @@ class Run:
         parts = [order[i : i + size] for i in range(0, len(order), size)]
         return [collate(self.train_rows, part, self.tokenizer.pad_token_id) for part in parts]
 
-    def encode_forget(self, rows: list[Row], task_name: str) -> Encoded:
-        """Rows of a forgetting task, tokenised like the run's own."""
+    def encode_forget(self, rows: list[Row], task_name: str, answer_tokens: int) -> Encoded:
+        """Rows of a forgetting task, tokenised like the run's own, with room in the model's
+        context for an answer of so many tokens."""
         task = next(task for task in self.cell.forget if task.name == task_name)
-        return encode(rows, task, self.tokenizer, "causal", self.max_length)
+        room = context_length(self.net) - answer_tokens
+        return encode(rows, task, self.tokenizer, "causal", min(self.max_length, room))
 
     @property
     def max_length(self) -> int:
@@ -146,11 +148,3 @@ class Run:
     def log(self, **values: float) -> None:
         """Keep values for the next point of the curve, which a step with `logging` set ends."""
         self.logged.update(values)
-
-
-def context_length(net: Any) -> int:
-    """The longest input that the network was made for, in tokens."""
-    config = net.config
-    length = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", 0)
-    reserved = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta") else 0
-    return int(length) - reserved if length else 1 << 30

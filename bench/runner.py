@@ -16,7 +16,7 @@ from bench.data import Encoded, encode, subset
 from bench.errors import CellError
 from bench.likelihood import TaskModel
 from bench.metrics import score
-from bench.models import load, load_language_model, load_tokenizer
+from bench.models import context_length, load, load_language_model, load_tokenizer
 from bench.provenance import peak_memory_mib, provenance, reset_peak_memory
 from bench.registry import METHODS
 from bench.results import (
@@ -27,7 +27,7 @@ from bench.results import (
     Predictions,
     Retention,
 )
-from bench.run import Progress, Run, context_length
+from bench.run import Progress, Run
 from bench.spec import Cell, ModelInfo, derive_seed, task_hash
 from bench.training import train
 from tasks.base import Row, Task
@@ -99,14 +99,14 @@ def run_cell(
     record = train(stage.run, cell.method, folder)
     if not math.isfinite(moved := ev.drift(stage.loaded)):
         raise CellError(f"the weights are not finite after {cell.steps} steps (drift {moved})")
-    if share_weights and cell.method.name == REFERENCE:
-        weights = {name: p.detach() for name, p in stage.run.net.named_parameters()}
-        seconds = record["prepare"] + record["train"]
-        stage.cache.put_tensors("finetuned", _finetuned_key(cell, None), weights, seconds)
     stage.lap("train")
     after = stage.measure(base=False)
     stage.lap("score_after")
     result = _result(cell, stage, record, before, after, moved)
+    if share_weights and cell.method.name == REFERENCE:
+        weights = {name: p.detach() for name, p in stage.run.net.named_parameters()}
+        seconds = record["prepare"] + record["train"]
+        stage.cache.put_tensors("finetuned", _finetuned_key(cell, None), weights, seconds)
     predictions: Predictions = {
         "schema_version": SCHEMA_VERSION,
         "hash": cell.hash,
@@ -179,7 +179,8 @@ class Stage:
                 task.name: workspace.rows_of(task, cell.data.source, "train")
                 for task in cell.forget
             },
-            accelerator=Accelerator(),
+            # the recipe's precision, whatever accelerate is configured to on this machine
+            accelerator=Accelerator(mixed_precision="no", gradient_accumulation_steps=1),
             cache=self.cache,
             progress=workspace.progress,
             finetuned=self.finetuned,
@@ -253,7 +254,13 @@ class Stage:
     def _retention_blocks(self) -> texts.Blocks | None:
         cell, wanted = self.cell, self.cell.training.retention_tokens
         if cell.retention.text is not None:
-            return texts.cut_blocks(cell.retention.text, self.tokenizer, wanted, scored=True)
+            return texts.cut_blocks(
+                cell.retention.text,
+                self.tokenizer,
+                wanted,
+                scored=True,
+                length=texts.block_length(self.run.net),
+            )
         if cell.model.kind == "encoder":
             return None
 

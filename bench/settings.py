@@ -67,7 +67,8 @@ def allowed(metadata: Mapping[str, Any]) -> str:
 
 def _coerce(value: Any, kind: Any, where: str) -> Any:
     """`value` as `kind`: bool, int, float, str, or one of these or None."""
-    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    either = typing.get_origin(kind) in (types.UnionType, typing.Union)
+    options = typing.get_args(kind) if either else (kind,)
     if types.NoneType in options and (value is None or value == "none"):
         return None
     wanted = next(option for option in options if option is not types.NoneType)
@@ -75,8 +76,8 @@ def _coerce(value: Any, kind: Any, where: str) -> Any:
         return _CASTS[wanted](value)
     except (ValueError, TypeError):
         word = {bool: "true or false", int: "a whole number", float: "a number"}.get(wanted, "text")
-        either = " or none" if types.NoneType in options else ""
-        raise BenchError(f"{where} = {value!r} is not {word}{either}.") from None
+        or_none = " or none" if types.NoneType in options else ""
+        raise BenchError(f"{where} = {value!r} is not {word}{or_none}.") from None
 
 
 def _to_bool(value: Any) -> bool:

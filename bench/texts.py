@@ -11,6 +11,7 @@ import torch
 from bench.data import IGNORE, Batch, answer_batch
 from bench.generation import sample, start_tokens
 from bench.likelihood import TaskModel, example_losses
+from bench.models import context_length
 from bench.spec import ModelInfo, derive_seed
 
 BLOCK = 128  # tokens of text that are scored together
@@ -21,16 +22,21 @@ Blocks = list[list[int]]
 """Token lists, each with its start token in front."""
 
 
-def cut_blocks(text: str, tokenizer: Any, tokens: int, scored: bool) -> Blocks:
+def block_length(net: Any) -> int:
+    """Tokens per block: BLOCK, or fewer where the model's context has no room for that."""
+    return min(BLOCK, context_length(net) - 2)
+
+
+def cut_blocks(text: str, tokenizer: Any, tokens: int, scored: bool, length: int = BLOCK) -> Blocks:
     """About `tokens` tokens of a text, as blocks spread evenly over it. What is scored and what
     methods read (every other block) have nothing in common, in a text of two blocks or more."""
     ids = _tokens(text, tokenizer)
-    whole = range(0, max(1, len(ids) - BLOCK + 1), BLOCK)
+    whole = range(0, max(1, len(ids) - length + 1), length)
     starts = whole[0 if scored or len(whole) == 1 else 1 :: 2]
-    wanted = min(len(starts), max(1, tokens // BLOCK))
+    wanted = min(len(starts), max(1, tokens // length))
     chosen = [starts[i * len(starts) // wanted] for i in range(wanted)]
     front = start_tokens(tokenizer) if tokenizer.mask_token is None else [tokenizer.cls_token_id]
-    return [[*front, *ids[start : start + BLOCK]] for start in chosen]
+    return [[*front, *ids[start : start + length]] for start in chosen]
 
 
 @lru_cache(maxsize=4)
@@ -47,15 +53,15 @@ def sampled_blocks(
     purpose: str,
     progress: Callable[[int, int], None] | None = None,
 ) -> Blocks:
-    """Text that the model writes from nothing, `blocks` pieces of up to BLOCK tokens. Another
-    `purpose` gives other text."""
+    """Text that the model writes from nothing: `blocks` pieces, each of `block_length` tokens or
+    up to its end token (which is left out). Another `purpose` gives other text."""
     front = start_tokens(tokenizer)
     texts = sample(
         net,
         tokenizer,
         [front] * blocks,
         seed=derive_seed(info.hash, purpose),
-        max_new_tokens=BLOCK,
+        max_new_tokens=block_length(net),
         progress=progress,
     )
     return [front + text for text in texts if text]

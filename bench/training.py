@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from bench import checkpoint
 from bench.data import micro_batches, step_batches
@@ -40,14 +39,15 @@ def train(run: Run, method: Method, folder: Path | None, stop_at: int | None = N
     clock = time.perf_counter()
     record: dict[str, Any] = {"curve": [], "pending": [0.0, 0, {}], "resumes": 0}
     record |= {"prepare": 0.0, "train": 0.0, "finish": 0.0, "shared": 0.0}
-    document = checkpoint.load(folder, run, method) if folder else None
+    found = checkpoint.find(folder) if folder else None
+    document = checkpoint.load(found, run, method) if found else None
     if document is None:
         saved = run.cache.saved_seconds
         method.prepare(run)
         record["shared"] = run.cache.saved_seconds - saved
     optimizer = method.optimizer(run)
-    if folder and document:
-        record = checkpoint.restore_optimizer(folder, document, optimizer)
+    if found:
+        record = checkpoint.restore_optimizer(found, document, optimizer)
         record["resumes"] += 1
     record["prepare"] += time.perf_counter() - clock
     _Loop(run, method, optimizer, folder, record).train_until(
@@ -87,7 +87,6 @@ class _Loop:
         self.loss_sum = torch.tensor(record["pending"][0], device=run.device)
         self.summed, run.logged = record["pending"][1], record["pending"][2]
         self.last_loss: float | None = None
-        self.drops = any(isinstance(m, nn.Dropout) and m.p > 0 for m in run.net.modules())
         for group in optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
         self.wrapped, run.optimizer = run.accelerator.prepare(run.task_model, optimizer)
@@ -122,8 +121,8 @@ class _Loop:
         factor = rate_factor(self.recipe, run.step, run.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
-        if self.drops:  # dropout depends on (task, seed, step) alone: no method can shift it
-            torch.manual_seed(derive_seed(run.cell.task.name, run.cell.seed, "dropout", run.step))
+        # dropout depends on (task, seed, step) alone: no method can shift it
+        torch.manual_seed(derive_seed(run.cell.task.name, run.cell.seed, "dropout", run.step))
         run.logging = (run.step + 1) % self.point_every == 0 or run.step + 1 == run.steps
         parts = micro_batches(
             run.train_rows,

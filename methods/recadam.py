@@ -63,10 +63,11 @@ class RecAdam(Method):
     def refuses(self, model: ModelInfo, recipe: Training) -> str | None:
         """The pull overshoots θ0 when lr·γ > 1 and diverges from 2 on."""
         product = recipe.lr * self.gamma(recipe)
-        if product > 1:
+        if product > 1 + 1e-6:
             return (
                 f"learning rate {recipe.lr:g} x gamma {self.gamma(recipe):g} = {product:.3g} is "
-                f"over 1, where the pull overshoots; set recadam.gamma to {1 / recipe.lr:g} or less"
+                "over 1, where the pull overshoots; set recadam.gamma to "
+                f"{0.99 / recipe.lr:.0f} or less"
             )
         return None
 

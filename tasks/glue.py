@@ -158,4 +158,4 @@ GLUE = (
 )
 
 for _task in GLUE:
-    register_task(_task, __name__)
+    register_task(_task)

@@ -34,7 +34,7 @@ def _method(cls: type[Method]) -> str:
         f"  cost: {card.cost}",
     ]
     rows = [
-        (f"  {cls.name}.{f.name}", _value(f.default), f"{f.metadata['help']}{_range(f)}")
+        (f"  {cls.name}.{f.name}", _value(f.default), f"{f.metadata.get('help', '')}{_range(f)}")
         for f in dataclasses.fields(cls.Config)
     ]
     wrapped = [(name, value, textwrap.fill(text, 60)) for name, value, text in rows]

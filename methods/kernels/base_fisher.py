@@ -39,7 +39,13 @@ def base_fisher(run: Run, sampled: bool, blocks: int) -> dict[str, Tensor]:
         else:
             given = run.cell.retention.text
             assert given is not None, "the plan has checked that there is a text"
-            text = texts.cut_blocks(given, run.tokenizer, blocks * texts.BLOCK, scored=False)
+            text = texts.cut_blocks(
+                given,
+                run.tokenizer,
+                blocks * texts.block_length(net),
+                scored=False,
+                length=texts.block_length(net),
+            )
         run.progress("Fisher", 0, 1, None)
         batches = texts.text_batches(text, run.tokenizer, info.kind, _BATCH)
 

@@ -101,7 +101,7 @@ def _elicit(run: Run, config: LWFConfig) -> dict[str, list[list[int]]]:
         count = min(share, len(rows), config.samples - len(prompts))
         if count == 0:  # fewer samples than forgetting tasks
             break
-        encoded = run.encode_forget(rng.sample(rows, count), name)
+        encoded = run.encode_forget(rng.sample(rows, count), name, config.max_new_tokens)
         prompts += encoded.prompts
         gold += [words[label] for words, label in zip(encoded.answers, encoded.gold, strict=True)]
 

@@ -207,6 +207,28 @@ def test_a_configuration_file_and_the_command_line_over_it(
     assert " 7 steps" in out
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('seeds = "many"', "run.seeds = 'many' is not a whole number."),
+        ("seeds = true", "run.seeds = True is not a whole number."),
+        ("retention = 3", "run.retention = 3 is not text or none."),
+        ('as = "foo"', "run.kind = 'foo' is out of range: it must be one of causal, encoder."),
+        ('no_reference = "maybe"', "run.no_reference = 'maybe' is not true or false."),
+        ("methods = 3", "methods must be a list of names, not 3."),
+        ("sedes = 3", "unknown key of"),
+        ("seeds = = 3", "configuration"),
+    ],
+)
+def test_a_configuration_with_a_mistake(run: Run, tmp_path: Path, line: str, message: str) -> None:
+    config = tmp_path / "run.toml"
+    config.write_text(f"{line}\n")
+    code, _, err = run("--tasks", "cola", "--config", config, "--dry-run")
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+
+
 def test_forgetting_tasks(run: Run, grid: list[object]) -> None:
     _, out, _ = run(*grid, "--dry-run")
     assert "forgetting task rte" in out and "forgetting task cola" in out

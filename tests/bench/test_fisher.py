@@ -393,6 +393,14 @@ def test_names_restrict_the_work_and_the_answer() -> None:
     assert error(found, {name: expected[name] for name in names}) < TOLERANCE
 
 
+def test_a_caller_without_gradients_gets_the_same() -> None:
+    model, batches = Toy(Scale()), make_batches()
+    found = fisher_diagonal(model, batches, toy_losses)
+    with torch.no_grad():
+        again = fisher_diagonal(model, batches, toy_losses)
+    assert all(torch.equal(found[name], again[name]) for name in found)
+
+
 def test_what_was_asked_wrongly_is_said() -> None:
     model = nn.Linear(2, 2)
     batch = torch.ones(3, 2)
@@ -442,3 +450,26 @@ def test_the_model_is_left_as_it_was(fails: bool) -> None:
     assert all(p.grad is None for p in model.parameters() if p is not model.head.bias)
     hooks = [(m._forward_hooks, m._forward_pre_hooks) for m in model.modules()]
     assert not any(after or before for after, before in hooks)
+
+
+def test_a_large_layer_taken_in_parts_keeps_its_precision() -> None:
+    torch.manual_seed(5)
+    model = nn.Linear(512, 600)
+    assert model.weight.numel() > 2 * gradients.CPU_BLOCK
+    batches = [{"x": torch.randn(3, 20, 512)}]
+
+    def losses(model: nn.Module, batch: Batch) -> Tensor:
+        return functional.softplus(model(batch["x"].to(model.weight.dtype))).square().mean((1, 2))
+
+    fisher = fisher_diagonal(model, batches, losses)
+    assert error(fisher, loop_fisher(model, batches, losses)) < TOLERANCE
+    d = {k: 0.1 * torch.randn_like(p) for k, p in model.named_parameters()}
+    star = {k: p.detach() - d[k] for k, p in model.named_parameters()}
+    start = {k: p.detach().double() for k, p in model.named_parameters()}
+    found = forgetting_confidence(model, batches, losses, fisher, star, 10.0)
+    for change, g in zip(found.change, single_gradients(model, batches, losses), strict=True):
+        terms = (
+            (fisher[k].double() * (50 * g[k] ** 2 - 10 * g[k] * (start[k] - star[k]))).sum()
+            for k in g
+        )
+        assert float(change) == pytest.approx(float(sum(terms)), rel=1e-5)

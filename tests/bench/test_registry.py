@@ -11,12 +11,20 @@ from bench.errors import BenchError
 from bench.registry import METHODS, TASKS, Registry, load_builtin, load_plugin
 
 METHOD = """
+from __future__ import annotations
+from dataclasses import dataclass
+from bench.settings import setting
 from bench.registry import register_method
 from methods.base import Card, Method
+
+@dataclass(frozen=True)
+class MineConfig:
+    speed: float | None = setting(None, "how fast", low=0.0)
 
 @register_method("{name}")
 class Mine(Method):
     card = Card("t", "p", "e", "d", "c")
+    Config = MineConfig
 """
 
 
@@ -70,6 +78,7 @@ def test_a_plugin_registers(tmp_path: Path, methods: Registry[object]) -> None:
         ("import nowhere_to_be_found\n", r"plugin.py:1 fails: ModuleNotFoundError"),
         ("\n\ndef broken(:\n", r"plugin.py:3 fails: SyntaxError"),
         ("x = 1\ny = x / 0\n", r"plugin.py:2 fails: ZeroDivisionError"),
+        ("raise SystemExit(0)\n", r"plugin.py:1 fails: SystemExit"),
     ],
 )
 def test_a_plugin_that_fails_is_one_line_with_its_place(
@@ -80,6 +89,24 @@ def test_a_plugin_that_fails_is_one_line_with_its_place(
     with pytest.raises(BenchError, match=message) as caught:
         load_plugin(path)
     assert "\n" not in str(caught.value)
+
+
+def test_two_plugins_with_one_name_are_both_named(
+    tmp_path: Path, methods: Registry[object]
+) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same.py").write_text(METHOD.format(name="mine"))
+    load_plugin(tmp_path / "a" / "same.py")
+    with pytest.raises(BenchError, match=r"defined twice: in .*a/same\.py and in .*b/same\.py"):
+        load_plugin(tmp_path / "b" / "same.py")
+
+
+def test_a_method_without_a_card(tmp_path: Path, methods: Registry[object]) -> None:
+    path = tmp_path / "bare.py"
+    path.write_text(METHOD.format(name="mine").replace("card = Card", "cart = Card"))
+    with pytest.raises(BenchError, match="has no card"):
+        load_plugin(path)
 
 
 def test_a_missing_plugin(tmp_path: Path) -> None:

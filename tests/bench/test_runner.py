@@ -141,3 +141,21 @@ def test_what_methods_read_is_not_what_is_scored(tiny_causal: Path, tiny_text: P
     whole = [token for pair in zip(scored, read, strict=False) for b in pair for token in b[1:]]
     assert whole == tokenizer(text, add_special_tokens=False)["input_ids"][: len(whole)]
     assert len(cut_blocks(text, tokenizer, 3 * BLOCK, scored=True)) == 3
+
+
+def test_a_short_context_is_kept_to(tiny_data: Path, tiny_causal: Path, tmp_path: Path) -> None:
+    """Absolute positions, and fewer of them than a block of text has tokens."""
+    import transformers as hf
+
+    model = tmp_path / "short"
+    tokenizer = hf.AutoTokenizer.from_pretrained(tiny_causal)
+    tokenizer.save_pretrained(model)
+    config = hf.GPT2Config(
+        vocab_size=len(tokenizer), n_embd=16, n_layer=1, n_head=2, n_positions=48,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    hf.GPT2LMHeadModel(config).save_pretrained(model)
+    plan = plan_for(
+        ["finetune", "ewc", "lwf"], ["cola", "rte"], model, tiny_data, "lwf.max_new_tokens=12"
+    )
+    assert {result["status"] for result in results(plan, tmp_path)} == {"done"}

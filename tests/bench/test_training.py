@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -120,6 +121,44 @@ def test_a_checkpoint_is_written_by_the_clock(
     stage = stage_for(plan_for(["finetune"], ["cola"], tiny_causal, tiny_data), tmp_path)
     train(stage.run, stage.cell.method, tmp_path / "checkpoint")
     assert json.loads((tmp_path / "checkpoint" / "checkpoint.json").read_text())["step"] == 4
+
+
+@pytest.mark.parametrize("crash", ["while writing", "before the old one", "before the new one"])
+def test_a_crash_while_a_checkpoint_is_written_leaves_a_whole_one(
+    tiny_causal: Path, tiny_data: Path, tmp_path: Path, crash: str
+) -> None:
+    plan = plan_for(["finetune"], ["cola"], tiny_causal, tiny_data)
+    folder = tmp_path / "checkpoint"
+    for stop in (1, 2):
+        stage = stage_for(plan, tmp_path)
+        train(stage.run, stage.cell.method, folder, stop)
+    if crash == "while writing":
+        (tmp_path / "checkpoint.new").mkdir()
+        (tmp_path / "checkpoint.new" / "weights.safetensors").write_bytes(b"half")
+    elif crash == "before the old one":
+        folder.rename(tmp_path / "checkpoint.new")
+        folder.mkdir()
+    else:
+        folder.rename(tmp_path / "checkpoint.old")
+    rest = stage_for(plan, tmp_path)
+    assert train(rest.run, rest.cell.method, folder)["resumes"] == 2
+    for name, value in weights(trained(plan, tmp_path)).items():
+        assert torch.equal(value, weights(rest)[name]), name
+
+
+def test_attention_dropout_and_the_machines_precision_change_nothing(
+    tiny_causal: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Llama's attention dropout is no module, and accelerate reads its precision from outside."""
+    model = shutil.copytree(tiny_causal, tmp_path / "model")
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "attention_dropout": 0.3}))
+    plan = plan_for(["finetune"], ["cola"], model, tiny_data)
+    first = weights(trained(plan, tmp_path / "a"))
+    torch.rand(3)  # the global stream has moved on
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    second = weights(trained(plan, tmp_path / "b"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_a_loss_that_is_no_number_fails_the_cell(

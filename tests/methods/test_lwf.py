@@ -60,7 +60,7 @@ def gold_answers(stage: Stage, split: str) -> dict[tuple[int, ...], list[int]]:
     """Prompt -> gold answer of the rows of RTE, as tokens."""
     rte = stage.cell.forget[0]
     rows = stage.workspace.rows_of(rte, stage.cell.data.source, split)
-    found = stage.run.encode_forget(rows, "rte")
+    found = stage.run.encode_forget(rows, "rte", 4)
     answers = [words[label] for words, label in zip(found.answers, found.gold, strict=True)]
     return dict(zip(map(tuple, found.prompts), answers, strict=True))
 

@@ -1,0 +1,51 @@
+"""What the README shows is run: its method, its commands' options, its settings file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bench.cli import _run_parser, main
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def block(language: str, containing: str) -> str:
+    """The fenced block of a language that holds a text."""
+    found = re.findall(rf"^ *```{language}\n(.*?)^ *```", README, re.M | re.S)
+    (text,) = [text for text in found if containing in text]
+    return text
+
+
+def test_the_method_of_the_readme_runs(
+    tiny_causal: Path, tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugin = tmp_path / "my_methods.py"
+    plugin.write_text(block("python", "my_l2sp"), encoding="utf-8")
+    assert len(plugin.read_text().splitlines()) <= 32
+    words = ["--plugin", plugin, "--methods", "my_l2sp", "--tasks", "cola", "--seeds", 1]
+    words += ["--model", tiny_causal, "--data", tiny_data, "--out", tmp_path / "run"]
+    words += ["--steps", 8, "--set", "my_l2sp.alpha=1e6", "train.clip=0"]
+    assert main([str(word) for word in words]) == 0
+    assert "my_l2sp[alpha=1000000.0]" in capsys.readouterr().out
+
+
+def test_every_option_that_the_readme_names_exists() -> None:
+    known = set(_run_parser()._option_string_actions)
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
+    assert named <= known, named - known
+
+
+def test_the_settings_file_of_the_readme_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "run.toml"
+    text = block("toml", "[train]")
+    config.write_text(re.sub(r"^  ", "", text, flags=re.M), encoding="utf-8")
+    assert main(["--config", str(config), "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "3 methods x 2 tasks x 1 model x 5 seeds = 30 cells" in out
+    assert "learning rate 0.0003" in out
+    assert "recadam[k=0.2]" in out
