@@ -15,7 +15,6 @@ is used in a way that no rule covers, gets one `autograd.grad` per example, and 
 from __future__ import annotations
 
 import logging
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,9 +24,19 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
-from transformers.pytorch_utils import Conv1D
+
+from bench.layers import (
+    Outer,
+    Rows,
+    blocks_of,
+    kind_of,
+    main_input,
+    merged,
+    spans_of,
+    try_norm,
+    unit_response,
+)
 
 Batch = Any
 Losses = Callable[[nn.Module, Batch], Tensor]
@@ -121,34 +130,6 @@ class _Use:
     output: Tensor | None  # kept only while it is unclear whose rows these are
 
 
-@dataclass
-class _Outer:
-    """A matrix whose gradient is left[e]ᵀ right[e] for every example e."""
-
-    left: Tensor  # [n, T, rows]
-    right: Tensor  # [n, T, columns]
-    spans: list[tuple[int, int]] | None  # per example: first and last + 1 position that counts
-
-    def factors(self, chunks: list[slice]) -> list[tuple[Tensor, Tensor]]:
-        """leftᵀ [examples, rows, t] and right [examples, t, columns] of each chunk of examples."""
-        pairs = []
-        for chunk in chunks:
-            span = slice(None)
-            if self.spans is not None:
-                firsts, lasts = zip(*self.spans[chunk], strict=True)
-                span = slice(min(firsts), max(lasts))
-            pairs.append((self.left[chunk, span].mT, self.right[chunk, span]))
-        return pairs
-
-
-@dataclass
-class _Rows:
-    """An embedding whose gradient is values[e, t] in row ids[e, t]; rows that repeat add up."""
-
-    ids: Tensor  # [n, T]
-    values: Tensor  # [n, T, columns]
-
-
 class _Collector:
     """The hooks, and what is on its way in the current batch."""
 
@@ -166,7 +147,7 @@ class _Collector:
         self.n = self.lead = 0
         self.uses: list[_Use] = []
         self.expected: defaultdict[str, int] = defaultdict(int)
-        self.pieces: defaultdict[str, list[_Outer | _Rows | Tensor]] = defaultdict(list)
+        self.pieces: defaultdict[str, list[Outer | Rows | Tensor]] = defaultdict(list)
         self.handles = [model.register_forward_pre_hook(self._see_lead, with_kwargs=True)]
         for module in model.modules():
             self._attach(module)
@@ -175,7 +156,7 @@ class _Collector:
     def _attach(self, module: nn.Module) -> None:
         """Hook a layer that has a rule; the parameters of any other layer are misfits."""
         own = {key: p for key, p in module.named_parameters(recurse=False) if id(p) in self.fast}
-        if _kind(module) is None or not own.keys() <= {"weight", "bias"}:
+        if kind_of(module) is None or not own.keys() <= {"weight", "bias"}:
             why = f"no rule for {type(module).__name__}"
             self.misfits |= {self.fast[id(p)]: why for p in own.values()}
         elif own:
@@ -261,15 +242,15 @@ class _Collector:
         names = [self.fast[id(p)] for p in module._parameters.values() if id(p) in self.fast]
         if not names or not torch.is_grad_enabled():
             return None
-        source = _main_input(args, kwargs)
-        if _kind(module) == "embedding" and source.dim() > 1 and len(source) == 1 < self.lead:
+        source = main_input(args, kwargs)
+        if kind_of(module) == "embedding" and source.dim() > 1 and len(source) == 1 < self.lead:
             source, out = (x.expand(self.lead, *x.shape[1:]) for x in (source, out))
             args, kwargs = (source,), {}
         if not out.requires_grad:  # nothing below has a gradient: the graph begins here
             out = out.detach().requires_grad_().clone()  # cloned: leaves bear no in-place change
         use = _Use(module, args, kwargs, source._version, out.shape, out)
-        if _kind(module) == "norm" and module not in self.offset:
-            affine, self.offset[module] = _try_norm(module, args, kwargs)
+        if kind_of(module) == "norm" and module not in self.offset:
+            affine, self.offset[module] = try_norm(module, args, kwargs)
             if not affine:
                 self._misfit(use, "is not affine in its weight")
         self.uses.append(use)
@@ -317,7 +298,7 @@ class _Collector:
             return
         module, args, kwargs = use.module, use.args, use.kwargs
         use.args, use.kwargs = (), {}  # the graph outlives this hook, the activations need not
-        source = _main_input(args, kwargs)
+        source = main_input(args, kwargs)
         if source._version != use.version:
             kind = type(module).__name__
             raise RuntimeError(f"the input of a {kind} was changed in place after its use.")
@@ -325,19 +306,19 @@ class _Collector:
         for key, parameter in module.named_parameters(recurse=False):
             if (name := self.fast.get(id(parameter))) is None:
                 continue
-            piece: _Outer | _Rows | Tensor
-            match key, _kind(module):
+            piece: Outer | Rows | Tensor
+            match key, kind_of(module):
                 case "bias", _:
                     piece = d.sum(1)
                 case _, "embedding":
                     piece = self._embedding(module, source, d)
                 case _, "norm":
-                    response = _unit_response(module, args, kwargs, self.offset[module])
+                    response = unit_response(module, args, kwargs, self.offset[module])
                     piece = self._by_example(response).mul_(d).sum(1)
                 case _, "conv1d":
-                    piece = _Outer(self._by_example(source), d, _spans(d))
+                    piece = Outer(self._by_example(source), d, spans_of(d))
                 case _:
-                    piece = _Outer(d, self._by_example(source), _spans(d))
+                    piece = Outer(d, self._by_example(source), spans_of(d))
             self.pieces[name].append(piece)
             if len(self.pieces[name]) == self.expected[name]:
                 self._flush(name)
@@ -346,20 +327,20 @@ class _Collector:
         """[n, ..., H] (any [..., H] of a single example) -> float32 [n, T, H]."""
         return x.detach().reshape(self.n, -1, x.shape[-1]).float()
 
-    def _embedding(self, module: nn.Module, ids: Tensor, d: Tensor) -> _Rows:
+    def _embedding(self, module: nn.Module, ids: Tensor, d: Tensor) -> Rows:
         ids = ids.reshape(self.n, -1)
         assert isinstance(module, nn.Embedding)
         if module.padding_idx is not None:  # autograd leaves this row out, and so do we
             d = d.masked_fill((ids == module.padding_idx)[..., None], 0)
-        return _Rows(ids, d)
+        return Rows(ids, d)
 
     def _flush(self, name: str) -> None:
         """Add up a parameter's uses and hand the sum on."""
         pieces = self.pieces.pop(name)
         rows, columns = matrix_shape(self.parameters[name])
-        outers = [piece for piece in pieces if isinstance(piece, _Outer)]
-        scattered = [piece for piece in pieces if isinstance(piece, _Rows)]
-        added = _merge(scattered, rows) if scattered else None
+        outers = [piece for piece in pieces if isinstance(piece, Outer)]
+        scattered = [piece for piece in pieces if isinstance(piece, Rows)]
+        added = merged(scattered, rows) if scattered else None
         if outers:
             size = CPU_BLOCK if self.parameters[name].device.type == "cpu" else DEVICE_BLOCK
             height = min(rows, max(1, size // columns))
@@ -369,7 +350,7 @@ class _Collector:
             factors = [outer.factors(chunks) for outer in outers]
             for top in range(0, rows, height):
                 part = slice(top, min(top + height, rows))
-                self.sink.dense(name, 0, part, _blocks(chunks, factors, added, part, rows))
+                self.sink.dense(name, 0, part, blocks_of(chunks, factors, added, part, rows))
         elif added is not None:
             keys, values = added
             self.sink.sparse(name, keys // rows, keys % rows, values)
@@ -397,121 +378,3 @@ class _Strays(TorchFunctionMode):
                     if name := collector.fast.get(id(item)):
                         collector.misfits[name] = "used outside its layer"
         return result
-
-
-def _kind(module: nn.Module) -> str | None:
-    """Which rule a layer follows, by the code that it runs; None: no rule."""
-    forward = type(module).forward
-    if "forward" in vars(module):
-        return None
-    if forward is nn.Linear.forward:
-        return "linear"
-    if forward is Conv1D.forward:
-        return "conv1d"
-    if isinstance(module, nn.Embedding) and forward is nn.Embedding.forward:
-        return "embedding" if module.max_norm is None and not module.scale_grad_by_freq else None
-    weight = module._parameters.get("weight")
-    named = "Norm" in type(module).__name__
-    return "norm" if named and weight is not None and weight.dim() == 1 else None
-
-
-def _main_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
-    source = args[0] if args else next(iter(kwargs.values()))
-    assert isinstance(source, Tensor)
-    return source
-
-
-def _respond(
-    module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], weight: Tensor, bias: Tensor
-) -> Tensor:
-    """A norm's output under another weight and, where it has one, bias."""
-    given = {"weight": weight, "bias": bias}
-    own = {key: given[key] for key, _ in module.named_parameters(recurse=False)}
-    out: Tensor = functional_call(module, own, args, kwargs)
-    return out
-
-
-@torch.no_grad()
-def _unit_response(
-    module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], offset: bool
-) -> Tensor:
-    """d output / d weight of a norm that is affine in it; with an offset where it is 1 + weight."""
-    zero = torch.zeros_like(module.get_parameter("weight"))
-    response = _respond(module, args, kwargs, torch.ones_like(zero), zero)
-    return response - _respond(module, args, kwargs, zero, zero) if offset else response
-
-
-@torch.no_grad()
-def _try_norm(
-    module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[bool, bool]:
-    """(is output = offset + weight * response + bias along the last dimension; is offset not 0).
-
-    Tried on one example, with weights that differ from each other, so that GroupNorm and
-    BatchNorm, whose weights lie along another dimension, fail.
-    """
-    args = tuple(x[:1] if isinstance(x, Tensor) else x for x in args)
-    kwargs = {key: x[:1] if isinstance(x, Tensor) else x for key, x in kwargs.items()}
-    zero = torch.zeros_like(module.get_parameter("weight"))
-    weight = torch.linspace(0.5, 2, len(zero), dtype=zero.dtype, device=zero.device)
-    bias = weight.flip(0) if module._parameters.get("bias") is not None else zero
-    out = _respond(module, args, kwargs, weight, bias)
-    if out.shape[-1] != len(weight):
-        return False, False
-    offset = _respond(module, args, kwargs, zero, zero)
-    response = _respond(module, args, kwargs, torch.ones_like(zero), zero) - offset
-    expected = offset + weight * response + bias
-    close = 16 * torch.finfo(out.dtype).eps
-    affine = torch.allclose(out, expected, rtol=close, atol=close * float(out.abs().max()))
-    return affine, bool(offset.any())
-
-
-def _spans(d: Tensor) -> list[tuple[int, int]] | None:
-    """Per example the first and last + 1 position of `d` [n, T, rows] that is not all zero.
-
-    None where there is no padding, or where asking would make a device wait.
-    """
-    length = d.shape[1]
-    if d.device.type != "cpu" or length == 1 or bool(d[:, :: length - 1].any(-1).all()):
-        return None
-    # The fastest such reduction in torch; what underflows in it would underflow in the square.
-    used = torch.linalg.vector_norm(d, dim=-1).sign()
-    first, last = used.argmax(1), length - used.flip(1).argmax(1)
-    return list(zip(first.tolist(), last.tolist(), strict=True))
-
-
-def _merge(pieces: list[_Rows], rows: int) -> tuple[Tensor, Tensor]:
-    """Sorted keys [k] = example * rows + row, each once; their summed gradients [k, columns]."""
-    offset = torch.arange(len(pieces[0].ids), device=pieces[0].ids.device)[:, None] * rows
-    keys = torch.cat([(piece.ids + offset).flatten() for piece in pieces])
-    values = torch.cat([piece.values.flatten(0, 1) for piece in pieces])
-    unique, inverse = torch.unique(keys, return_inverse=True)
-    return unique, values.new_zeros(len(unique), values.shape[1]).index_add_(0, inverse, values)
-
-
-def _blocks(
-    chunks: list[slice],
-    factors: list[list[tuple[Tensor, Tensor]]],
-    added: tuple[Tensor, Tensor] | None,
-    part: slice,
-    rows: int,
-) -> Iterator[Tensor]:
-    """Gradients [chunk, part, columns]: the sum of the factors' products, and of `added` rows.
-
-    A chunk is many examples and all rows, or one example and some of its rows. So what `added`
-    has for it lies between two of its sorted keys.
-    """
-    keys = added[0].tolist() if added is not None else []
-    columns = factors[0][0][1].shape[2]
-    memory = factors[0][0][0].new_empty(chunks[0].stop, part.stop - part.start, columns)
-    whole = len(memory[0]) == rows  # slicing costs as much as a small product
-    for c, chunk in enumerate(chunks):
-        block = memory[: chunk.stop - chunk.start]
-        for k, pairs in enumerate(factors):
-            left, right = pairs[c]
-            block.baddbmm_(left if whole else left[:, part], right, beta=min(k, 1))
-        if added is not None:
-            start, stop = chunk.start * rows + part.start, (chunk.stop - 1) * rows + part.stop
-            found = slice(bisect_left(keys, start), bisect_left(keys, stop))
-            block.view(-1, columns).index_add_(0, added[0][found] - start, added[1][found])
-        yield block
