@@ -15,7 +15,8 @@ LEGEND = (
     "n: seeds. Scores ×100, before and after tuning; ±: half-width of the 95 % t-interval over "
     "seeds; gain: over finetune, paired by seed. retain, forget: rise of the loss on the retention "
     "text and the forgetting tasks, nats per token. drift: squared distance from the base weights. "
-    "time: the method's own, extra passes included."
+    "time: the method's own, extra passes included. peak: memory of the GPU; without one of the "
+    "process, which depends on what ran before."
 )
 
 
