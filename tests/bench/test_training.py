@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 from bench import training
 from bench.errors import CellError
@@ -157,6 +158,7 @@ def test_attention_dropout_and_the_machines_precision_change_nothing(
     first = weights(trained(plan, tmp_path / "a"))
     torch.rand(3)  # the global stream has moved on
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    AcceleratorState._reset_state(True)  # it is kept per process, and would not look again
     second = weights(trained(plan, tmp_path / "b"))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
