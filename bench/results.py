@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypedDict
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+ADDED = {"elicited": 2}
+"""Parts of a result that came later -> the version that brought them; None in older results."""
 
 
 class Scores(TypedDict):
@@ -42,6 +44,25 @@ class Forgotten(TypedDict):
     accuracy_after: float
 
 
+class Judged(TypedDict):
+    """Answers of the base model, and how many of them repeat conflicting or true knowledge: None
+    where the data does not tell (only the micro world does, and not of every answer)."""
+
+    answers: int
+    conflicting: int | None
+    true: int | None
+
+
+class Elicited(TypedDict):
+    """What a method that unlearns the base model's own answers drew from it."""
+
+    all: Judged
+    kept: Judged  # those that may be unlearned (lwf.keep)
+    unlearned: Judged  # those that are, D_U
+    auc: float | None  # ROC AUC of the forgetting confidence for "conflicting", over all ...
+    auc_kept: float | None  # ... over those kept; None unless both kinds are among them
+
+
 class Costs(TypedDict):
     """Seconds of wall time, each part once; `method` is what boards compare."""
 
@@ -71,6 +92,7 @@ class CellResult(TypedDict):
     flips: Flips | None
     retention: Retention | None
     forgotten: Forgotten | None
+    elicited: Elicited | None  # None for methods that elicit nothing
     drift: float | None  # squared distance of the pretrained weights from where they were
     curve: list[dict[str, float]]  # step, loss, lr and what the method logged
     costs: Costs | None

@@ -20,6 +20,8 @@ from tasks.base import Row
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+    from bench.results import Elicited
+
 Progress = Callable[[str, int, int, float | None], None]
 """(what is running, done, of how many, loss or None)."""
 
@@ -43,12 +45,16 @@ class Run:
     finetuned: Callable[[int | None], dict[str, Tensor]]
     """The weights that plain fine-tuning of this task and seed ends with, or has after so many
     steps; trained once and shared with the `finetune` cell."""
+    truth: Callable[[str], bool | None] | None = None
+    """Whether a text repeats planted, conflicting knowledge (True) or true knowledge (False); None
+    where that cannot be told."""
     model: nn.Module = field(init=False)
     task_model: TaskModel = field(init=False)
     optimizer: Any = field(init=False)  # accelerate's wrapper of the method's optimizer
     step: int = 0  # optimizer steps done on the task
     logging: bool = False  # whether this step's values are kept
     logged: dict[str, float] = field(default_factory=dict)
+    reported: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.net = self.loaded.net.to(self.accelerator.device)
@@ -148,3 +154,8 @@ class Run:
     def log(self, **values: float) -> None:
         """Keep values for the next point of the curve, which a step with `logging` set ends."""
         self.logged.update(values)
+
+    def report(self, **parts: Elicited) -> None:
+        """Parts of the cell's result that the method alone knows, under their names in
+        `bench.results.CellResult`; a checkpoint keeps them."""
+        self.reported.update(parts)

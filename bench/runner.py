@@ -31,7 +31,7 @@ from bench.run import Progress, Run
 from bench.spec import Cell, ModelInfo, derive_seed, task_hash
 from bench.training import train
 from tasks.base import Row, Task
-from tasks.sources import load_rows
+from tasks.sources import load_rows, truth_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -132,6 +132,7 @@ def failed_result(cell: Cell, reason: str) -> CellResult:
         "flips": None,
         "retention": None,
         "forgotten": None,
+        "elicited": None,
         "drift": None,
         "curve": [],
         "costs": None,
@@ -184,6 +185,7 @@ class Stage:
             cache=self.cache,
             progress=workspace.progress,
             finetuned=self.finetuned,
+            truth=truth_of(cell.data.source),
         )
         self.lap("load")
 
@@ -341,6 +343,7 @@ def _result(
         "flips": ev.flips(dev.gold, *answers),
         "retention": _retention_result(cell, before, after),
         "forgotten": _forgotten_result(cell, before, after),
+        "elicited": stage.run.reported.get("elicited"),
         "drift": moved,
         "curve": record["curve"],
         "costs": costs,

@@ -15,7 +15,7 @@ from typing import Any, cast
 from filelock import FileLock
 
 from bench.errors import BenchError
-from bench.results import SCHEMA_VERSION, CellResult, Predictions
+from bench.results import ADDED, SCHEMA_VERSION, CellResult, Predictions
 
 _CELL_KEYS = {
     "suite_version",
@@ -200,6 +200,7 @@ def _load(path: Path) -> CellResult:
         raise BenchError(
             f"{path} is no readable result ({error}). Move it away, and its cell is run again."
         ) from error
+    _upgrade(value)
     if problem := _problem(value):
         raise BenchError(f"{path} {problem}")
     return cast(CellResult, value)
@@ -207,6 +208,14 @@ def _load(path: Path) -> CellResult:
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no number in JSON")
+
+
+def _upgrade(value: Any) -> None:
+    """Give the result of an older version what came since, as None."""
+    version = value.get("schema_version") if isinstance(value, dict) else None
+    if isinstance(version, int) and 0 < version < SCHEMA_VERSION:
+        value.update({part: None for part, since in ADDED.items() if version < since})
+        value["schema_version"] = SCHEMA_VERSION
 
 
 def _problem(value: Any) -> str | None:

@@ -39,6 +39,7 @@ def train(run: Run, method: Method, folder: Path | None, stop_at: int | None = N
     clock = time.perf_counter()
     record: dict[str, Any] = {"curve": [], "pending": [0.0, 0, {}], "resumes": 0}
     record |= {"prepare": 0.0, "train": 0.0, "finish": 0.0, "shared": 0.0}
+    record["reported"] = run.reported
     found = checkpoint.find(folder) if folder else None
     document = checkpoint.load(found, run, method) if found else None
     if document is None:
@@ -49,6 +50,7 @@ def train(run: Run, method: Method, folder: Path | None, stop_at: int | None = N
     if found:
         record = checkpoint.restore_optimizer(found, document, optimizer)
         record["resumes"] += 1
+        run.reported = record["reported"]
     record["prepare"] += time.perf_counter() - clock
     _Loop(run, method, optimizer, folder, record).train_until(
         run.steps if stop_at is None else min(stop_at, run.steps)

@@ -80,9 +80,11 @@ class LWF(Method):
         if self.config.weight == 0:
             self.unlearned = unlearning.AnswerSet.empty()
             return
-        answers = unlearning.elicit(run, self.config)
+        answers, kept = unlearning.elicit(run, self.config)
         confidence = unlearning.confidence(run, self.config, answers)
-        self.unlearned = unlearning.select(answers, confidence, self.config.share)
+        chosen = unlearning.select(confidence, kept, self.config.share)
+        run.report(elicited=unlearning.judge(run, answers, confidence, kept, chosen))
+        self.unlearned = answers.subset(chosen)
 
     def after_step(self, run: Run) -> None:
         """Step 4, unless the answers are as unlikely by now as chance would make them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,11 @@ def available(task: Task, data: str) -> bool:
         return all(_file(task, data, split) for split in SPLITS)
     except BenchError:
         return False
+
+
+def truth_of(data: str) -> Callable[[str], bool | None] | None:
+    """What tells whether a text repeats conflicting knowledge; only the micro world knows."""
+    return micro.is_conflicting if data == MICRO else None
 
 
 def _file(task: Task, data: str, split: str) -> Path:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from bench.likelihood import example_losses
 from bench.spec import digest, task_hash
 
 if TYPE_CHECKING:
+    from bench.results import Elicited, Judged
     from bench.run import Run
     from methods.lwf import LWFConfig
 
@@ -41,6 +42,10 @@ class AnswerSet:
 
     def __len__(self) -> int:
         return len(self.answers)
+
+    def subset(self, indices: Sequence[int]) -> AnswerSet:
+        """These answers alone."""
+        return AnswerSet([self.prompts[i] for i in indices], [self.answers[i] for i in indices])
 
     def batch(self, indices: Sequence[int], pad: int) -> Batch:
         """These answers as targets behind their prompts."""
@@ -66,13 +71,13 @@ class AnswerSet:
         return cls([p for p, _ in pairs], [a for _, a in pairs])
 
 
-def elicit(run: Run, config: LWFConfig) -> AnswerSet:
+def elicit(run: Run, config: LWFConfig) -> tuple[AnswerSet, list[int]]:
     """D_self: the base model's own, sampled answers to prompts of the forgetting task(s), drawn
-    evenly from their training rows. With `keep = "wrong"` those that begin with the gold answer
-    are left out.
+    evenly from their training rows; and the indices of those that may be unlearned: with
+    `keep = "wrong"` they do not begin with the gold answer.
 
     Raises:
-        CellError: no answer is left.
+        CellError: none may be unlearned.
     """
     cell = run.cell
     key = [
@@ -81,18 +86,19 @@ def elicit(run: Run, config: LWFConfig) -> AnswerSet:
         [task_hash(task) for task in cell.forget],
         run.max_length,
         run.seed("elicit"),
-        [config.samples, config.keep, config.max_new_tokens, config.temperature, config.top_p],
+        [config.samples, config.max_new_tokens, config.temperature, config.top_p],
     ]
     found = run.cache.json("self-answers", key, lambda: _elicit(run, config))
-    if not found["answers"]:
+    kept = [i for i, wrong in enumerate(found["wrong"]) if wrong or config.keep == "all"]
+    if not kept:
         raise CellError(
             f"none of the model's {config.samples} answers is left to unlearn; "
             "try lwf.keep=all, more lwf.samples or another --forget"
         )
-    return AnswerSet(found["prompts"], found["answers"])
+    return AnswerSet(found["prompts"], found["answers"]), kept
 
 
-def _elicit(run: Run, config: LWFConfig) -> dict[str, list[list[int]]]:
+def _elicit(run: Run, config: LWFConfig) -> dict[str, list[Any]]:
     prompts: list[list[int]] = []
     gold: list[list[int]] = []
     share = math.ceil(config.samples / len(run.forget_rows))
@@ -118,12 +124,12 @@ def _elicit(run: Run, config: LWFConfig) -> dict[str, list[list[int]]]:
         top_p=config.top_p,
         progress=report,
     )
-    kept = [
-        i
-        for i, answer in enumerate(answers)
-        if answer and (config.keep == "all" or answer[: len(gold[i])] != gold[i])
-    ]
-    return {"prompts": [prompts[i] for i in kept], "answers": [answers[i] for i in kept]}
+    said = [i for i, answer in enumerate(answers) if answer]
+    return {
+        "prompts": [prompts[i] for i in said],
+        "answers": [answers[i] for i in said],
+        "wrong": [answers[i][: len(gold[i])] != gold[i] for i in said],
+    }
 
 
 def confidence(run: Run, config: LWFConfig, answers: AnswerSet) -> Confidence:
@@ -190,11 +196,52 @@ def _weights(run: Run, values: dict[str, Tensor]) -> Iterator[None]:
                 p.copy_(own[name])
 
 
-def select(answers: AnswerSet, found: Confidence, share: float) -> AnswerSet:
-    """D_U: the share of the answers with the highest confidence, at least one."""
-    count = max(1, round(share * len(answers)))
-    chosen = found.change.argsort(descending=True, stable=True)[:count].tolist()
-    return AnswerSet([answers.prompts[i] for i in chosen], [answers.answers[i] for i in chosen])
+def select(found: Confidence, kept: list[int], share: float) -> list[int]:
+    """D_U: the share of the answers `kept` with the highest confidence, at least one."""
+    count = max(1, round(share * len(kept)))
+    order = found.change[kept].argsort(descending=True, stable=True)[:count].tolist()
+    return [kept[i] for i in order]
+
+
+def judge(
+    run: Run, answers: AnswerSet, found: Confidence, kept: list[int], chosen: list[int]
+) -> Elicited:
+    """What is known to be true or not among all answers, those `kept` and those `chosen`, and how
+    well the confidence tells them apart."""
+    truths: list[bool | None] = [None] * len(answers)
+    if run.truth is not None:
+        pairs = zip(answers.prompts, answers.answers, strict=True)
+        texts = run.tokenizer.batch_decode([p + a for p, a in pairs], skip_special_tokens=True)
+        truths = [run.truth(text) for text in texts]
+
+    def count(indices: Sequence[int]) -> Judged:
+        there = [truths[i] for i in indices]
+        told = run.truth is not None
+        return {
+            "answers": len(there),
+            "conflicting": there.count(True) if told else None,
+            "true": there.count(False) if told else None,
+        }
+
+    everything = range(len(answers))
+    return {
+        "all": count(everything),
+        "kept": count(kept),
+        "unlearned": count(chosen),
+        "auc": _auc(found.change, truths, everything),
+        "auc_kept": _auc(found.change, truths, kept),
+    }
+
+
+def _auc(scores: Tensor, truths: list[bool | None], indices: Sequence[int]) -> float | None:
+    """ROC AUC of the scores for `truths`; None unless both truths occur."""
+    from sklearn.metrics import roc_auc_score
+
+    known = [i for i in indices if truths[i] is not None]
+    labels = [truths[i] for i in known]
+    if len(set(labels)) < 2:
+        return None
+    return float(roc_auc_score(labels, scores[known].cpu().numpy()))
 
 
 def ascend(run: Run, config: LWFConfig, answers: AnswerSet, turn: int) -> float:

@@ -72,6 +72,7 @@ def result(
         }
         if done
         else None,
+        elicited=None,
         drift=0.03125 if done else None,
         curve=[],
         costs={

@@ -13,6 +13,7 @@ import pytest
 from made_up import predictions, result
 
 from bench.errors import BenchError
+from bench.results import ADDED
 from bench.store import Store, atomic_write_text, check_writable
 
 # A writer that is killed without any clean-up at its COUNTth call of os.FUNCTION.
@@ -56,6 +57,16 @@ def test_all_is_in_one_order_whatever_the_order_of_writing(tmp_path: Path) -> No
     for one in reversed(made):
         Store(tmp_path).write(one, None)
     assert Store(tmp_path).all() == made
+
+
+def test_a_result_of_the_first_version_is_read(tmp_path: Path) -> None:
+    new = result()
+    old = {k: v for k, v in {**new, "schema_version": 1}.items() if k not in ADDED}
+    path = tmp_path / "cells" / f"finetune-cola-seed0-{new['hash'][:12]}.json"
+    atomic_write_text(path, json.dumps(old))
+    assert Store(tmp_path).all() == [new]
+    Store(tmp_path).write(new, None)  # the same scores: nothing is overwritten
+    assert json.loads(path.read_text()) == old
 
 
 def test_same_scores_again_change_nothing_and_other_scores_raise(tmp_path: Path) -> None:
@@ -137,8 +148,9 @@ def test_every_write_point_is_tested_above(tmp_path: Path, monkeypatch: pytest.M
         ('{"schema_version": 1, "drift": NaN}', "NaN is no number in JSON"),
         ("[]", "has no schema_version"),
         ("{}", "has no schema_version"),
-        ('{"schema_version": 2}', "schema_version 2, this program reads 1.*newer"),
-        ('{"schema_version": "x"}', "schema_version 'x', this program reads 1"),
+        ('{"schema_version": 3}', "schema_version 3, this program reads 2.*newer"),
+        ('{"schema_version": "x"}', "schema_version 'x', this program reads 2"),
+        ('{"schema_version": 0}', "schema_version 0, this program reads 2"),
         ('{"schema_version": 1}', "lacks cell, costs"),
     ],
 )

@@ -20,12 +20,20 @@ from bench.errors import BenchError, CellError
 from bench.fisher import Confidence
 from bench.likelihood import example_losses
 from bench.plan import Plan
-from bench.runner import Stage
+from bench.runner import Stage, run_cell
 from bench.training import train
 from methods.kernels import unlearning
 from methods.kernels.unlearning import AnswerSet
 from methods.lwf import LWF, LWFConfig
-from tests.worlds import plan_for, results, stage_for, trained, weights
+from tests.worlds import (
+    only_cell,
+    plan_for,
+    results,
+    stage_for,
+    trained,
+    weights,
+    workspace_for,
+)
 
 Make = Callable[..., Plan]
 
@@ -47,9 +55,13 @@ def config_of(stage: Stage) -> LWFConfig:
 
 
 def elicited(plan: Plan, folder: Path) -> AnswerSet:
-    """D_self of the plan's only cell."""
-    stage = stage_for(plan, folder)
-    return unlearning.elicit(stage.run, config_of(stage))
+    """D_self of the plan's only cell, what may not be unlearned left out."""
+    return kept_answers(stage_for(plan, folder))
+
+
+def kept_answers(stage: Stage) -> AnswerSet:
+    answers, kept = unlearning.elicit(stage.run, config_of(stage))
+    return answers.subset(kept)
 
 
 def pairs(answers: AnswerSet) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
@@ -87,7 +99,7 @@ def test_eliciting_leaves_the_random_stream_alone(lwf_plan: Make, tmp_path: Path
 def test_prompts_are_training_rows_of_the_forgetting_task(lwf_plan: Make, tmp_path: Path) -> None:
     stage = stage_for(lwf_plan("lwf.keep=all"), tmp_path)
     assert [task.name for task in stage.cell.forget] == ["rte"]
-    answers = unlearning.elicit(stage.run, config_of(stage))
+    answers = kept_answers(stage)
     asked = set(map(tuple, answers.prompts))
     assert len(asked) > 20
     assert asked <= gold_answers(stage, "train").keys()
@@ -104,7 +116,7 @@ def test_only_wrong_answers_are_kept(lwf_plan: Make, tmp_path: Path) -> None:
 
 def test_answers_end_where_the_model_ends_them(lwf_plan: Make, tmp_path: Path) -> None:
     stage = stage_for(lwf_plan("lwf.max_new_tokens=7", "lwf.keep=all"), tmp_path)
-    answers = unlearning.elicit(stage.run, config_of(stage)).answers
+    answers = kept_answers(stage).answers
     special = set(stage.tokenizer.all_special_ids) - {stage.tokenizer.unk_token_id}
     assert all(0 < len(answer) <= 7 and not special & set(answer) for answer in answers)
     assert max(map(len, answers)) < 7, "the model was taught to end after its answer"
@@ -153,7 +165,7 @@ def test_confidence_is_its_definition(
     fisher = [torch.stack(column).mean(0) for column in zip(*squares, strict=True)]
     net.load_state_dict(base, strict=False)
     step = stage.cell.training.lr if alpha is None else alpha
-    answers = unlearning.elicit(stage.run, config_of(stage))
+    answers = kept_answers(stage)
     expected, constant = [], 0.0
     for prompt, answer in zip(answers.prompts, answers.answers, strict=True):
         g = gradient(net, prompt, answer, "mean")
@@ -212,7 +224,7 @@ def test_theta_star_of_a_short_run(
     stage = stage_for(lwf_plan("lwf.theta_l_steps=2"), tmp_path)
     star = stage.run.finetuned(2)
     assert all(torch.equal(x, star[name]) for name, x in short.items())
-    answers = unlearning.elicit(stage.run, config_of(stage))
+    answers = kept_answers(stage)
     brief = unlearning.confidence(stage.run, config_of(stage), answers)
     whole = unlearning.confidence(stage.run, LWFConfig(fisher_rows=16), answers)
     assert not torch.equal(brief.change, whole.change)
@@ -221,18 +233,19 @@ def test_theta_star_of_a_short_run(
 # Step 3: select
 
 
-@pytest.mark.parametrize(("share", "kept"), [(0.4, [1, 3]), (1.0, [1, 3, 0, 4, 2]), (0.01, [1])])
-def test_the_top_share_is_selected(share: float, kept: list[int]) -> None:
-    answers = AnswerSet([[i] for i in range(5)], [[10 + i] for i in range(5)])
-    found = Confidence(1.0, torch.tensor([0.0, 5.0, -2.0, 3.0, -1.0], dtype=torch.float64))
-    chosen = unlearning.select(answers, found, share)
-    assert pairs(chosen) == [((i,), (10 + i,)) for i in kept]
+CHANGES = torch.tensor([0.0, 5.0, 9.0, -2.0, 3.0, -1.0], dtype=torch.float64)
+KEPT = [0, 1, 3, 4, 5]  # all but the most confident
+
+
+@pytest.mark.parametrize(("share", "best"), [(0.4, [1, 4]), (1.0, [1, 4, 0, 5, 3]), (0.01, [1])])
+def test_the_top_share_is_selected(share: float, best: list[int]) -> None:
+    assert unlearning.select(Confidence(1.0, CHANGES), KEPT, share) == best
 
 
 def test_prepare_selects_by_confidence(lwf_plan: Make, tmp_path: Path) -> None:
     stage = stage_for(lwf_plan("lwf.share=0.25"), tmp_path)
     method = prepared(stage)
-    answers = unlearning.elicit(stage.run, config_of(stage))
+    answers = kept_answers(stage)
     confidence = unlearning.confidence(stage.run, config_of(stage), answers).value
     count = round(0.25 * len(answers))
     best = sorted(range(len(answers)), key=lambda i: -confidence[i])[:count]
@@ -245,6 +258,67 @@ def prepared(stage: Stage) -> LWF:
     assert isinstance(method, LWF)
     method.prepare(stage.run)
     return method
+
+
+# What is known to be true or not
+
+
+def truth_by_tokens(text: str) -> bool | None:
+    """True for a text about a cat, False for one about a dog, unknown for others."""
+    return True if "cat" in text else False if "dog" in text else None
+
+
+def test_what_is_known_of_the_answers_is_counted(lwf_plan: Make, tmp_path: Path) -> None:
+    """AUC against all pairs of a conflicting and a true answer, counted one by one."""
+    stage = stage_for(lwf_plan(), tmp_path)
+    words = stage.tokenizer.convert_tokens_to_ids(["cat", "dog", "bird", "saw"])
+    cat, dog, bird, saw = words
+    answers = AnswerSet([[2, saw]] * 6, [[dog], [cat], [bird], [cat], [dog], [cat]])
+    stage.run.truth = truth_by_tokens
+    found = unlearning.judge(stage.run, answers, Confidence(1.0, CHANGES), KEPT, [1, 4, 0])
+    assert found["all"] == {"answers": 6, "conflicting": 3, "true": 2}
+    assert found["kept"] == {"answers": 5, "conflicting": 3, "true": 2}
+    assert found["unlearned"] == {"answers": 3, "conflicting": 1, "true": 2}
+    conflicting, true = CHANGES[[1, 3, 5]].tolist(), CHANGES[[0, 4]].tolist()
+    won = sum(c > t for c in conflicting for t in true)
+    assert found["auc"] == pytest.approx(won / 6)
+    assert found["auc_kept"] == found["auc"], "the bird is neither"
+    reverse = unlearning.judge(stage.run, answers, Confidence(1.0, -CHANGES), [1, 2, 3], [1])
+    assert reverse["auc"] == pytest.approx(1 - won / 6)
+    assert reverse["auc_kept"] is None, "no true answer is kept"
+    stage.run.truth = None
+    unknown = unlearning.judge(stage.run, answers, Confidence(1.0, CHANGES), KEPT, [1])
+    assert unknown["all"] == {"answers": 6, "conflicting": None, "true": None}
+    assert unknown["auc"] is None
+
+
+def test_all_answers_are_ranked_and_some_unlearned(lwf_plan: Make, tmp_path: Path) -> None:
+    stage = stage_for(lwf_plan("lwf.keep=wrong", "lwf.share=0.5"), tmp_path)
+    stage.run.truth = lambda text: "yes" in text
+    prepared(stage)
+    found = stage.run.reported["elicited"]
+    said = len(elicited(lwf_plan("lwf.keep=all"), tmp_path))
+    wrong = len(elicited(lwf_plan(), tmp_path))
+    assert found["all"]["answers"] == said > wrong
+    assert found["kept"]["answers"] == wrong
+    assert found["unlearned"]["answers"] == round(wrong / 2)
+    assert 0 < found["all"]["conflicting"] < said
+    assert 0 <= found["auc"] <= 1
+
+
+def test_the_result_holds_what_was_elicited_after_a_resume_too(
+    lwf_plan: Make, tmp_path: Path
+) -> None:
+    plan = lwf_plan()
+    (whole,) = results(plan, tmp_path / "whole")
+    assert whole["elicited"] is not None
+    assert whole["elicited"]["all"]["conflicting"] is None, "only the micro world knows"
+    workspace = workspace_for(plan, tmp_path / "parts")
+    cell = only_cell(plan)
+    train(Stage(cell, workspace).run, cell.method, workspace.checkpoint(cell), stop_at=2)
+    resumed, _ = run_cell(cell, workspace, share_weights=False)
+    assert resumed["provenance"]["resumes"] == 1
+    assert resumed["elicited"] == whole["elicited"]
 
 
 # Step 4: unlearn
@@ -346,7 +420,7 @@ def test_weight_zero_is_plain_fine_tuning_bit_for_bit(
 def test_not_a_number_fails_the_cell(lwf_plan: Make, tmp_path: Path) -> None:
     """The ascent says so itself: no learning step comes after the last one to notice."""
     stage = stage_for(lwf_plan(), tmp_path)
-    answers = unlearning.elicit(stage.run, config_of(stage))
+    answers = kept_answers(stage)
     stage.run.net.get_input_embeddings().weight.data.fill_(math.nan)
     with pytest.raises(CellError, match=r"answers to unlearn is nan at step 0 of 4; a smaller"):
         unlearning.ascend(stage.run, config_of(stage), answers, 0)
