@@ -246,7 +246,8 @@ def _task_table(
 def _cell_notes(
     cells: Sequence[CellResult], names: Mapping[MethodKey, str], seeds: tuple[int, ...]
 ) -> tuple[str, ...]:
-    """Each failed cell with its reason, and the seeds that were not run, by method."""
+    """Each failed cell with its reason, scores that stand in for undefined ones, and the seeds
+    that were not run, by method."""
     notes = []
     for key, name in sorted(names.items(), key=lambda item: item[1]):
         mine = {result["cell"]["seed"]: result for result in cells if _method(result) == key}
@@ -255,6 +256,11 @@ def _cell_notes(
             for seed in sorted(mine)
             if mine[seed]["status"] == "failed"
         ]
+        remarks: dict[str, list[str]] = {}
+        for seed, result in sorted(mine.items()):
+            for remark in result["scores"].get("notes", []) if result["scores"] else []:
+                remarks.setdefault(remark, []).append(str(seed))
+        notes += [f"{name} seed {', '.join(which)}: {text}" for text, which in remarks.items()]
         if absent := [str(seed) for seed in seeds if seed not in mine]:
             notes.append(f"{name}: not run for seed {', '.join(absent)}")
     return tuple(notes)

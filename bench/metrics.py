@@ -1,77 +1,85 @@
-"""The metrics of the tasks: gold and predicted label indices in, one number out."""
+"""The suite's measures as metrics of Hugging Face's `evaluate`, usable alone:
+
+    from bench.metrics import MatthewsCorrelation
+    MatthewsCorrelation().compute(predictions=[0, 1, 1], references=[0, 1, 0])
+
+Nothing is fetched from a hub. What a class computes is what boards show: runs call the same
+measures in `bench.scores` directly, because importing `evaluate` takes seconds.
+"""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Sequence
+import inspect
+from typing import Any, ClassVar
 
-from bench.errors import unknown_name
+import datasets
+import evaluate
 
-Labels = Sequence[int]
-
-
-def accuracy(gold: Labels, predicted: Labels) -> float:
-    """The share of right answers. Raises ValueError for no rows, or lists of unequal length."""
-    from sklearn.metrics import accuracy_score
-
-    _check(gold, predicted)
-    return float(accuracy_score(gold, predicted))
+from bench.scores import MEASURES
 
 
-def f1(gold: Labels, predicted: Labels) -> float:
-    """F1 of label 1 of a two-label task; 0 where that label is neither gold nor predicted.
+class _Metric(evaluate.Metric):  # type: ignore[misc]
+    """A measure of `bench.scores`, found by the class's name; its inputs have the types named."""
 
-    Raises:
-        ValueError: no rows, lists of unequal length, or more than two labels.
-    """
-    from sklearn.metrics import f1_score
+    references: ClassVar[str] = "int64"
+    predictions: ClassVar[str] = "int64"
 
-    _check(gold, predicted)
-    return float(f1_score(gold, predicted, zero_division=0.0))
+    def __init__(self, *, keep_in_memory: bool = True, **options: Any) -> None:
+        super().__init__(keep_in_memory=keep_in_memory, **options)
 
+    def _info(self) -> evaluate.MetricInfo:
+        inputs = {"predictions": self.predictions, "references": self.references}
+        return evaluate.MetricInfo(
+            description=inspect.getdoc(type(self)),
+            citation="",
+            features=datasets.Features({k: datasets.Value(v) for k, v in inputs.items()}),
+        )
 
-def matthews_correlation(gold: Labels, predicted: Labels) -> float:
-    """Matthews' correlation; 0 where gold or predicted labels are all the same.
-
-    Raises:
-        ValueError: no rows, or lists of unequal length.
-    """
-    from sklearn.metrics import matthews_corrcoef
-
-    _check(gold, predicted)
-    with warnings.catch_warnings():  # one label on both sides: scikit-learn warns and returns 0
-        warnings.simplefilter("ignore", UserWarning)
-        return float(matthews_corrcoef(gold, predicted))
+    def _compute(self, predictions: list[Any], references: list[Any]) -> dict[str, float]:
+        return {self.name: MEASURES[self.name].compute(references, predictions)}
 
 
-METRICS: dict[str, Callable[[Labels, Labels], float]] = {
-    "accuracy": accuracy,
-    "f1": f1,
-    "matthews_correlation": matthews_correlation,
-}
-TITLES = {
-    "accuracy": "accuracy",
-    "f1": "F1",
-    "matthews_correlation": "Matthews correlation",
-}
+class _NumbersMetric(_Metric):
+    references = predictions = "float64"
 
 
-def score(names: Iterable[str], gold: Labels, predicted: Labels) -> dict[str, float]:
-    """Each named metric -> its value, in the order of `names`.
-
-    Raises:
-        BenchError: a name that is no metric.
-        ValueError: as the metrics do.
-    """
-    names = list(names)
-    for name in names:
-        if name not in METRICS:
-            raise unknown_name("metric", name, METRICS)
-    return {name: METRICS[name](gold, predicted) for name in names}
+class _TextMetric(_Metric):
+    references = predictions = "string"
 
 
-def _check(gold: Labels, predicted: Labels) -> None:
-    if len(gold) != len(predicted):
-        raise ValueError(f"{len(gold)} gold labels but {len(predicted)} predictions")
-    if not len(gold):
-        raise ValueError("no rows to score")
+class Accuracy(_Metric):
+    """The share of right labels."""
+
+
+class F1(_Metric):
+    """F1 of label 1 of a two-label task; 0 where that label is neither gold nor predicted."""
+
+
+class F1Macro(_Metric):
+    """The unweighted mean of the labels' F1."""
+
+
+class MatthewsCorrelation(_Metric):
+    """Matthews' correlation; 0 where gold or predicted labels are all the same."""
+
+
+class Pearson(_NumbersMetric):
+    """Pearson's correlation; 0 where gold or predicted values are all the same."""
+
+
+class Spearman(_NumbersMetric):
+    """Spearman's rank correlation; 0 where gold or predicted values are all the same."""
+
+
+class ExactMatch(_TextMetric):
+    """The share of equal texts, blanks at the ends aside; numbers are compared by value."""
+
+
+class Bleu(_TextMetric):
+    """Corpus BLEU of sacrebleu, one reference a row, as a share (not times 100)."""
+
+
+class Perplexity(_Metric):
+    """exp of the mean loss per token; predictions: nats per row, references: tokens per row."""
+
+    predictions = "float64"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 SCHEMA_VERSION = 2
 ADDED = {"elicited": 2}
@@ -15,6 +15,7 @@ class Scores(TypedDict):
     primary: str  # the metric that boards show
     before: dict[str, float]  # the untouched base model
     after: dict[str, float]  # the tuned one
+    notes: NotRequired[list[str]]  # values of `after` that stand in for an undefined one, and why
 
 
 class Flips(TypedDict):

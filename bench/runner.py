@@ -15,7 +15,6 @@ from bench.cache import Cache
 from bench.data import Encoded, encode, subset
 from bench.errors import CellError
 from bench.likelihood import TaskModel
-from bench.metrics import score
 from bench.models import context_length, load, load_language_model, load_tokenizer
 from bench.provenance import peak_memory_mib, provenance, reset_peak_memory
 from bench.registry import METHODS
@@ -28,6 +27,7 @@ from bench.results import (
     Retention,
 )
 from bench.run import Progress, Run
+from bench.scores import score
 from bench.spec import Cell, ModelInfo, derive_seed, task_hash
 from bench.training import train
 from tasks.base import Row, Task
@@ -328,6 +328,8 @@ def _result(
         "peak_memory_mib": peak_memory_mib(),
     }
     metrics = cell.task.metrics
+    scored_before, _ = score(metrics, dev.gold, answers[0])
+    scored_after, notes = score(metrics, dev.gold, answers[1])
     return {
         "schema_version": SCHEMA_VERSION,
         "status": "done",
@@ -337,8 +339,9 @@ def _result(
         "labels": _labels(cell),
         "scores": {
             "primary": cell.task.primary,
-            "before": score(metrics, dev.gold, answers[0]),
-            "after": score(metrics, dev.gold, answers[1]),
+            "before": scored_before,
+            "after": scored_after,
+            "notes": notes,
         },
         "flips": ev.flips(dev.gold, *answers),
         "retention": _retention_result(cell, before, after),

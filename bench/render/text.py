@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.leaderboard import AVERAGE, Board, Row, Table
-from bench.metrics import TITLES
+from bench.scores import MEASURES
 from bench.stats import Estimate
 
 MISSING = "-"
@@ -89,7 +89,8 @@ def title(table: Table) -> str:
     """Such as "CoLA: Matthews correlation ×100 (to be forgotten: rte)"."""
     if table.task == AVERAGE:
         return f"{table.title} ×100"
-    metric = TITLES.get(table.metric, table.metric) if table.metric else "no finished cell"
+    metric = table.metric or "no finished cell"
+    metric = MEASURES[metric].title if metric in MEASURES else metric
     scale = " ×100" if table.metric else ""
     forget = f" (to be forgotten: {', '.join(table.forget)})" if table.forget else ""
     return one_line(f"{table.title}: {metric}{scale}{forget}")

@@ -301,3 +301,12 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
         for seed in ("1", "2", "3")
     }
     assert len(outputs) == 1
+
+
+def test_a_score_that_stands_in_for_an_undefined_one_has_a_note() -> None:
+    cells = [result(seed=seed) for seed in range(3)]
+    for cell, notes in zip(cells, (["MCC is 0: why"], [], ["MCC is 0: why"]), strict=True):
+        assert cell["scores"] is not None
+        cell["scores"]["notes"] = notes
+    (board,) = boards(cells)
+    assert board.tables[0].notes == ("finetune seed 0, 2: MCC is 0: why",)

@@ -1,93 +1,86 @@
-"""The metrics against slow formulas written out here, and on degenerate input."""
+"""The `evaluate` classes: the figures of the reference libraries, and of the boards."""
 
 from __future__ import annotations
 
-import math
 import random
-import warnings
+import socket
+from pathlib import Path
 
+import numpy as np
 import pytest
+import sacrebleu
+import sklearn.metrics
+from scipy import stats
 
-from bench import metrics
-from bench.errors import BenchError
+from bench.scores import MEASURES, Degenerate
 
-
-def slow_accuracy(gold: list[int], predicted: list[int]) -> float:
-    return sum(g == p for g, p in zip(gold, predicted, strict=True)) / len(gold)
-
-
-def slow_f1(gold: list[int], predicted: list[int]) -> float:
-    pairs = list(zip(gold, predicted, strict=True))
-    right = pairs.count((1, 1))
-    if right == 0:
-        return 0.0
-    precision, recall = right / predicted.count(1), right / gold.count(1)
-    return 2 * precision * recall / (precision + recall)
+WORDS = ["the", "a", "cat", "dog", "sat", "ran", "on", "under", "mat", "tree"]
 
 
-def slow_matthews(gold: list[int], predicted: list[int]) -> float:
-    """Pearson's correlation of the label indicators, summed over the labels."""
-    n, labels = len(gold), set(gold) | set(predicted)
-
-    def covariance(first: list[int], second: list[int]) -> float:
-        total = 0.0
-        for label in labels:
-            a, b = [float(x == label) for x in first], [float(x == label) for x in second]
-            mean_a, mean_b = sum(a) / n, sum(b) / n
-            total += sum((x - mean_a) * (y - mean_b) for x, y in zip(a, b, strict=True))
-        return total
-
-    spread = covariance(gold, gold) * covariance(predicted, predicted)
-    return covariance(gold, predicted) / math.sqrt(spread) if spread else 0.0
-
-
-SLOW = {"accuracy": slow_accuracy, "f1": slow_f1, "matthews_correlation": slow_matthews}
+def inputs(name: str, seed: int) -> tuple[list, list]:
+    """(references, predictions) of the kind that the metric takes."""
+    rng = random.Random(f"{name} {seed}")
+    rows = rng.randrange(5, 60)
+    if name in ("pearson", "spearman"):
+        gold = [rng.gauss(0, 1) for _ in range(rows)]
+        return gold, [g + rng.gauss(0, 1) for g in gold]
+    if name == "perplexity":
+        tokens = [rng.randrange(1, 9) for _ in range(rows)]
+        return tokens, [t * rng.random() for t in tokens]
+    if name in ("exact_match", "bleu"):
+        texts = [" ".join(rng.choices(WORDS, k=rng.randrange(4, 9))) for _ in range(rows)]
+        return texts, [t if rng.random() < 0.5 else t.replace("cat", "dog") for t in texts]
+    labels = [rng.randrange(2 if name == "f1" else 3) for _ in range(rows)]
+    return labels, [g if rng.random() < 0.5 else rng.choice(labels) for g in labels]
 
 
-@pytest.mark.parametrize("name", metrics.METRICS)
-def test_equals_the_slow_formula(name: str) -> None:
-    rng = random.Random(name)
-    for labels in (2,) if name == "f1" else (2, 3, 5):
-        for rows in (1, 2, 3, 10, 200):
-            for _ in range(8):
-                gold = [rng.randrange(labels) for _ in range(rows)]
-                predicted = [g if rng.random() < 0.4 else rng.randrange(labels) for g in gold]
-                value = metrics.METRICS[name](gold, predicted)
-                assert value == pytest.approx(SLOW[name](gold, predicted), abs=1e-12)
+REFERENCES = {
+    "accuracy": sklearn.metrics.accuracy_score,
+    "f1": sklearn.metrics.f1_score,
+    "f1_macro": lambda g, p: sklearn.metrics.f1_score(g, p, average="macro"),
+    "matthews_correlation": sklearn.metrics.matthews_corrcoef,
+    "pearson": lambda g, p: stats.pearsonr(g, p)[0],
+    "spearman": lambda g, p: stats.spearmanr(g, p)[0],
+    "exact_match": lambda g, p: np.mean(np.array(g) == np.array(p)),
+    "bleu": lambda g, p: sacrebleu.corpus_bleu(p, [g]).score / 100,
+    "perplexity": lambda g, p: np.exp(np.sum(p) / np.sum(g)),
+}
 
 
-@pytest.mark.parametrize(
-    ("gold", "predicted", "expected"),
-    [
-        ([1, 1], [1, 1], (1.0, 1.0, 0.0)),
-        ([0, 0], [0, 0], (1.0, 0.0, 0.0)),
-        ([0, 1], [0, 0], (0.5, 0.0, 0.0)),
-        ([0, 0], [1, 1], (0.0, 0.0, 0.0)),
-        ([1, 1, 1, 0], [1, 1, 1, 1], (0.75, 6 / 7, 0.0)),
-    ],
-)
-def test_one_class_or_constant_predictions_are_a_number_without_a_warning(
-    gold: list[int], predicted: list[int], expected: tuple[float, ...]
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a metric asked for the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_a_class_is_the_reference_librarys_figure_and_the_boards(
+    name: str, tmp_path: Path, no_network: None
 ) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        scores = metrics.score(["accuracy", "f1", "matthews_correlation"], gold, predicted)
-    assert tuple(scores.values()) == pytest.approx(expected)
+    from bench import metrics
+
+    (cls,) = [
+        c
+        for c in vars(metrics).values()
+        if isinstance(c, type) and issubclass(c, metrics._Metric) and c().name == name
+    ]
+    for seed in range(5):
+        gold, predicted = inputs(name, seed)
+        metric = cls(cache_dir=str(tmp_path))
+        (found,) = metric.compute(references=gold, predictions=predicted).items()
+        assert found == (name, pytest.approx(REFERENCES[name](gold, predicted), abs=1e-12))
+        assert found[1] == MEASURES[name].compute(gold, predicted)
+        for g, p in zip(gold, predicted, strict=True):
+            metric.add(reference=g, prediction=p)
+        assert metric.compute() == dict([found])
 
 
-@pytest.mark.parametrize("name", metrics.METRICS)
-def test_empty_or_unequal_input_raises(name: str) -> None:
-    with pytest.raises(ValueError, match="no rows"):
-        metrics.METRICS[name]([], [])
-    with pytest.raises(ValueError, match="2 gold labels but 1 predictions"):
-        metrics.METRICS[name]([0, 1], [0])
+def test_a_class_warns_of_a_value_that_stands_in() -> None:
+    from bench.metrics import MatthewsCorrelation
 
-
-def test_score_keeps_the_order_and_knows_its_names() -> None:
-    assert list(metrics.score(("f1", "accuracy"), [0, 1], [0, 1])) == ["f1", "accuracy"]
-    with pytest.raises(BenchError, match=r"unknown metric 'acuracy'\. Did you mean 'accuracy'"):
-        metrics.score(["acuracy"], [0], [0])
-
-
-def test_every_metric_has_a_title() -> None:
-    assert metrics.TITLES.keys() == metrics.METRICS.keys()
+    with pytest.warns(Degenerate, match="every prediction is 1"):
+        found = MatthewsCorrelation().compute(references=[0, 1], predictions=[1, 1])
+    assert found == {"matthews_correlation": 0.0}

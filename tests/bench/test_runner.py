@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench.errors import CellError
-from bench.metrics import score
 from bench.runner import run_cell
+from bench.scores import score
 from bench.texts import BLOCK, cut_blocks
 from tests.worlds import only_cell, plan_for, results, workspace_for
 
@@ -25,8 +25,8 @@ def test_a_cell_records_before_and_after(
     result, rows = run_cell(only_cell(plan), workspace_for(plan, tmp_path), False)
     scores, costs = result["scores"], result["costs"]
     assert scores is not None and costs is not None
-    assert scores["before"] == score(["accuracy"], rows["gold"], rows["before"])
-    assert scores["after"] == score(["accuracy"], rows["gold"], rows["after"])
+    assert scores["before"] == score(["accuracy"], rows["gold"], rows["before"])[0]
+    assert scores["after"] == score(["accuracy"], rows["gold"], rows["after"])[0]
     assert len(rows["id"]) == len(set(rows["id"])) == 24
     triples = list(zip(rows["gold"], rows["before"], rows["after"], strict=True))
     assert result["flips"] == {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.metrics import METRICS
+from bench.scores import MEASURES
 from tasks.base import SPLITS, Task
 from tasks.glue import GLUE
 from tasks.sources import available, load_rows
@@ -26,7 +26,7 @@ def test_a_definition_is_whole(task: Task) -> None:
     assert asked == set(task.columns)
     assert task.prompt.endswith("Answer:")  # one space then joins it with the word
     assert all(word == word.strip() for word in task.words)
-    assert set(task.metrics) <= set(METRICS)
+    assert set(task.metrics) <= set(MEASURES)
     assert set(task.hub.splits) == set(SPLITS)
     assert all(set(layout) == set(SPLITS) for layout in task.classic.layouts)
     assert set(task.classic.columns) == set(task.hub.columns) == {*task.columns, "label"}
