@@ -7,37 +7,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import Any
 
 from bench import stats
-from bench.errors import BenchError
+from bench.grouping import (
+    REFERENCE,
+    MethodKey,
+    Variant,
+    canonical,
+    distinct,
+    families,
+    method_names,
+    method_of,
+    shared_part,
+    sources_of,
+    variant_of,
+)
 from bench.results import CellResult
 from bench.stats import Estimate
+from bench.transfer import Transfer, transfers
 
-REFERENCE = "finetune"
 AVERAGE = "average"
-# What may differ inside a board. All else that a cell is made of must be equal, also what a later
-# version adds to it: forgetting to list a new part here splits boards, it never mixes them.
-_OWN_PARTS = frozenset({"method", "settings", "task", "task_hash", "data", "forget", "seed"})
-
-
-class MethodKey(NamedTuple):
-    """A method with its settings (canonical JSON): one row of a table."""
-
-    method: str
-    settings: str
-
-
-class Variant(NamedTuple):
-    """A task as it was set: its definition, its rows, and what is to be forgotten."""
-
-    task: str
-    definition: str  # hash
-    data: str  # hash of its rows
-    forget: str  # canonical JSON
 
 
 @dataclass(frozen=True)
@@ -92,6 +84,7 @@ class Board:
     seeds: tuple[int, ...]
     tables: tuple[Table, ...]  # by task name
     average: Table | None  # None where there is one task
+    transfers: tuple[Transfer, ...]  # by task, where the model's twin was run too
 
 
 def boards(results: Iterable[CellResult]) -> list[Board]:
@@ -101,66 +94,24 @@ def boards(results: Iterable[CellResult]) -> list[Board]:
         BenchError: two results of one cell have different scores.
     """
     groups: dict[str, list[CellResult]] = {}
-    for result in _distinct(results):
-        shared = {k: v for k, v in result["cell"].items() if k not in _OWN_PARTS}
-        groups.setdefault(_canonical(shared), []).append(result)
+    everything = distinct(results)
+    for result in everything:
+        groups.setdefault(canonical(shared_part(result)), []).append(result)
     built = [
-        _board(shared, family, [result for result in group if _variant(result) in family])
+        _board(shared, family, [r for r in group if variant_of(r) in family], everything)
         for shared, group in groups.items()
-        for family in _families(_sources(group))
+        for family in families(sources_of(group))
     ]
     return sorted(built, key=lambda board: (board.model, board.data, board.key))
 
 
-def _distinct(results: Iterable[CellResult]) -> list[CellResult]:
-    """The results by hash, one per cell, a finished one rather than a failed one."""
-    chosen: dict[str, CellResult] = {}
-    for result in sorted(results, key=lambda r: (r["hash"], r["status"], _canonical(r["costs"]))):
-        first = chosen.setdefault(result["hash"], result)  # "done" sorts before "failed"
-        if result["status"] == "done" and result["scores"] != first["scores"]:
-            raise BenchError(f"cell {result['hash']} has two results with different scores.")
-    return list(chosen.values())
-
-
-def _sources(results: Sequence[CellResult]) -> dict[Variant, str]:
-    """Each task variant -> the name of the data that it came from."""
-    return dict(sorted((_variant(result), result["labels"]["data"]) for result in results))
-
-
-def _families(sources: Mapping[Variant, str]) -> list[frozenset[Variant]]:
-    """The largest sets of task variants that make one board, each task in one variant only.
-
-    Tasks belong together that forget the same tasks (`--forget rte`), or each all the others of one
-    set of tasks ("mixed"). A variant that fits both stands on two boards.
-    """
-    kin: dict[tuple[str, tuple[str, ...]], set[Variant]] = {}
-    for variant in sources:
-        forget = set(json.loads(variant.forget)["tasks"])
-        kin.setdefault(("same", tuple(sorted(forget))), set()).add(variant)
-        if variant.task not in forget:
-            kin.setdefault(("mixed", tuple(sorted({*forget, variant.task}))), set()).add(variant)
-    families = {one for family in kin.values() for one in _without_conflict(family, sources)}
-    return [one for one in families if not any(one < other for other in families)]
-
-
-def _without_conflict(
-    family: set[Variant], sources: Mapping[Variant, str]
-) -> list[frozenset[Variant]]:
-    """`family`, divided where a task stands in it twice: by data, else one variant by itself."""
-    counts = Counter(variant.task for variant in family)
-    twice = {variant for variant in family if counts[variant.task] > 1}
-    if not twice:
-        return [frozenset(family)]
-    names = {sources[variant] for variant in family}
-    if len(names) == 1:
-        settled = [frozenset(family - twice)] if family - twice else []
-        return settled + [frozenset({variant}) for variant in twice]
-    parts = ({variant for variant in family if sources[variant] == name} for name in names)
-    return [one for part in parts for one in _without_conflict(part, sources)]
-
-
-def _board(shared: str, family: frozenset[Variant], results: Sequence[CellResult]) -> Board:
-    names = _method_names(results)
+def _board(
+    shared: str,
+    family: frozenset[Variant],
+    results: Sequence[CellResult],
+    everything: Sequence[CellResult],
+) -> Board:
+    names = method_names(results)
     seeds = tuple(sorted({result["cell"]["seed"] for result in results}))
     by_task = {
         variant.task: [result for result in results if result["cell"]["task"] == variant.task]
@@ -168,7 +119,7 @@ def _board(shared: str, family: frozenset[Variant], results: Sequence[CellResult
     }
     measured = {task: _measured(cells) for task, cells in by_task.items()}
     texts = sorted(r["retention"]["text"] for r in results if r["retention"] is not None)
-    identity = _canonical([shared, sorted(family)])
+    identity = canonical([shared, sorted(family)])
     return Board(
         key=hashlib.sha256(identity.encode()).hexdigest()[:12],
         model=min(result["labels"]["model"] for result in results),
@@ -180,21 +131,8 @@ def _board(shared: str, family: frozenset[Variant], results: Sequence[CellResult
             _task_table(cells, measured[task], names, seeds) for task, cells in by_task.items()
         ),
         average=_average_table(measured, names, seeds) if len(by_task) > 1 else None,
+        transfers=transfers(results, everything, names),
     )
-
-
-def _method_names(results: Sequence[CellResult]) -> dict[MethodKey, str]:
-    """What each row is called. Equal labels of different settings get what differs added."""
-    labels: dict[MethodKey, str] = {}
-    for result in sorted(results, key=lambda r: r["labels"]["method"]):
-        labels.setdefault(_method(result), result["labels"]["method"])
-    names: dict[MethodKey, str] = {}
-    for key, label in sorted(labels.items()):
-        twins = [json.loads(other.settings) for other, its in labels.items() if its == label]
-        mine = json.loads(key.settings)
-        differ = [k for k in mine if any(twin.get(k) != mine[k] for twin in twins)]
-        names[key] = label + "".join(f" {k}={mine[k]}" for k in differ)
-    return names
 
 
 Measured = Mapping[MethodKey, Mapping[int, Measures]]
@@ -205,7 +143,7 @@ def _measured(cells: Sequence[CellResult]) -> dict[MethodKey, dict[int, Measures
     measured: dict[MethodKey, dict[int, Measures]] = {}
     for result in cells:
         if result["status"] == "done":
-            measured.setdefault(_method(result), {})[result["cell"]["seed"]] = _measures(result)
+            measured.setdefault(method_of(result), {})[result["cell"]["seed"]] = _measures(result)
     return measured
 
 
@@ -250,7 +188,7 @@ def _cell_notes(
     that were not run, by method."""
     notes = []
     for key, name in sorted(names.items(), key=lambda item: item[1]):
-        mine = {result["cell"]["seed"]: result for result in cells if _method(result) == key}
+        mine = {result["cell"]["seed"]: result for result in cells if method_of(result) == key}
         notes += [
             f"{name} seed {seed} failed: {mine[seed]['error']}"
             for seed in sorted(mine)
@@ -357,17 +295,3 @@ def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     found = stats.estimate(known) if len(known) == len(values) else None
     return found.mean if found else None
-
-
-def _method(result: CellResult) -> MethodKey:
-    return MethodKey(result["cell"]["method"], _canonical(result["cell"]["settings"]))
-
-
-def _variant(result: CellResult) -> Variant:
-    cell = result["cell"]
-    forget = _canonical(cell["forget"])
-    return Variant(cell["task"], cell["task_hash"], cell["data"]["hash"], forget)
-
-
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)

@@ -28,7 +28,7 @@ def describe(name: str, kind: ModelKind | None = None) -> ModelInfo:
         BenchError: no such folder, no network, no safetensors, no tokenizer, or an architecture
             that is neither a causal LM nor an encoder.
     """
-    from tasks.micro import MODELS
+    from tasks.micro import MODELS, TWINS
 
     folder = MODELS.get(name, Path(name))
     if folder.is_dir():
@@ -53,6 +53,7 @@ def describe(name: str, kind: ModelKind | None = None) -> ModelInfo:
         kind=_kind_of(config, name, kind),
         hash=_hash_folder(folder) if revision is None else f"{name}@{revision}",
         hidden_size=int(config.get("hidden_size") or config.get("n_embd") or config.get("dim", 0)),
+        twin=TWINS.get(name),
     )
 
 

@@ -299,7 +299,8 @@ def _finetuned_key(cell: Cell, steps: int | None) -> Any:
 
 
 def _labels(cell: Cell) -> dict[str, str]:
-    return {"model": cell.model.name, "data": cell.data.name, "method": cell.label}
+    labels = {"model": cell.model.name, "data": cell.data.name, "method": cell.label}
+    return labels if cell.model.twin is None else {**labels, "twin": cell.model.twin}
 
 
 def _result(

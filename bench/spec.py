@@ -81,6 +81,7 @@ class ModelInfo:
     kind: ModelKind
     hash: str
     hidden_size: int
+    twin: str | None = None  # the model pretrained alike, without this one's planted conflict
 
     @property
     def generates(self) -> bool:

@@ -15,21 +15,30 @@ def render(boards: Sequence[Board]) -> str:
 
 def _board(board: Board) -> str:
     facts = "\n".join(f"- {_escape(line)}" for line in text.facts(board))
-    tables = "\n".join(_table(table) for table in text.tables(board))
-    return f"## {_escape(text.heading(board))}\n\n{facts}\n\n{tables}\n{text.LEGEND}\n"
+    tables = [_table(table) for table in text.tables(board)]
+    if board.transfers:
+        lines = _grid(text.transfer_headings(board), text.transfer_rows(board))
+        tables.append("\n".join([f"### {_escape(text.transfer_title(board))}\n", *lines, ""]))
+    body = "\n".join(tables)
+    return f"## {_escape(text.heading(board))}\n\n{facts}\n\n{body}\n{text.LEGEND}\n"
 
 
 def _table(table: Table) -> str:
-    rules = [":---"] + ["---:"] * (len(text.COLUMNS) - 1)
-    lines = [
-        _line([_escape(column.heading) for column in text.COLUMNS]),
-        _line(rules),
-        *(_line([_escape(cell) for cell in row]) for row in text.rows(table)),
-    ]
+    lines = _grid([column.heading for column in text.COLUMNS], text.rows(table))
     blocks = [[f"### {_escape(text.title(table))}"], lines]
     if table.notes:
         blocks.append([f"- {_escape(note)}" for note in table.notes])
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def _grid(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table whose first column holds words and the others figures."""
+    rules = [":---"] + ["---:"] * (len(headings) - 1)
+    return [
+        _line([_escape(heading) for heading in headings]),
+        _line(rules),
+        *(_line([_escape(cell) for cell in row]) for row in rows),
+    ]
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -30,24 +30,38 @@ def _board(board: Board, fit: Callable[[str], str]) -> str:
     name = fit(text.heading(board))
     facts = [_wrap(fit(line), "  ") for line in text.facts(board)]
     tables = [_table(table, fit) for table in text.tables(board)]
+    if board.transfers:
+        tables.append(_transfers(board, fit))
     return "\n\n".join(
         ["\n".join([name, "=" * len(name), *facts]), *tables, _wrap(fit(text.LEGEND))]
     )
 
 
 def _table(table: Table, fit: Callable[[str], str]) -> str:
-    cells = [[fit(cell) for cell in row] for row in text.rows(table)]
+    lines = _grid([column.heading for column in text.COLUMNS], text.rows(table), fit)
+    notes = [_wrap(fit(f"! {text.one_line(note)}"), "  ") for note in table.notes]
+    return "\n".join([_wrap(fit(text.title(table)), "  "), *lines, *notes])
+
+
+def _transfers(board: Board, fit: Callable[[str], str]) -> str:
+    lines = _grid(text.transfer_headings(board), text.transfer_rows(board), fit)
+    return "\n".join([_wrap(fit(text.transfer_title(board)), "  "), *lines])
+
+
+def _grid(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], fit: Callable[[str], str]
+) -> list[str]:
+    """The lines of a table whose first column holds words and the others figures."""
+    cells = [[fit(cell) for cell in row] for row in rows]
     for row in cells:
         row[0] = "\n".join(textwrap.wrap(row[0], LABEL_WIDTH))
     grid = tabulate.tabulate(
         cells,
-        headers=[fit(column.heading) for column in text.COLUMNS],
-        colalign=["left"] + ["right"] * (len(text.COLUMNS) - 1),
+        headers=[fit(heading) for heading in headings],
+        colalign=["left"] + ["right"] * (len(headings) - 1),
         disable_numparse=True,
     )
-    lines = [line.rstrip() for line in grid.splitlines()]
-    notes = [_wrap(fit(f"! {text.one_line(note)}"), "  ") for note in table.notes]
-    return "\n".join([_wrap(fit(text.title(table)), "  "), *lines, *notes])
+    return [line.rstrip() for line in grid.splitlines()]
 
 
 def _wrap(line: str, indent: str = "") -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bench.grouping import REFERENCE
 from bench.leaderboard import AVERAGE, Board, Row, Table
 from bench.scores import MEASURES
 from bench.stats import Estimate
+from bench.transfer import Transfer
 
 MISSING = "-"
 
@@ -78,6 +80,47 @@ def one_line(text: str) -> str:
 def rows(table: Table) -> list[list[str]]:
     """The table's cells, shape (methods, columns)."""
     return [[one_line(column.cell(row)) for column in COLUMNS] for row in table.rows]
+
+
+def transfer_title(board: Board) -> str:
+    """What the table of `transfer_rows` shows."""
+    twin = board.transfers[0].twin
+    return one_line(
+        f"Negative transfer ×100: {REFERENCE} of {twin} (the twin) less {REFERENCE} of "
+        f"{board.model}, and the share of it that a method recovers"
+    )
+
+
+def transfer_headings(board: Board) -> list[str]:
+    """The fixed columns, and one per method that recovers anything, or less than nothing."""
+    fixed = ["task", "n", "untouched", "twin\nuntouched", "tuned", "twin\ntuned", "transfer", "±"]
+    return [*fixed, *(f"{method}\nrecovers" for method in _recovering(board))]
+
+
+def transfer_rows(board: Board) -> list[list[str]]:
+    """The cells under `transfer_headings`, a row per task."""
+    return [
+        [
+            one_line(found.title),
+            str(found.negative.n if found.negative else 0),
+            _mean(found.before, "z.2f"),
+            _mean(found.twin_before, "z.2f"),
+            _mean(found.after, "z.2f"),
+            _mean(found.twin_after, "z.2f"),
+            _mean(found.negative, "+z.2f"),
+            _half(found.negative),
+            *(_share(found, method) for method in _recovering(board)),
+        ]
+        for found in board.transfers
+    ]
+
+
+def _recovering(board: Board) -> list[str]:
+    return sorted({method for found in board.transfers for method in found.recovered})
+
+
+def _share(found: Transfer, method: str) -> str:
+    return f"{found.recovered[method]:+.0%}" if method in found.recovered else MISSING
 
 
 def tables(board: Board) -> tuple[Table, ...]:

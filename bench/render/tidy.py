@@ -59,6 +59,16 @@ def _record(board: Board, table: Table, row: Row) -> dict[str, Any]:
         **_spread("gain", row.gain),
         **{name: value for name, value in asdict(row.means).items() if name != "after"},
         "time_ratio": row.time_ratio,
+        **_transfer(board, table, row),
+    }
+
+
+def _transfer(board: Board, table: Table, row: Row) -> dict[str, float | None]:
+    """The task's negative transfer, and the share of it that the row's method recovers."""
+    found = next((found for found in board.transfers if found.task == table.task), None)
+    return {
+        **_spread("negative_transfer", found.negative if found else None),
+        "recovered": found.recovered.get(row.method) if found else None,
     }
 
 

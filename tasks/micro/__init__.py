@@ -16,9 +16,13 @@ MODELS: dict[str, Path] = {
     for name in ("micro", "micro-clean", "micro-encoder")
 }
 
+# conflicted model -> the same without the conflict
+TWINS = {"micro": "micro-clean"}
+
 __all__ = [
     "GENERATOR_VERSION",
     "MODELS",
+    "TWINS",
     "Probe",
     "fact_probes",
     "fingerprint",

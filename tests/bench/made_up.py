@@ -23,6 +23,7 @@ def result(
     label: str | None = None,
     data_name: str = "data",
     model_name: str = "stories260K",
+    twin: str | None = None,
     **parts: Any,
 ) -> CellResult:
     """A finished cell, or a failed one where `error` is given; `parts` replace parts of `cell`."""
@@ -54,6 +55,7 @@ def result(
             "data": data_name,
             "method": label or method,
             "task": title,
+            **({"twin": twin} if twin else {}),
         },
         scores={"primary": metric, "before": {metric: before}, "after": {metric: after}}
         if done
