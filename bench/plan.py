@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError, unknown_name
+from bench.errors import BenchError
 from bench.models import default_rate, describe
-from bench.registry import METHODS, TASKS
+from bench.registry import TASKS
+from bench.roster import chosen
 from bench.settings import parse
 from bench.spec import (
     DataSource,
@@ -20,7 +21,6 @@ from bench.spec import (
     Retention,
     RunSpec,
     Training,
-    method_label,
 )
 from tasks.base import Row, Task
 from tasks.sources import MICRO, available, fingerprint, load_rows
@@ -154,18 +154,10 @@ def _retention(path: str | None, data: str) -> Retention:
 
 
 def _methods(options: Options) -> tuple[Method, ...]:
-    names = list(dict.fromkeys(options.methods))
+    names = list(options.methods)
     if options.reference:
         names = [REFERENCE, *(name for name in names if name != REFERENCE)]
-    classes = {name: METHODS.get(name) for name in names}
-    for owner in options.settings:
-        if owner != "train" and owner not in classes:
-            METHODS.get(owner)  # a name that nobody knows is the better complaint
-            raise unknown_name("method of this run (in --set or the configuration)", owner, classes)
-    return tuple(
-        cls(parse(cls.Config, options.settings.get(name, {}), name))
-        for name, cls in classes.items()
-    )
+    return chosen(names, options.settings)
 
 
 def _training(options: Options, model: ModelInfo) -> Training:
@@ -198,7 +190,7 @@ def _forget(
 
 def _check_fit(method: Method, model: ModelInfo, recipe: Training, spec: RunSpec) -> None:
     """Raises BenchError where a method cannot work with a model or with the run's other parts."""
-    label, needs = method_label(method), method.needs
+    label, needs = method.label, method.needs
     if reason := method.refuses(model, recipe):
         raise BenchError(f"{label} cannot run on {model.name}: {reason}.")
     if "generation" in needs and not model.generates:

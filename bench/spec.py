@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench import SUITE_VERSION
-from bench.settings import changed, setting
+from bench.settings import setting
 
 if TYPE_CHECKING:
     from methods.base import Method
@@ -132,7 +132,7 @@ class Cell:
         return {
             "suite_version": SUITE_VERSION,
             "method": self.method.name,
-            "settings": dataclasses.asdict(self.method.config),
+            "settings": self.method.settings,
             "task": self.task.name,
             "task_hash": task_hash(self.task),
             "seed": self.seed,
@@ -154,16 +154,10 @@ class Cell:
     @property
     def label(self) -> str:
         """The method as boards show it: its name and the settings that are not the default."""
-        return method_label(self.method)
+        return self.method.label
 
     def __str__(self) -> str:
         return f"{self.label} x {self.task.name} x seed {self.seed}"
-
-
-def method_label(method: Method) -> str:
-    """`lwf`, or `lwf[interval=8]` where a setting differs from its default."""
-    differing = ",".join(f"{name}={value}" for name, value in changed(method.config).items())
-    return f"{method.name}[{differing}]" if differing else method.name
 
 
 def task_hash(task: Task) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from bench.settings import changed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,6 +21,25 @@ writes text), `text` (the retention file), `finetuned` (the weights that plain f
 same task and seed ends with), `forget` (the prompts of a forgetting task)."""
 
 
+Role = Literal[
+    "loss", "pull", "mask", "step", "optimizer", "forward", "subset", "adapter", "finish"
+]
+"""What a method does to a training run, which says what it can be stacked with:
+`loss` builds on `run.task_loss(batch)`, which it calls once per micro-batch, and adds terms;
+`pull` draws the pretrained weights to θ0 or to each other, in their gradients or their update;
+`mask` rescales the gradients that are there;
+`step` takes optimizer steps of its own (`run.update`);
+`optimizer` has its own update rule or rates;
+`forward` computes the loss at other weights than those that are trained;
+`subset` trains some of the pretrained weights only;
+`adapter` freezes the pretrained weights, trains new ones and merges them at the end;
+`finish` moves the weights after the last step."""
+
+Meaning = Literal["retains", "forgets"]
+"""What a method is for, which `run_bench.py selfcheck` measures: to keep more of the base model
+than plain fine-tuning does, or to raise the loss on the forgetting task."""
+
+
 @dataclass(frozen=True)
 class NoSettings:
     """The settings of a method that has none."""
@@ -32,7 +53,9 @@ class Card:
     paper: str
     equation: str
     defaults: str  # where the default settings come from
-    cost: str  # extra passes and memory beside plain fine-tuning
+    passes: str  # forward and backward passes beside plain fine-tuning's
+    memory: float  # peak of weights, gradients, moments and what the method keeps on the device,
+    # by plain fine-tuning's (4 copies of the weights)
 
 
 class Method:
@@ -41,19 +64,51 @@ class Method:
     The loop calls, in this order: `prepare` once; `optimizer` once; then for every step `loss`
     (on each micro-batch), `after_backward`, the optimizer's step and `after_step`; and `finish`.
     Subclasses are registered with `bench.registry.register_method`, name their settings' frozen
-    dataclass in `Config` and describe themselves in `card`.
+    dataclass in `Config` and describe themselves in `card`; the rest of the class data is
+    optional, and says what the suite may test, name and stack.
     """
 
-    name: ClassVar[str]
+    name: str
     card: ClassVar[Card]
     Config: ClassVar[type] = NoSettings
+    variants: ClassVar[dict[str, dict[str, Any]]] = {}
+    """Named settings: `{"ahead": {"schedule": "ahead"}}` is asked for as `lwf:ahead`."""
+    off: ClassVar[dict[str, Any] | None] = None
+    """Settings with which the method is plain fine-tuning, bit for bit."""
+    holds: ClassVar[dict[str, Any] | None] = None
+    """Settings with which the pretrained weights stay where they are, or almost."""
+    meaning: ClassVar[Meaning | None] = None
 
     def __init__(self, config: Any) -> None:
         self.config = config
 
     @property
+    def label(self) -> str:
+        """What boards call it: `lwf`, `lwf:ahead`, `lwf:ahead[interval=4]`."""
+        differing = changed(self.config)
+        fitting = [
+            name for name, values in self.variants.items() if values.items() <= differing.items()
+        ]
+        variant = max(fitting, key=lambda name: len(self.variants[name]), default=None)
+        if variant:
+            differing = {k: v for k, v in differing.items() if k not in self.variants[variant]}
+        name = f"{self.name}:{variant}" if variant else self.name
+        rest = ",".join(f"{name}={value}" for name, value in differing.items())
+        return f"{name}[{rest}]" if rest else name
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All settings as JSON values; with `name`, all that a result depends on."""
+        return asdict(self.config)
+
+    @property
     def needs(self) -> frozenset[Need]:
         """What this method, with these settings, asks of a run."""
+        return frozenset()
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """What this method, with these settings, does to a run; none said: it is not stacked."""
         return frozenset()
 
     def refuses(self, model: ModelInfo, recipe: Training) -> str | None:

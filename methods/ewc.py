@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.registry import register_method
 from bench.settings import setting
-from methods.base import Card, Method, Need
+from methods.base import Card, Method, Need, Role
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,10 +45,19 @@ class EWC(Method):
         equation="L = L_task + (λ/2) Σ_i F_i (θ_i − θ0_i)²",
         defaults="this suite: λ was looked at on CoLA's dev rows with seed 100, it is not portable "
         "between papers (0.25 to 1e12 in public code)",
-        cost="one pass over 128 texts before training; 2 more copies of the weights",
+        passes="one over 128 texts before training (and their sampling), once per model",
+        memory=1.5,
     )
     Config = EWCConfig
     config: EWCConfig
+    off = {"strength": 0.0}
+    holds = {"strength": 1e9}
+    meaning = "retains"
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """A force towards θ0, in the gradients."""
+        return frozenset({"pull"})
 
     @property
     def needs(self) -> frozenset[Need]:

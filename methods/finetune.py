@@ -15,5 +15,6 @@ class Finetune(Method):
         paper="Loshchilov & Hutter 2019, arXiv 1711.05101 (AdamW)",
         equation="L = L_task",
         defaults="the run's recipe",
-        cost="1 x",
+        passes="none",
+        memory=1.0,
     )

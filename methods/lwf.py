@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.registry import register_method
 from bench.settings import setting
-from methods.base import Card, Method, Need
+from methods.base import Card, Method, Need, Role
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,11 +61,19 @@ class LWF(Method):
         equation="FC(x) = ½ Σ_i F_L,i (θ0_i − α g_i(x) − θ*_L,i)²",
         defaults="weight 0.05 and wrong answers only: the author's earlier code (secondary); "
         "samples, share and interval: this suite",
-        cost="a fine-tuning run for θ*_L, generation, a pass over D_self and D_L; "
-        "1 + 1/interval training steps",
+        passes="before training a fine-tuning run for θ*_L, generation, and one pass each over "
+        "D_self and D_L; then 1/interval more steps",
+        memory=1.25,
     )
     Config = LWFConfig
     config: LWFConfig
+    off = {"weight": 0.0}
+    meaning = "forgets"
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """Steps of its own, to unlearn."""
+        return frozenset({"step"})
 
     @property
     def needs(self) -> frozenset[Need]:

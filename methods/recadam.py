@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.registry import register_method
 from bench.settings import setting
-from methods.base import Card, Method
+from methods.base import Card, Method, Role
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -51,10 +51,18 @@ class RecAdam(Method):
         paper="Chen et al., EMNLP 2020, arXiv 2004.12651",
         equation="L = λ(t) L_task + (1 − λ(t)) (γ/2) Σ_i (θ_i − θ0_i)²",
         defaults="k and lr·γ = 0.1 from the official README; t0 as a share of the run: this suite",
-        cost="no extra pass; 1 more copy of the weights",
+        passes="none",
+        memory=1.25,
     )
     Config = RecAdamConfig
     config: RecAdamConfig
+    holds = {"gamma": 1024.0, "t0": 100_000}
+    meaning = "retains"
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """An update of its own, with a force towards θ0 in it."""
+        return frozenset({"optimizer", "pull"})
 
     def gamma(self, recipe: Training) -> float:
         """γ; the published 5000 at the published learning rate 2e-5 is 0.1 / lr."""

@@ -31,7 +31,8 @@ def _method(cls: type[Method]) -> str:
         f"  {card.equation}",
         f"  paper: {card.paper}",
         f"  defaults: {card.defaults}",
-        f"  cost: {card.cost}",
+        f"  extra passes: {card.passes}",
+        f"  memory: {card.memory:g} x",
     ]
     rows = [
         (f"  {cls.name}.{f.name}", _value(f.default), f"{f.metadata.get('help', '')}{_range(f)}")
@@ -39,6 +40,10 @@ def _method(cls: type[Method]) -> str:
     ]
     wrapped = [(name, value, textwrap.fill(text, 60)) for name, value, text in rows]
     table = tabulate(wrapped, tablefmt="plain", disable_numparse=True) if rows else "  no settings"
+    head += [
+        f"  {cls.name}:{variant}: {', '.join(f'{k}={_value(v)}' for k, v in values.items())}"
+        for variant, values in cls.variants.items()
+    ]
     return "\n".join(
         [*(textwrap.fill(line, 100, subsequent_indent="    ") for line in head), table]
     )

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from bench.plan import Plan
 from bench.settings import changed
-from bench.spec import method_label
 from tasks.base import Task
 from tasks.sources import MICRO
 
@@ -21,7 +20,7 @@ def plan_text(plan: Plan, folder: Path, done: int, todo: int) -> str:
         (len(spec.seeds), "seed"),
     )
     product = " x ".join(f"{count} {name}{'s' * (count > 1)}" for count, name in counts)
-    methods = ", ".join(method_label(method) for method in spec.methods)
+    methods = ", ".join(method.label for method in spec.methods)
     models = ", ".join(f"{model.name} ({model.kind})" for model in spec.models)
     recipes = dict.fromkeys(_recipe(training) for training in spec.training)
     lines = [

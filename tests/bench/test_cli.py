@@ -95,7 +95,7 @@ def test_a_failed_cell_is_shown_and_the_others_finish(
         "from methods.base import Card, Method\n"
         "@register_method('fragile')\n"
         "class Fragile(Method):\n"
-        "    card = Card('t', 'p', 'e', 'd', 'c')\n"
+        "    card = Card('t', 'p', 'e', 'd', 'none', 1.0)\n"
         "    def after_step(self, run):\n"
         "        if run.cell.seed == 1:\n"
         "            raise ValueError('seed one is bad')\n"

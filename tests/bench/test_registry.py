@@ -23,7 +23,7 @@ class MineConfig:
 
 @register_method("{name}")
 class Mine(Method):
-    card = Card("t", "p", "e", "d", "c")
+    card = Card("t", "p", "e", "d", "none", 1.0)
     Config = MineConfig
 """
 

@@ -223,4 +223,5 @@ def test_an_unknown_setting_is_answered_with_the_known_ones(name: str, world: Wo
 @every_method
 def test_the_card_is_filled_in(name: str) -> None:
     card = METHODS.get(name).card
-    assert all(getattr(card, field.name).strip() for field in dataclasses.fields(card))
+    assert all(str(getattr(card, field.name)).strip() for field in dataclasses.fields(card))
+    assert card.memory > 0
