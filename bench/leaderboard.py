@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from bench import stats
+from bench.elicitation import Elicitation, elicitations
 from bench.grouping import (
     REFERENCE,
     MethodKey,
@@ -85,6 +86,7 @@ class Board:
     tables: tuple[Table, ...]  # by task name
     average: Table | None  # None where there is one task
     transfers: tuple[Transfer, ...]  # by task, where the model's twin was run too
+    elicitations: tuple[Elicitation, ...]  # by task and method, where the truth is known
 
 
 def boards(results: Iterable[CellResult]) -> list[Board]:
@@ -132,6 +134,7 @@ def _board(
         ),
         average=_average_table(measured, names, seeds) if len(by_task) > 1 else None,
         transfers=transfers(results, everything, names),
+        elicitations=elicitations(results, names),
     )
 
 

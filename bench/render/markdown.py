@@ -17,8 +17,11 @@ def _board(board: Board) -> str:
     facts = "\n".join(f"- {_escape(line)}" for line in text.facts(board))
     tables = [_table(table) for table in text.tables(board)]
     if board.transfers:
-        lines = _grid(text.transfer_headings(board), text.transfer_rows(board))
-        tables.append("\n".join([f"### {_escape(text.transfer_title(board))}\n", *lines, ""]))
+        headings, rows = text.transfer_headings(board), text.transfer_rows(board)
+        tables.append(_titled(text.transfer_title(board), headings, rows))
+    if board.elicitations:
+        headings, rows = list(text.ELICITATION_HEADINGS), text.elicitation_rows(board)
+        tables.append(_titled(text.ELICITATION_TITLE, headings, rows))
     body = "\n".join(tables)
     return f"## {_escape(text.heading(board))}\n\n{facts}\n\n{body}\n{text.LEGEND}\n"
 
@@ -29,6 +32,10 @@ def _table(table: Table) -> str:
     if table.notes:
         blocks.append([f"- {_escape(note)}" for note in table.notes])
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def _titled(title: str, headings: list[str], rows: list[list[str]]) -> str:
+    return "\n".join([f"### {_escape(title)}\n", *_grid(headings, rows), ""])
 
 
 def _grid(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

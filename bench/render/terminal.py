@@ -31,7 +31,11 @@ def _board(board: Board, fit: Callable[[str], str]) -> str:
     facts = [_wrap(fit(line), "  ") for line in text.facts(board)]
     tables = [_table(table, fit) for table in text.tables(board)]
     if board.transfers:
-        tables.append(_transfers(board, fit))
+        headings, rows = text.transfer_headings(board), text.transfer_rows(board)
+        tables.append(_titled(text.transfer_title(board), headings, rows, fit))
+    if board.elicitations:
+        headings, rows = list(text.ELICITATION_HEADINGS), text.elicitation_rows(board)
+        tables.append(_titled(text.ELICITATION_TITLE, headings, rows, fit))
     return "\n\n".join(
         ["\n".join([name, "=" * len(name), *facts]), *tables, _wrap(fit(text.LEGEND))]
     )
@@ -43,9 +47,10 @@ def _table(table: Table, fit: Callable[[str], str]) -> str:
     return "\n".join([_wrap(fit(text.title(table)), "  "), *lines, *notes])
 
 
-def _transfers(board: Board, fit: Callable[[str], str]) -> str:
-    lines = _grid(text.transfer_headings(board), text.transfer_rows(board), fit)
-    return "\n".join([_wrap(fit(text.transfer_title(board)), "  "), *lines])
+def _titled(
+    title: str, headings: list[str], rows: list[list[str]], fit: Callable[[str], str]
+) -> str:
+    return "\n".join([_wrap(fit(title), "  "), *_grid(headings, rows, fit)])
 
 
 def _grid(

@@ -115,6 +115,33 @@ def transfer_rows(board: Board) -> list[list[str]]:
     ]
 
 
+ELICITATION_TITLE = (
+    "The base model's own answers to the forgetting prompts, where the truth is known: share that "
+    "repeats planted knowledge, and ROC AUC of the confidence for it (chance 0.5)"
+)
+ELICITATION_HEADINGS = (
+    "task", "method", "n", "answers", "told\n%", "conflicting\n%", "unlearned\n%", "AUC", "±",
+)  # fmt: skip
+
+
+def elicitation_rows(board: Board) -> list[list[str]]:
+    """The cells under `ELICITATION_HEADINGS`, a row per task and method."""
+    return [
+        [
+            one_line(found.title),
+            one_line(found.method),
+            str(found.answers.n),
+            f"{found.answers.mean:.0f}",
+            _mean(found.told, ".0f"),
+            _mean(found.conflicting, ".0f"),
+            _mean(found.unlearned, ".0f"),
+            _number(None if found.auc is None else found.auc.mean, ".3f"),
+            "" if found.auc is None or found.auc.half is None else f"±{found.auc.half:.3f}",
+        ]
+        for found in board.elicitations
+    ]
+
+
 def _recovering(board: Board) -> list[str]:
     return sorted({method for found in board.transfers for method in found.recovered})
 
