@@ -13,7 +13,9 @@ from bench.results import CellResult
 REFERENCE = "finetune"
 # What may differ inside a board. All else that a cell is made of must be equal, also what a later
 # version adds to it: forgetting to list a new part here splits boards, it never mixes them.
-OWN_PARTS = frozenset({"method", "settings", "task", "task_hash", "data", "forget", "seed"})
+OWN_PARTS = frozenset(
+    {"method", "settings", "task", "task_hash", "stages", "data", "forget", "seed"}
+)
 
 
 class MethodKey(NamedTuple):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from bench import stats
+from bench import continual, stats
 from bench.elicitation import Elicitation, elicitations
 from bench.grouping import (
     REFERENCE,
@@ -44,6 +44,9 @@ class Measures:
     drift: float | None  # squared distance from the base weights
     seconds: float | None  # the method's own time
     peak_mib: float | None  # highest memory
+    backward: float | None = None  # of a sequence of tasks: see bench.continual
+    forward: float | None = None
+    forgetting: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Table:
     metric: str | None  # None in the average, and where no cell finished
     data_hash: str | None  # of the task's rows; None in the average
     forget: tuple[str, ...]  # the forgetting tasks
+    stages: tuple[str, ...]  # the tasks of a sequence, in order; none where there is one task
     rows: tuple[Row, ...]  # the reference first, then by score
     notes: tuple[str, ...]  # failed and missing cells, one line each
 
@@ -84,7 +88,7 @@ class Board:
     shared: dict[str, Any]  # the common part of the cells: suite_version, model, training, ...
     seeds: tuple[int, ...]
     tables: tuple[Table, ...]  # by task name
-    average: Table | None  # None where there is one task
+    average: Table | None  # over tasks, not sequences; None where there is one task
     transfers: tuple[Transfer, ...]  # by task, where the model's twin was run too
     elicitations: tuple[Elicitation, ...]  # by task and method, where the truth is known
 
@@ -121,6 +125,7 @@ def _board(
     }
     measured = {task: _measured(cells) for task, cells in by_task.items()}
     texts = sorted(r["retention"]["text"] for r in results if r["retention"] is not None)
+    single = {task: measured[task] for task in by_task if "stages" not in by_task[task][0]["cell"]}
     identity = canonical([shared, sorted(family)])
     return Board(
         key=hashlib.sha256(identity.encode()).hexdigest()[:12],
@@ -132,7 +137,7 @@ def _board(
         tables=tuple(
             _task_table(cells, measured[task], names, seeds) for task, cells in by_task.items()
         ),
-        average=_average_table(measured, names, seeds) if len(by_task) > 1 else None,
+        average=_average_table(single, names, seeds) if len(single) > 1 else None,
         transfers=transfers(results, everything, names),
         elicitations=elicitations(results, names),
     )
@@ -151,7 +156,8 @@ def _measured(cells: Sequence[CellResult]) -> dict[MethodKey, dict[int, Measures
 
 
 def _measures(result: CellResult) -> Measures:
-    scores, costs = result["scores"], result["costs"]
+    scores, costs, sequence = result["scores"], result["costs"], result.get("sequence")
+    matrix = sequence["matrix"] if sequence else None
     assert scores is not None and costs is not None, "a finished cell has both"
     text, lost = result["retention"], result["forgotten"]
     return Measures(
@@ -162,6 +168,9 @@ def _measures(result: CellResult) -> Measures:
         drift=result["drift"],
         seconds=costs["method"],
         peak_mib=costs["peak_memory_mib"],
+        backward=continual.backward(matrix) if matrix else None,
+        forward=continual.forward(matrix) if matrix else None,
+        forgetting=continual.forgetting(matrix) if matrix else None,
     )
 
 
@@ -179,6 +188,7 @@ def _task_table(
         metric=metrics[0] if metrics else None,
         data_hash=first["cell"]["data"]["hash"],
         forget=tuple(first["cell"]["forget"]["tasks"]),
+        stages=tuple(first["cell"].get("stages", ())),
         rows=_rows(measured, names, len(seeds)),
         notes=_cell_notes(cells, names, seeds),
     )
@@ -240,6 +250,7 @@ def _average_table(
         metric=None,
         data_hash=None,
         forget=(),
+        stages=(),
         rows=_rows(averages, names, len(seeds)),
         notes=tuple(notes),
     )

@@ -18,6 +18,15 @@ class Scores(TypedDict):
     notes: NotRequired[list[str]]  # values of `after` that stand in for an undefined one, and why
 
 
+class SequenceScores(TypedDict):
+    """Tasks learned one after the other: row 0 of `matrix` are the base model's scores on each,
+    row k those after stage k (R of `bench.continual`), each task by its primary metric."""
+
+    tasks: list[str]
+    metrics: list[str]
+    matrix: list[list[float]]
+
+
 class Flips(TypedDict):
     """How answers changed, as shares of the dev rows."""
 
@@ -90,6 +99,7 @@ class CellResult(TypedDict):
     cell: dict[str, Any]  # what was run, whole: bench.spec.Cell.identity()
     labels: dict[str, str]  # display names that are no part of the identity: model, data
     scores: Scores | None
+    sequence: NotRequired[SequenceScores]  # where `cell` is a sequence of tasks
     flips: Flips | None
     retention: Retention | None
     forgotten: Forgotten | None

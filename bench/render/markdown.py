@@ -23,11 +23,11 @@ def _board(board: Board) -> str:
         headings, rows = list(text.ELICITATION_HEADINGS), text.elicitation_rows(board)
         tables.append(_titled(text.ELICITATION_TITLE, headings, rows))
     body = "\n".join(tables)
-    return f"## {_escape(text.heading(board))}\n\n{facts}\n\n{body}\n{text.LEGEND}\n"
+    return f"## {_escape(text.heading(board))}\n\n{facts}\n\n{body}\n{text.legend(board)}\n"
 
 
 def _table(table: Table) -> str:
-    lines = _grid([column.heading for column in text.COLUMNS], text.rows(table))
+    lines = _grid([column.heading for column in text.columns(table)], text.rows(table))
     blocks = [[f"### {_escape(text.title(table))}"], lines]
     if table.notes:
         blocks.append([f"- {_escape(note)}" for note in table.notes])

@@ -37,12 +37,12 @@ def _board(board: Board, fit: Callable[[str], str]) -> str:
         headings, rows = list(text.ELICITATION_HEADINGS), text.elicitation_rows(board)
         tables.append(_titled(text.ELICITATION_TITLE, headings, rows, fit))
     return "\n\n".join(
-        ["\n".join([name, "=" * len(name), *facts]), *tables, _wrap(fit(text.LEGEND))]
+        ["\n".join([name, "=" * len(name), *facts]), *tables, _wrap(fit(text.legend(board)))]
     )
 
 
 def _table(table: Table, fit: Callable[[str], str]) -> str:
-    lines = _grid([column.heading for column in text.COLUMNS], text.rows(table), fit)
+    lines = _grid([column.heading for column in text.columns(table)], text.rows(table), fit)
     notes = [_wrap(fit(f"! {text.one_line(note)}"), "  ") for note in table.notes]
     return "\n".join([_wrap(fit(text.title(table)), "  "), *lines, *notes])
 

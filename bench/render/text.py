@@ -55,7 +55,11 @@ def _gain(row: Row) -> str:
     return "ref" if row.reference else _mean(row.gain, "+z.2f")
 
 
-COLUMNS = (
+def _percent(value: float | None) -> str:
+    return _number(None if value is None else 100 * value, "+z.2f")
+
+
+_SCORES = (
     Column("method", lambda row: row.method),
     Column("n", _seeds),
     Column("before", _before),
@@ -63,6 +67,9 @@ COLUMNS = (
     Column("±", lambda row: _half(row.after)),
     Column("gain", _gain),
     Column("±", lambda row: _half(row.gain)),
+)
+COLUMNS = (
+    *_SCORES,
     Column("retain\n+nats", lambda row: _number(row.means.retention, "+z.3f")),
     Column("forget\n+nats", lambda row: _number(row.means.forgotten, "+z.3f")),
     Column("drift", lambda row: _number(row.means.drift, ".2e")),
@@ -72,6 +79,32 @@ COLUMNS = (
 )
 
 
+SEQUENCE_COLUMNS = (
+    *_SCORES,
+    Column("backward\nR[T][i]\n-R[i][i]", lambda row: _percent(row.means.backward)),
+    Column("forward\nR[i-1][i]\n-R[0][i]", lambda row: _percent(row.means.forward)),
+    Column("forgetting\nmax R[k][i]\n-R[T][i]", lambda row: _percent(row.means.forgetting)),
+    Column("time\ns", lambda row: _number(row.means.seconds, ".1f")),
+    Column("time\n×ref", lambda row: _number(row.time_ratio, ".2f")),
+)
+SEQUENCE_LEGEND = (
+    "Sequences: R[k][i] is the score on task i after stage k of T (R[0]: the base model). before "
+    "and after are the means of R[0] and R[T] over all tasks; backward and forgetting (max over "
+    "1<=k<T) are means over i<T, forward over i>1. Negative forgetting is improvement."
+)
+
+
+def columns(table: Table) -> tuple[Column, ...]:
+    """What a table shows of each method."""
+    return SEQUENCE_COLUMNS if table.stages else COLUMNS
+
+
+def legend(board: Board) -> str:
+    """What the board's columns mean."""
+    sequences = any(table.stages for table in board.tables)
+    return f"{LEGEND} {SEQUENCE_LEGEND}" if sequences else LEGEND
+
+
 def one_line(text: str) -> str:
     """`text` without line breaks and runs of blanks."""
     return " ".join(text.split())
@@ -79,7 +112,7 @@ def one_line(text: str) -> str:
 
 def rows(table: Table) -> list[list[str]]:
     """The table's cells, shape (methods, columns)."""
-    return [[one_line(column.cell(row)) for column in COLUMNS] for row in table.rows]
+    return [[one_line(column.cell(row)) for column in columns(table)] for row in table.rows]
 
 
 def transfer_title(board: Board) -> str:
@@ -161,6 +194,7 @@ def title(table: Table) -> str:
         return f"{table.title} ×100"
     metric = table.metric or "no finished cell"
     metric = MEASURES[metric].title if metric in MEASURES else metric
+    metric = "mean over tasks" if table.stages and table.metric else metric
     scale = " ×100" if table.metric else ""
     forget = f" (to be forgotten: {', '.join(table.forget)})" if table.forget else ""
     return one_line(f"{table.title}: {metric}{scale}{forget}")

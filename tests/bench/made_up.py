@@ -8,7 +8,11 @@ from typing import Any
 
 from bench.results import SCHEMA_VERSION, CellResult, Predictions
 
-TITLES = {"cola": ("CoLA", "matthews_correlation"), "rte": ("RTE", "accuracy")}
+TITLES = {
+    "cola": ("CoLA", "matthews_correlation"),
+    "rte": ("RTE", "accuracy"),
+    "cola>rte": ("CoLA>RTE", "average"),
+}
 
 
 def result(
@@ -27,7 +31,7 @@ def result(
     **parts: Any,
 ) -> CellResult:
     """A finished cell, or a failed one where `error` is given; `parts` replace parts of `cell`."""
-    others = [name for name in TITLES if name != task]
+    others = [name for name in TITLES if name != task and ">" not in name]
     cell = {
         "suite_version": "0.1.0",
         "method": method,

@@ -310,3 +310,37 @@ def test_a_score_that_stands_in_for_an_undefined_one_has_a_note() -> None:
         cell["scores"]["notes"] = notes
     (board,) = boards(cells)
     assert board.tables[0].notes == ("finetune seed 0, 2: MCC is 0: why",)
+
+
+def sequence(method: str, seed: int, matrix: list[list[float]]) -> CellResult:
+    """A finished cell of cola>rte with these scores."""
+    stages = {"stages": ["cola", "rte"], "forget": {"tasks": [], "hash": "none"}}
+    means = [sum(row) / 2 for row in (matrix[0], matrix[-1])]
+    cell = result(method, "cola>rte", seed, means[1], before=means[0], **stages)
+    cell["sequence"] = {
+        "tasks": ["cola", "rte"],
+        "metrics": ["matthews_correlation", "accuracy"],
+        "matrix": matrix,
+    }
+    return cell
+
+
+def test_a_sequence_has_its_own_table_and_is_in_no_average() -> None:
+    cells = [
+        sequence("finetune", seed, [[0.1, 0.5], [0.6, 0.5], [0.2 + shift, 0.7]])
+        for seed, shift in enumerate((0.0, 0.2))
+    ]
+    cells += [sequence("ewc", 0, [[0.1, 0.5], [0.5, 0.6], [0.6, 0.6]])]
+    cells += [result(task="cola", forget=cells[0]["cell"]["forget"])]
+    (board,) = boards(cells)
+    assert board.average is None
+    single, table = board.tables
+    assert (single.stages, table.stages) == ((), ("cola", "rte"))
+    reference, ewc = table.rows
+    assert reference.means.backward == pytest.approx(-0.3)
+    assert reference.means.forgetting == pytest.approx(0.3)
+    assert reference.means.forward == pytest.approx(0.0)
+    assert ewc.means.forgetting == pytest.approx(-0.1)  # it improved
+    assert ewc.means.forward == pytest.approx(0.1)
+    assert ewc.gain is not None and ewc.gain.mean == pytest.approx(0.6 - 0.45)
+    assert single.rows[0].means.backward is None

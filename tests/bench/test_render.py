@@ -136,8 +136,8 @@ def test_csv_and_json_hold_the_same_tidy_rows_in_full_precision() -> None:
     assert " ".join(lwf) == (
         "board suite_version model model_hash data data_hash task metric method reference "
         "seeds_done seeds_planned after_mean after_half_width gain_mean gain_half_width "
-        "before retention forgotten drift seconds peak_mib time_ratio "
-        "negative_transfer_mean negative_transfer_half_width recovered"
+        "before retention forgotten drift seconds peak_mib backward forward forgetting "
+        "time_ratio negative_transfer_mean negative_transfer_half_width recovered"
     )
     assert (lwf["after_mean"], lwf["gain_mean"]) == (1 / 3, 1 / 3 - 0.1)
     assert lwf["after_half_width"] is None
@@ -166,3 +166,21 @@ def test_write_all_replaces_whole_files(tmp_path: Path) -> None:
     assert "nan | at" not in paths[0].read_text()
     with pytest.raises(BenchError, match=r"cannot write .*leaderboard\.md"):
         write_all(made(), tmp_path / "leaderboard.md")
+
+
+def test_a_sequence_names_the_definitions_that_it_shows() -> None:
+    from test_leaderboard import sequence
+
+    found = boards([sequence("finetune", 0, [[0.1, 0.5], [0.6, 0.5], [0.2, 0.7]]), result()])
+    text = terminal.render(found)
+    table = text[text.index("CoLA>RTE: mean over tasks ×100\n") :]
+    assert table.splitlines()[1].split()[:8] == [
+        "method", "n", "before", "after", "±", "gain", "±", "backward",
+    ]  # fmt: skip
+    for part in ("R[T][i]", "-R[i][i]", "R[i-1][i]", "-R[0][i]", "max R[k][i]", "-R[T][i]"):
+        assert part in table
+    assert "-40.00" in table and "+40.00" in table
+    assert "Negative forgetting is improvement" in " ".join(text.split())
+    assert "Negative forgetting" not in terminal.render(boards([result()]))
+    assert "R[i-1][i] -R[0][i]" in markdown.render(found)
+    assert tidy.records(found)[-1]["forgetting"] == pytest.approx(0.4)
