@@ -1,18 +1,15 @@
-"""Rows -> tokens -> batches. The order depends on (task, seed) alone, never on the method."""
+"""Tokens -> batches. The order depends on (task, seed) alone, never on the method."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from bench.errors import BenchError
-from bench.spec import ModelKind, Training, derive_seed
-from tasks.base import Row, Task
+from bench.spec import Training, derive_seed
 
 IGNORE = -100
 _POOL = 32  # batches whose examples are sorted by length together
@@ -20,8 +17,9 @@ _POOL = 32  # batches whose examples are sorted by length together
 
 @dataclass
 class Encoded:
-    """Tokenised rows. On a causal LM `answers[i][k]` are the tokens of label k's word after
-    `prompts[i]`; on an encoder `prompts[i]` is the whole input, `types[i]` its token types."""
+    """Tokenised rows. On a causal LM `answers[i][k]` are the tokens of answer k after `prompts[i]`,
+    and `sizes[i][k]` the bytes of its text; on an encoder `prompts[i]` is the whole input,
+    `types[i]` its token types."""
 
     ids: list[str]
     gold: list[int]
@@ -29,6 +27,7 @@ class Encoded:
     answers: list[list[list[int]]]
     types: list[list[int]]
     truncated: int
+    sizes: list[list[int]] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.gold)
@@ -67,125 +66,6 @@ class Batch:
             positions=None if self.positions is None else self.positions.to(device),
             targets=self.targets.to(device, non_blocking=True),
         )
-
-
-def subset(rows: Sequence[Row], limit: int | None, task: str) -> list[Row]:
-    """`limit` rows, the same for every method and seed; all of them in order if None."""
-    if limit is None or limit >= len(rows):
-        return list(rows)
-    chosen = random.Random(f"{task}:subset").sample(range(len(rows)), limit)
-    return [rows[i] for i in sorted(chosen)]
-
-
-def encode(rows: Sequence[Row], task: Task, tokenizer: Any, kind: ModelKind, limit: int) -> Encoded:
-    """Tokenise rows for a causal LM (prompt and label words) or an encoder (text or pair)."""
-    if not rows:
-        raise BenchError(f"task {task.name}: no rows.")
-    encoder = _encode_causal if kind == "causal" else _encode_encoder
-    return encoder(rows, task, tokenizer, limit)
-
-
-def _encode_encoder(rows: Sequence[Row], task: Task, tokenizer: Any, limit: int) -> Encoded:
-    texts = [[str(row[column]) for row in rows] for column in task.columns]
-    full = tokenizer(*texts)["input_ids"]
-    cut = tokenizer(*texts, truncation="longest_first", max_length=limit)
-    return Encoded(
-        ids=[row["id"] for row in rows],
-        gold=[row["label"] for row in rows],
-        prompts=cut["input_ids"],
-        answers=[],
-        types=cut.get("token_type_ids", []),
-        truncated=sum(len(ids) > limit for ids in full),
-    )
-
-
-def _encode_causal(rows: Sequence[Row], task: Task, tokenizer: Any, limit: int) -> Encoded:
-    rows = [{**row, **{c: str(row[c]) for c in task.columns}} for row in rows]
-    truncated = 0
-    encoded = [_split(row, task, tokenizer) for row in _chunks(rows)]
-    prompts = [prompt for part in encoded for prompt in part[0]]
-    answers = [answer for part in encoded for answer in part[1]]
-    for i, row in enumerate(rows):
-        room = limit - max(len(answer) for answer in answers[i])
-        if len(prompts[i]) > room:
-            truncated += 1
-            prompts[i], answers[i] = _shortened(row, task, tokenizer, room)
-    return Encoded(
-        ids=[row["id"] for row in rows],
-        gold=[row["label"] for row in rows],
-        prompts=prompts,
-        answers=answers,
-        types=[],
-        truncated=truncated,
-    )
-
-
-def _chunks(rows: Sequence[Row], size: int = 1024) -> Iterator[Sequence[Row]]:
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
-
-
-def _split(
-    rows: Sequence[Row], task: Task, tokenizer: Any
-) -> tuple[list[list[int]], list[list[list[int]]]]:
-    """Prompt tokens and, per label, answer tokens of each row.
-
-    Tokenisers may merge across the border of prompt and answer, so the whole text is tokenised
-    and cut where it first differs from the prompt alone, at one place for all labels of a row.
-    """
-    texts = [task.prompt.format(**row) for row in rows]
-    alone = tokenizer(texts, verbose=False)["input_ids"]
-    wholes = [
-        tokenizer([f"{text} {word}" for text in texts], verbose=False)["input_ids"]
-        for word in task.words
-    ]
-    end = _closing_tokens(tokenizer)
-    prompts, answers = [], []
-    for i, prompt in enumerate(alone):
-        full = [whole[i][: len(whole[i]) - end] for whole in wholes]
-        cut = min(_common_prefix(prompt, tokens) for tokens in full)
-        prompts.append(prompt[:cut])
-        answers.append([tokens[cut:] for tokens in full])
-    if len({tuple(answer) for answer in answers[0]}) < len(task.words) or not all(answers[0]):
-        raise BenchError(
-            f"task {task.name}: the tokenizer cannot tell the words {', '.join(task.words)} apart."
-        )
-    return prompts, answers
-
-
-def _closing_tokens(tokenizer: Any) -> int:
-    """How many special tokens the tokenizer puts behind a text."""
-    plain = tokenizer("a", add_special_tokens=False)["input_ids"]
-    marked = tokenizer("a")["input_ids"]
-    start = next((i for i in range(len(marked)) if marked[i : i + len(plain)] == plain), 0)
-    return len(marked) - start - len(plain)
-
-
-def _common_prefix(first: list[int], second: list[int]) -> int:
-    length = min(len(first), len(second))
-    return next((i for i in range(length) if first[i] != second[i]), length)
-
-
-def _shortened(
-    row: Row, task: Task, tokenizer: Any, room: int
-) -> tuple[list[int], list[list[int]]]:
-    """The row's prompt in at most `room` tokens: the longest column loses its last words.
-
-    Raises:
-        BenchError: the prompt is too long even with every column empty.
-    """
-    row = dict(row)
-    while True:
-        ((prompt,), (answers,)) = _split([row], task, tokenizer)
-        over = len(prompt) - room
-        if over <= 0:
-            return prompt, answers
-        column = max(task.columns, key=lambda name: len(row[name]))
-        words = row[column].split(" ")
-        if not row[column]:
-            raise BenchError(f"task {task.name}: the prompt alone is longer than {room} tokens.")
-        # a word has at least one token, so dropping over/8 words at a time cannot overshoot by far
-        row[column] = " ".join(words[: -max(1, over // 8)])
 
 
 def collate(encoded: Encoded, indices: Sequence[int], pad: int) -> Batch:

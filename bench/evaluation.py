@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from bench.data import Encoded
-from bench.likelihood import TaskModel, label_scores
+from bench.likelihood import TaskModel, answer_scores
 from bench.models import Loaded
-from bench.results import Flips
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -23,7 +21,7 @@ _BATCH_TOKENS = 16384
 def score_rows(
     model: TaskModel, rows: Encoded, pad: int, accelerator: Accelerator
 ) -> list[list[float]]:
-    """Score of every label for every row, in row order; see `likelihood.label_scores`.
+    """Score of every answer for every row, in row order; see `likelihood.answer_scores`.
 
     The rows are shared out over accelerate's processes, each scored exactly once.
     """
@@ -38,7 +36,7 @@ def score_rows(
         for indices in mine
         for i, row in zip(
             indices,
-            label_scores(model, rows, indices, pad, accelerator.device).tolist(),
+            answer_scores(model, rows, indices, pad, accelerator.device).tolist(),
             strict=True,
         )
     ]
@@ -54,32 +52,20 @@ def _length_batches(rows: Encoded) -> list[list[int]]:
     """All rows, longest first, in batches bounded by rows and by padded tokens."""
     order = sorted(range(len(rows)), key=lambda i: -len(rows.prompts[i]))
     batches: list[list[int]] = []
+    width = 0  # tokens of the widest row in the last batch
     for i in order:
-        longest = len(rows.prompts[batches[-1][0]]) if batches else 0
-        if not batches or len(batches[-1]) >= min(_BATCH_ROWS, max(1, _BATCH_TOKENS // longest)):
+        width = max(width, _tokens(rows, i))
+        if not batches or len(batches[-1]) >= min(_BATCH_ROWS, _BATCH_TOKENS // width):
             batches.append([])
+            width = _tokens(rows, i)
         batches[-1].append(i)
     return batches
 
 
-def answers(scores: Sequence[Sequence[float]]) -> list[int]:
-    """The label with the highest score of each row; the first of equals."""
-    return [max(range(len(row)), key=row.__getitem__) for row in scores]
-
-
-def accuracy_and_loss(rows: Encoded, scores: Sequence[Sequence[float]]) -> tuple[float, float]:
-    """(share of rows answered right, mean loss of the gold answer in nats per token)."""
-    right = [got == gold for got, gold in zip(answers(scores), rows.gold, strict=True)]
-    losses = [-row[gold] for row, gold in zip(scores, rows.gold, strict=True)]
-    return sum(right) / len(right), sum(losses) / len(losses)
-
-
-def flips(gold: Sequence[int], before: Sequence[int], after: Sequence[int]) -> Flips:
-    """Shares of the rows that were right and are wrong now (lost), and the reverse (gained)."""
-    triples = list(zip(gold, before, after, strict=True))
-    lost = sum(b == g != a for g, b, a in triples)
-    gained = sum(b != g == a for g, b, a in triples)
-    return {"lost": lost / len(triples), "gained": gained / len(triples)}
+def _tokens(rows: Encoded, i: int) -> int:
+    """Tokens of a prompt and of all answers to it, padded to one length."""
+    answers = rows.answers[i] if rows.answers else []
+    return len(rows.prompts[i]) + len(answers) * max(map(len, answers), default=0)
 
 
 @torch.no_grad()

@@ -106,28 +106,27 @@ def example_losses(model: nn.Module, batch: Batch) -> Tensor:
     return losses.view(len(batch), -1).sum(1)
 
 
-def label_scores(
+def answer_scores(
     model: TaskModel, encoded: Encoded, indices: Sequence[int], pad: int, device: torch.device
 ) -> Tensor:
-    """Score of every label for the given examples, [n, L] float32: mean log-likelihood per token
-    of the label's word on a causal LM, the head's logits on an encoder."""
+    """Score of every answer for the given examples, [n, L] float32: its log-likelihood, summed over
+    its tokens, on a causal LM, the head's logits on an encoder."""
     if not encoded.answers:
         batch = collate(encoded, indices, pad).to(device)
         logits: Tensor = model(batch.inputs, None)
         return logits.float()
     answers = [encoded.answers[i] for i in indices]
     labels = len(answers[0])
-    lengths = torch.tensor([[len(word) for word in row] for row in answers], device=device)
     prompt_tokens = sum(len(encoded.prompts[i]) for i in indices)
     if model.reuses and (labels - 1) * prompt_tokens >= _REUSE_TOKENS:
         prompts = answer_batch([(encoded.prompts[i], [0]) for i in indices], pad).to(device)
         words = answer_batch([([0], word) for row in answers for word in row], pad).to(device)
         starts = prompts.inputs["input_ids"], prompts.positions[:, 0] + 1  # type: ignore[index]
         likelihoods = model.after_prompt(*starts, words.targets.view(len(answers), labels, -1))
-        return likelihoods.sum(2) / lengths
+        return likelihoods.sum(2)
     pairs = [(encoded.prompts[i], word) for i in indices for word in encoded.answers[i]]
     losses = example_losses(model, answer_batch(pairs, pad).to(device))
-    return -losses.view(-1, labels) / lengths
+    return -losses.view(-1, labels)
 
 
 def _is_causal(net: Any) -> bool:

@@ -23,7 +23,7 @@ from bench.spec import (
     Training,
 )
 from tasks.base import Row, Task
-from tasks.sources import MICRO, available, fingerprint, load_rows
+from tasks.sources import MICRO, available, fingerprint, load_rows, splits
 
 if TYPE_CHECKING:
     from methods.base import Method
@@ -75,7 +75,7 @@ def make_plan(options: Options) -> Plan:
     rows = {
         (task.name, options.data, split): load_rows(task, options.data, split)
         for task in everything.values()
-        for split in ("train", "dev")
+        for split in splits(task, options.data)
     }
     data = DataSource(
         options.data, {name: fingerprint(task, options.data) for name, task in everything.items()}
@@ -98,6 +98,8 @@ def make_plan(options: Options) -> Plan:
         steps=steps,
     )
     for model, recipe in zip(models, training, strict=True):
+        for task in tasks:
+            _check_kind(task, model)
         for method in methods:
             _check_fit(method, model, recipe, spec)
     return Plan(spec, rows, tuple(notes))
@@ -186,6 +188,15 @@ def _forget(
             names = ", ".join(other.name for other in mixed[task.name])
             notes.append(f"{task.name} cannot be its own forgetting task; it forgets {names}")
     return chosen, notes
+
+
+def _check_kind(task: Task, model: ModelInfo) -> None:
+    """Raises BenchError where a model cannot answer a task."""
+    if task.kind == "multiple_choice" and model.kind == "encoder":
+        raise BenchError(
+            f"{task.name} cannot run on {model.name}: an encoder answers by a head with the same "
+            "labels for all rows, and its choices differ from row to row. Choose a causal model."
+        )
 
 
 def _check_fit(method: Method, model: ModelInfo, recipe: Training, spec: RunSpec) -> None:

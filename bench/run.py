@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.cache import Cache
-from bench.data import Batch, Encoded, collate, encode
+from bench.data import Batch, Encoded, collate
+from bench.encoding import encode
 from bench.likelihood import TaskModel, example_losses
 from bench.models import Loaded, context_length
 from bench.spec import Cell, derive_seed

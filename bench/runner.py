@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 from bench import evaluation as ev
 from bench import texts
 from bench.cache import Cache
-from bench.data import Encoded, encode, subset
+from bench.data import Encoded
+from bench.encoding import encode, subset
 from bench.errors import CellError
 from bench.likelihood import TaskModel
 from bench.models import context_length, load, load_language_model, load_tokenizer
+from bench.predictions import accuracy_and_loss, flips, predict, task_scores
 from bench.provenance import peak_memory_mib, provenance, reset_peak_memory
 from bench.registry import METHODS
 from bench.results import (
@@ -27,11 +29,10 @@ from bench.results import (
     Retention,
 )
 from bench.run import Progress, Run
-from bench.scores import score
 from bench.spec import Cell, ModelInfo, derive_seed, task_hash
 from bench.training import train
 from tasks.base import Row, Task
-from tasks.sources import load_rows, truth_of
+from tasks.sources import MICRO, load_rows, splits, truth_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -107,16 +108,7 @@ def run_cell(
         weights = {name: p.detach() for name, p in stage.run.net.named_parameters()}
         seconds = record["prepare"] + record["train"]
         stage.cache.put_tensors("finetuned", _finetuned_key(cell, None), weights, seconds)
-    predictions: Predictions = {
-        "schema_version": SCHEMA_VERSION,
-        "hash": cell.hash,
-        "id": stage.dev.ids,
-        "gold": stage.dev.gold,
-        "before": ev.answers(before.scores),
-        "after": ev.answers(after.scores),
-        "scores_after": [[round(value, 5) for value in row] for row in after.scores],
-    }
-    return result, predictions
+    return result, _predictions(cell, stage, before, after)
 
 
 def failed_result(cell: Cell, reason: str) -> CellResult:
@@ -145,7 +137,7 @@ def failed_result(cell: Cell, reason: str) -> CellResult:
 class _Measured:
     """All that is measured of one state of the model."""
 
-    scores: list[list[float]]  # [dev rows][labels]
+    scores: dict[str, list[list[float]]]  # dev split -> [rows][answers]
     forget: list[tuple[float, float, int]]  # (accuracy, loss, rows) per forgetting task
     retention: tuple[float, int] | None  # (nats per token, tokens)
 
@@ -166,7 +158,10 @@ class Stage:
         self.loaded = load(cell.model, len(cell.task.labels), head_seed)
         length = min(cell.training.max_length, context_length(self.loaded.net))
         recipe, rows = cell.training, workspace.encoded_rows
-        self.dev = rows(cell, cell.task, "dev", recipe.max_eval, length)
+        self.dev = {
+            split: rows(cell, cell.task, split, recipe.max_eval, length)
+            for split in splits(cell.task, cell.data.source)[1:]
+        }
         self.forget: list[tuple[Task, Encoded]] = []  # none on an encoder: its head has one task
         if cell.model.kind == "causal":
             share = max(1, recipe.forget_rows // max(1, len(cell.forget)))
@@ -199,20 +194,20 @@ class Stage:
         come from the cache where another cell has computed them."""
         stage = "score base" if base else "score"
 
-        def task_scores(rows: Encoded, task: Task) -> list[list[float]]:
+        def row_scores(rows: Encoded, task: Task) -> list[list[float]]:
             def compute() -> list[list[float]]:
                 pad = self.tokenizer.pad_token_id
                 self.workspace.progress(f"{stage} {task.name}", 0, 1, None)
                 return ev.score_rows(self.run.task_model, rows, pad, self.run.accelerator)
 
             key = {**self._base_key(task), "rows": rows.ids}
-            return self.cache.json("scores", key, compute) if base else compute()
+            return self.cache.json("outputs", key, compute) if base else compute()
 
-        scores = task_scores(self.dev, self.cell.task)
+        scores = {split: row_scores(rows, self.cell.task) for split, rows in self.dev.items()}
         forget = []
         for task, rows in self.forget:
-            found = task_scores(rows, task)
-            forget.append((*ev.accuracy_and_loss(rows, found), len(rows)))
+            found = row_scores(rows, task)
+            forget.append((*accuracy_and_loss(task, rows, found), len(rows)))
         return _Measured(scores, forget, self._retention(base))
 
     def _base_key(self, task: Task) -> dict[str, Any]:
@@ -300,7 +295,11 @@ def _finetuned_key(cell: Cell, steps: int | None) -> Any:
 
 def _labels(cell: Cell) -> dict[str, str]:
     labels = {"model": cell.model.name, "data": cell.data.name, "method": cell.label}
-    return labels if cell.model.twin is None else {**labels, "twin": cell.model.twin}
+    if cell.model.twin is not None:
+        labels["twin"] = cell.model.twin
+    if cell.task.note and cell.data.source != MICRO:
+        labels["task"] = f"{cell.task.name}, {cell.task.note}"
+    return labels
 
 
 def _result(
@@ -311,8 +310,8 @@ def _result(
     after: _Measured,
     moved: float,
 ) -> CellResult:
-    dev, seconds = stage.dev, stage.seconds
-    answers = ev.answers(before.scores), ev.answers(after.scores)
+    dev, seconds = stage.dev["dev"], stage.seconds
+    answers = [predict(cell.task, dev, m.scores["dev"]) for m in (before, after)]
     # Work found in the cache is charged at its first price: rule 4 of a fair comparison.
     prepare = record["prepare"] + record["shared"]
     costs: Costs = {
@@ -328,9 +327,8 @@ def _result(
         "steps_per_second": cell.steps / record["train"] if record["train"] else None,
         "peak_memory_mib": peak_memory_mib(),
     }
-    metrics = cell.task.metrics
-    scored_before, _ = score(metrics, dev.gold, answers[0])
-    scored_after, notes = score(metrics, dev.gold, answers[1])
+    scored_before, _ = _task_scores(cell, stage, before)
+    scored_after, notes = _task_scores(cell, stage, after)
     return {
         "schema_version": SCHEMA_VERSION,
         "status": "done",
@@ -344,7 +342,7 @@ def _result(
             "after": scored_after,
             "notes": notes,
         },
-        "flips": ev.flips(dev.gold, *answers),
+        "flips": flips(dev.gold, *answers),
         "retention": _retention_result(cell, before, after),
         "forgotten": _forgotten_result(cell, before, after),
         "elicited": stage.run.reported.get("elicited"),
@@ -357,6 +355,37 @@ def _result(
             "truncated_rows": stage.run.train_rows.truncated + dev.truncated,
         },
         "provenance": {**provenance(), "resumes": record["resumes"]},
+    }
+
+
+def _task_scores(
+    cell: Cell, stage: Stage, measured: _Measured
+) -> tuple[dict[str, float], list[str]]:
+    """The task's metrics on dev, and on each further split with the split's name in front; and
+    what is to be known of them."""
+    found: dict[str, float] = {}
+    notes: list[str] = []
+    for split, rows in stage.dev.items():
+        front = "" if split == "dev" else f"{split}_"
+        values, remarks = task_scores(cell.task, rows, measured.scores[split])
+        notes += [f"{front}{remark}" for remark in remarks]
+        found |= {f"{front}{name}": value for name, value in values.items()}
+    return found, notes
+
+
+def _predictions(cell: Cell, stage: Stage, before: _Measured, after: _Measured) -> Predictions:
+    """The rows of all dev splits, one after the other; their ids tell them apart."""
+    splits = stage.dev.items()
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "hash": cell.hash,
+        "id": [name for _, rows in splits for name in rows.ids],
+        "gold": [label for _, rows in splits for label in rows.gold],
+        "before": [a for s, rows in splits for a in predict(cell.task, rows, before.scores[s])],
+        "after": [a for s, rows in splits for a in predict(cell.task, rows, after.scores[s])],
+        "scores_after": [
+            [round(v, 5) for v in row] for split in stage.dev for row in after.scores[split]
+        ],
     }
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["classification"]
+Kind = Literal["classification", "multiple_choice"]
 Row = dict[str, Any]
 """One example: every name in `Task.columns` -> str, `label` -> int (index into `Task.labels`),
-and `id` -> str, unique in its split."""
+and `id` -> str, unique in its split. On a multiple-choice row every name in `Task.labels` is a
+column too, and holds a choice."""
 
 SPLITS = ("train", "dev")
+Format = Literal["tsv", "csv", "json", "jsonl", "sst"]
+"""Of a file: tab- or comma-separated, a list of JSON objects, one object a line, or (the Stanford
+Sentiment Treebank's) a label, a blank and a text."""
 
 
 @dataclass(frozen=True)
@@ -19,18 +23,22 @@ class Classic:
 
     `layouts` are the sets of file names (split -> name) that people have; of several, the one with
     most files in the folder is read, so that splits of two layouts are never mixed. `columns` maps
-    our column names (and `label`) to the file's: a header's name, or a position in a file without
-    a header. `label_spellings` are the labels as the file writes them, in the order of
-    `Task.labels`. `skip_short` leaves out rows that a line break in a text has cut in two.
+    our column names (and `label`) to the file's: a header's name, a position in a file without
+    a header, or a path into a JSON object (`choices.0.text`). `label_spellings` are the labels as
+    the file writes them, in the order of `Task.labels`; none, where it repeats the right choice's
+    text. `skip_short` leaves out rows that a line break in a text has cut in two; `only` takes
+    those rows only whose columns have these values.
     """
 
-    group: str  # the folder that such tasks stand in: "glue"
+    group: str  # the folder that such tasks stand in: "glue" or "generative"
     folder: str  # "CoLA"
     layouts: tuple[dict[str, str], ...]
-    header: bool
+    header: bool  # whether a file with columns names them in its first line
     columns: dict[str, str | int]
-    label_spellings: tuple[str, ...]
+    label_spellings: tuple[str | int, ...]
     skip_short: bool = False
+    format: Format = "tsv"
+    only: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -41,16 +49,24 @@ class Hub:
     config: str
     revision: str
     splits: dict[str, str]  # our split -> the hub's
-    columns: dict[str, str]  # our column -> the hub's
+    columns: dict[str, str]  # our column -> the hub's, or a path into it: "choices.text.0"
+    label_spellings: tuple[str, ...] = ()  # where labels are not 0, 1, 2 ...
+    only: dict[str, str] = field(default_factory=dict)  # as in `Classic`
 
 
 @dataclass(frozen=True)
 class Task:
     """One task.
 
-    `prompt` is a format string over `columns`; a causal LM answers it with one of `words`, which
-    stand in the order of `labels`. An encoder reads `columns` as one text or a pair, and answers
-    with a head of `len(labels)` outputs. `metrics[0]` is the primary metric.
+    `prompt` is a format string over `columns`, and what a causal LM answers it with depends on
+    `kind`:
+
+    classification: one of `words`, which stand in the order of `labels`. An encoder reads `columns`
+        as one text or a pair, and answers with a head of `len(labels)` outputs.
+    multiple_choice: the text of one of the row's choices, whose columns are `labels`.
+
+    `metrics[0]` is the primary metric. `extra` are dev splits that are scored beside dev. `about`
+    is for lists and cards, `note` for boards.
     """
 
     name: str
@@ -64,8 +80,16 @@ class Task:
     hub: Hub
     paper: str
     about: str
+    extra: tuple[str, ...] = ()
+    note: str | None = None
 
     @property
     def primary(self) -> str:
         """The metric that boards show."""
         return self.metrics[0]
+
+    def answers(self, row: Row) -> list[str]:
+        """The texts that a causal LM chooses from, in the order of `labels`."""
+        if self.kind == "multiple_choice":
+            return [row[column] for column in self.labels]
+        return list(self.words)

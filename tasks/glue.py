@@ -1,4 +1,4 @@
-"""GLUE (Wang et al., 2019, arXiv 1804.07461): the classification tasks with one dev set."""
+"""GLUE (Wang et al., 2019, arXiv 1804.07461): the classification tasks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from tasks.base import Classic, Hub, Task
 REVISION = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"  # of nyu-mll/glue
 BINARY = ("0", "1")
 ENTAILMENT = ("entailment", "not_entailment")
+ENTAILMENT_3 = ("entailment", "neutral", "contradiction")
 TSV = {"train": "train.tsv", "dev": "dev.tsv"}
+MNLI_TSV = {"train": "train.tsv", "dev": "dev_matched.tsv", "mismatched": "dev_mismatched.tsv"}
 # MRPC as Microsoft hands it out. Its test set stands in as dev, because GLUE's own dev rows are cut
 # out of the train file by a list of ids that is a separate download.
 MSR = {"train": "msr_paraphrase_train.txt", "dev": "msr_paraphrase_test.txt"}
@@ -100,6 +102,33 @@ GLUE = (
         hub=_hub("qqp", "question1", "question2"),
         paper="Iyer et al., 2017, First Quora Dataset Release: Question Pairs",
         about="Do two questions from Quora ask the same?",
+    ),
+    Task(
+        name="mnli",
+        kind="classification",
+        columns=("premise", "hypothesis"),
+        labels=ENTAILMENT_3,
+        words=("yes", "maybe", "no"),
+        prompt="Text: {premise}\nClaim: {hypothesis}\nDoes the claim follow from the text? Answer:",
+        metrics=("accuracy",),
+        classic=_classic(
+            "MNLI",
+            {"premise": "sentence1", "hypothesis": "sentence2", "label": "gold_label"},
+            ENTAILMENT_3,
+            layouts=(MNLI_TSV,),
+        ),
+        hub=Hub(
+            "nyu-mll/glue",
+            "mnli",
+            REVISION,
+            {"train": "train", "dev": "validation_matched", "mismatched": "validation_mismatched"},
+            {"premise": "premise", "hypothesis": "hypothesis", "label": "label"},
+        ),
+        paper="Williams et al., 2018, A Broad-Coverage Challenge Corpus for Sentence Understanding "
+        "through Inference, arXiv 1704.05426",
+        about="Does a claim follow from a text, contradict it, or neither? (Dev is the matched "
+        "set; the mismatched one, from other genres, is scored beside it.)",
+        extra=("mismatched",),
     ),
     Task(
         name="qnli",

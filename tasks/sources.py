@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import codecs
 import hashlib
-import textwrap
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
 from bench.hub import hub_access
 from tasks import micro
-from tasks.base import SPLITS, Classic, Row, Task
+from tasks.base import SPLITS, Row, Task
+from tasks.files import brief, classic_rows, pick, read_bytes
 from tasks.micro.rows import MAKERS
 
 HUB = "hub"
 MICRO = "micro"
 
 
+def splits(task: Task, data: str) -> tuple[str, ...]:
+    """The task's splits, "train" and "dev" first; the micro world has no others."""
+    return SPLITS if data == MICRO else (*SPLITS, *task.extra)
+
+
 def load_rows(task: Task, data: str, split: str) -> list[Row]:
-    """All rows of one split ("train" or "dev"), in order; `data` is "micro", "hub" or a folder.
+    """All rows of one split ("train", "dev" or one of `task.extra`), in order; `data` is "micro",
+    "hub" or a folder.
 
     Raises:
         BenchError: the rows are not there, cannot be reached, or are malformed (file and line
@@ -32,7 +37,7 @@ def load_rows(task: Task, data: str, split: str) -> list[Row]:
         rows, where = _hub_rows(task, split), f"{task.hub.path} ({task.hub.config}, {split})"
     else:
         path = _file(task, data, split)
-        rows, where = list(_classic_rows(task.classic, path, split)), str(path)
+        rows, where = classic_rows(task, path, split), str(path)
     if not rows:
         raise BenchError(f"{where} has no rows.")
     return rows
@@ -51,7 +56,7 @@ def fingerprint(task: Task, data: str) -> str:
     if data == HUB:
         parts = [task.hub.path, task.hub.config, task.hub.revision]
     else:
-        files = (_read(_file(task, data, split)) for split in SPLITS)
+        files = (read_bytes(_file(task, data, split)) for split in splits(task, data))
         parts = [hashlib.sha256(raw).hexdigest() for raw in files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -63,7 +68,7 @@ def available(task: Task, data: str) -> bool:
     if data == HUB:
         return True
     try:
-        return all(_file(task, data, split) for split in SPLITS)
+        return all(_file(task, data, split) for split in splits(task, data))
     except BenchError:
         return False
 
@@ -90,75 +95,6 @@ def _file(task: Task, data: str, split: str) -> Path:
     return folder / layout[split]
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BenchError(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def _classic_rows(classic: Classic, path: Path, split: str) -> Iterator[Row]:
-    """The rows of a tab-separated file. Quotes are text: CoLA and MRPC have unpaired ones."""
-    lines = _lines(path)
-    if not lines:
-        return
-    first = lines[0].split("\t")
-    positions = _positions(classic, first, path)
-    label_at = positions.pop("label")
-    label_of = {spelling: label for label, spelling in enumerate(classic.label_spellings)}
-    for number, line in enumerate(lines, start=1):
-        if classic.header and number == 1:
-            continue
-        fields = line.split("\t")
-        if len(fields) != len(first):
-            if classic.skip_short and len(fields) < len(first):
-                continue
-            raise BenchError(
-                f"{path}:{number}: {len(fields)} columns, where the first line has {len(first)}."
-            )
-        if fields[label_at] not in label_of:
-            raise BenchError(
-                f"{path}:{number}: unknown label {_brief([fields[label_at]])}; "
-                f"known: {_brief(label_of)}."
-            )
-        yield {
-            "id": f"{split}-{number}",
-            **{column: fields[at] for column, at in positions.items()},
-            "label": label_of[fields[label_at]],
-        }
-
-
-def _lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 file, whose byte order mark, CRs and empty last lines are dropped.
-
-    Only a line feed ends a line: the texts contain other characters that `splitlines` splits at.
-    """
-    raw = _read(path).removeprefix(codecs.BOM_UTF8)
-    try:
-        text = raw.decode("utf-8").rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise BenchError(f"{path}:{line}: not UTF-8 (byte 0x{raw[error.start]:02x}).") from error
-    return [line.removesuffix("\r") for line in text.split("\n")] if text else []
-
-
-def _positions(classic: Classic, first: list[str], path: Path) -> dict[str, int]:
-    """Our column name -> its place in a line, given the fields of the first line."""
-    positions: dict[str, int] = {}
-    for ours, theirs in classic.columns.items():
-        if isinstance(theirs, int):
-            if theirs >= len(first):
-                raise BenchError(
-                    f"{path}:1: {len(first)} columns; {ours!r} is column {theirs + 1}."
-                )
-            positions[ours] = theirs
-        else:
-            if theirs not in first:
-                raise BenchError(f"{path}:1: no column {theirs!r}; found: {_brief(first)}.")
-            positions[ours] = first.index(theirs)
-    return positions
-
-
 def _hub_rows(task: Task, split: str) -> list[Row]:
     hub = task.hub
     name = f"{hub.path} ({hub.config})"
@@ -177,21 +113,23 @@ def _hub_rows(task: Task, split: str) -> list[Row]:
         builder.download_and_prepare()
         dataset = builder.as_dataset(split=hub.splits[split])
     for column in hub.columns.values():
-        if column not in dataset.column_names:
-            found = _brief(dataset.column_names)
+        if column.split(".")[0] not in dataset.column_names:
+            found = brief(dataset.column_names)
             raise BenchError(f"{name} has no column {column!r}; found: {found}.")
-    rows: list[Row] = []
-    for number, example in enumerate(dataset):
-        row = {ours: example[theirs] for ours, theirs in hub.columns.items()}
-        if row["label"] not in range(len(task.labels)):
-            raise BenchError(
-                f"{name}, {split} row {number}: unknown label {row['label']!r}; "
-                f"known: 0 to {len(task.labels) - 1}."
-            )
-        rows.append({"id": f"{split}-{number}", **row})
-    return rows
+    return [
+        _hub_row(task, f"{split}-{number}", example)
+        for number, example in enumerate(dataset)
+        if all(example[column] == value for column, value in hub.only.items())
+    ]
 
 
-def _brief(names: Iterable[Any]) -> str:
-    """The names, quoted, in one line of bearable length (a 'header' can be a whole text)."""
-    return textwrap.shorten(", ".join(map(repr, names)), 200, placeholder=" ...")
+def _hub_row(task: Task, name: str, example: Any) -> Row:
+    hub = task.hub
+    row = {ours: pick(example, theirs) for ours, theirs in hub.columns.items()}
+    known = list(hub.label_spellings or range(len(task.labels)))
+    if row["label"] not in known:
+        raise BenchError(
+            f"{hub.path} ({hub.config}), row {name}: unknown label {row['label']!r}; "
+            f"known: {brief(known)}."
+        )
+    return {"id": name, **row, "label": known.index(row["label"])}

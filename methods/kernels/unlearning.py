@@ -18,12 +18,14 @@ from bench.fisher import Confidence, fisher_diagonal, forgetting_confidence
 from bench.generation import sample
 from bench.gradients import Losses
 from bench.likelihood import example_losses
+from bench.predictions import is_right
 from bench.spec import digest, task_hash
 
 if TYPE_CHECKING:
     from bench.results import Elicited, Judged
     from bench.run import Run
     from methods.lwf import LWFConfig
+    from tasks.base import Row, Task
 
 _BATCH = 16
 
@@ -74,7 +76,7 @@ class AnswerSet:
 def elicit(run: Run, config: LWFConfig) -> tuple[AnswerSet, list[int]]:
     """D_self: the base model's own, sampled answers to prompts of the forgetting task(s), drawn
     evenly from their training rows; and the indices of those that may be unlearned: with
-    `keep = "wrong"` they do not begin with the gold answer.
+    `keep = "wrong"` their text does not begin with the right answer.
 
     Raises:
         CellError: none may be unlearned.
@@ -100,16 +102,17 @@ def elicit(run: Run, config: LWFConfig) -> tuple[AnswerSet, list[int]]:
 
 def _elicit(run: Run, config: LWFConfig) -> dict[str, list[Any]]:
     prompts: list[list[int]] = []
-    gold: list[list[int]] = []
+    asked: list[tuple[Task, Row]] = []
+    tasks = {task.name: task for task in run.cell.forget}
     share = math.ceil(config.samples / len(run.forget_rows))
     for name, rows in run.forget_rows.items():
         rng = random.Random(run.seed(f"elicit {name}"))
         count = min(share, len(rows), config.samples - len(prompts))
         if count == 0:  # fewer samples than forgetting tasks
             break
-        encoded = run.encode_forget(rng.sample(rows, count), name, config.max_new_tokens)
-        prompts += encoded.prompts
-        gold += [words[label] for words, label in zip(encoded.answers, encoded.gold, strict=True)]
+        chosen = rng.sample(rows, count)
+        prompts += run.encode_forget(chosen, name, config.max_new_tokens).prompts
+        asked += [(tasks[name], row) for row in chosen]
 
     def report(done: int, of: int) -> None:
         run.progress("elicit answers", done, of, None)
@@ -128,7 +131,7 @@ def _elicit(run: Run, config: LWFConfig) -> dict[str, list[Any]]:
     return {
         "prompts": [prompts[i] for i in said],
         "answers": [answers[i] for i in said],
-        "wrong": [answers[i][: len(gold[i])] != gold[i] for i in said],
+        "wrong": [not is_right(*asked[i], run.tokenizer.decode(answers[i])) for i in said],
     }
 
 

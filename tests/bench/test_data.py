@@ -12,12 +12,11 @@ from bench.data import (
     IGNORE,
     Encoded,
     collate,
-    encode,
     epoch_order,
     micro_batches,
     step_batches,
-    subset,
 )
+from bench.encoding import encode, subset
 from bench.errors import BenchError
 from bench.registry import TASKS, load_builtin
 from bench.spec import Training

@@ -12,7 +12,7 @@ from torch import nn
 
 from bench import likelihood
 from bench.data import Encoded, answer_batch, collate
-from bench.likelihood import TaskModel, example_losses, label_scores
+from bench.likelihood import TaskModel, answer_scores, example_losses
 
 CPU = torch.device("cpu")
 
@@ -53,7 +53,7 @@ def nets() -> dict[str, Any]:
 
 
 def slow_scores(net: Any, rows: Encoded) -> list[list[float]]:
-    """Mean log-likelihood of each word, by the network's own forward pass on one text."""
+    """Summed log-likelihood of each word, by the network's own forward pass on one text."""
     scores = []
     for prompt, words in zip(rows.prompts, rows.answers, strict=True):
         scores.append([])
@@ -62,7 +62,7 @@ def slow_scores(net: Any, rows: Encoded) -> list[list[float]]:
             likely = logits.log_softmax(-1)
             places = range(len(prompt) - 1, len(prompt) + len(word) - 1)
             values = [likely[p, t] for p, t in zip(places, word, strict=True)]
-            scores[-1].append(float(sum(values)) / len(word))
+            scores[-1].append(float(sum(values)))
     return scores
 
 
@@ -80,7 +80,7 @@ def test_words_score_as_in_a_slow_loop(
     monkeypatch.setattr(likelihood, "_REUSE_TOKENS", 0 if reuse else 1 << 30)
     rows = encoded(50)
     with torch.inference_mode():
-        got = label_scores(model, rows, range(5), 0, CPU)
+        got = answer_scores(model, rows, range(5), 0, CPU)
         want = torch.tensor(slow_scores(net, rows))
     assert torch.allclose(got.double(), want.double(), atol=2e-5)
 
@@ -109,7 +109,7 @@ def test_an_encoder_scores_by_its_head(tiny_encoder: Path) -> None:
     torch.manual_seed(0)
     net = hf.AutoModelForSequenceClassification.from_pretrained(tiny_encoder, num_labels=3).eval()
     rows = Encoded(["0", "1"], [0, 2], [[2, 9, 3], [2, 9, 8, 7, 3]], [], [[0] * 3, [0] * 5], 0)
-    got = label_scores(TaskModel(net), rows, [0, 1], 0, CPU)
+    got = answer_scores(TaskModel(net), rows, [0, 1], 0, CPU)
     for i, ids in enumerate(rows.prompts):
         assert torch.allclose(got[i], net(input_ids=torch.tensor([ids])).logits[0], atol=1e-5)
     loss = example_losses(TaskModel(net), collate(rows, [0, 1], 0))

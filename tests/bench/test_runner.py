@@ -81,7 +81,7 @@ def test_the_base_is_scored_once(tiny_causal: Path, tiny_data: Path, tmp_path: P
     found = results(plan, tmp_path)
     assert len({json.dumps(r["scores"]["before"]) for r in found if r["scores"]}) == 1
     kinds = sorted(path.name.split("-")[0] for path in (tmp_path / "cache").glob("*.json"))
-    assert kinds == ["retention", "retention", "scores", "scores"]  # rows of cola and of rte
+    assert kinds == ["outputs", "outputs", "retention", "retention"]  # rows of cola and of rte
 
 
 def test_a_cell_is_what_it_is_wherever_it_lies(

@@ -7,28 +7,32 @@ from pathlib import Path
 
 import pytest
 
+from bench.runner import run_cell
 from bench.scores import MEASURES
 from tasks.base import SPLITS, Task
 from tasks.glue import GLUE
 from tasks.sources import available, load_rows
+from tests.worlds import only_cell, plan_for, workspace_for
 
 NAMED = {task.name: task for task in GLUE}
 
 
 def test_the_tasks() -> None:
-    assert list(NAMED) == ["cola", "sst2", "mrpc", "qqp", "qnli", "rte", "wnli"]
+    assert list(NAMED) == ["cola", "sst2", "mrpc", "qqp", "mnli", "qnli", "rte", "wnli"]
 
 
 @pytest.mark.parametrize("task", GLUE, ids=NAMED)
 def test_a_definition_is_whole(task: Task) -> None:
-    assert len(task.labels) == len(task.words) == len(task.classic.label_spellings) == 2
+    assert len(task.labels) == len(task.words) == len(task.classic.label_spellings)
+    assert len(task.labels) == (3 if task.name == "mnli" else 2)
     asked = {field for _, field, _, _ in string.Formatter().parse(task.prompt) if field}
     assert asked == set(task.columns)
     assert task.prompt.endswith("Answer:")  # one space then joins it with the word
     assert all(word == word.strip() for word in task.words)
     assert set(task.metrics) <= set(MEASURES)
-    assert set(task.hub.splits) == set(SPLITS)
-    assert all(set(layout) == set(SPLITS) for layout in task.classic.layouts)
+    splits = {*SPLITS, *task.extra}
+    assert set(task.hub.splits) == splits
+    assert all(set(layout) == splits for layout in task.classic.layouts)
     assert set(task.classic.columns) == set(task.hub.columns) == {*task.columns, "label"}
     assert task.paper and task.about
 
@@ -84,3 +88,26 @@ def test_labels_mean_what_they_say(shared_data: Path) -> None:
     assert label_of("rte", "train", "No Weapons of Mass Destruction") == "no"
     assert label_of("qnli", "dev", "What came into force after") == "yes"
     assert label_of("mrpc", "train", "Amrozi accused his brother") == "yes"
+
+
+def test_both_dev_sets_of_mnli_are_scored(tiny_causal: Path, tmp_path: Path) -> None:
+    """Neither may overwrite the other: here all matched rows are entailed, all others are not."""
+    head = "index\tsentence1\tsentence2\tgold_label"
+    for name, label in [
+        ("train", "neutral"), ("dev_matched", "entailment"), ("dev_mismatched", "contradiction"),
+    ]:  # fmt: skip
+        lines = [head, *(f"{i}\tthe cat saw a dog\tthe dog saw a cat\t{label}" for i in range(5))]
+        path = tmp_path / "MNLI" / f"{name}.tsv"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("\n".join(lines))
+    plan = plan_for(["finetune"], ["mnli"], tiny_causal, tmp_path, "train.steps=0", forget=["mnli"])
+    result, rows = run_cell(only_cell(plan), workspace_for(plan, tmp_path / "out"), False)
+    assert result["scores"] is not None
+    found = result["scores"]["before"]
+    assert set(found) == {"accuracy", "mismatched_accuracy"}
+    answered = rows["before"]
+    assert found["accuracy"] == sum(a == 0 for a in answered[:5]) / 5
+    assert found["mismatched_accuracy"] == sum(a == 2 for a in answered[5:]) / 5
+    assert rows["gold"] == [0] * 5 + [2] * 5
+    assert [name.split("-")[0] for name in rows["id"]] == ["dev"] * 5 + ["mismatched"] * 5
+    assert result["data"]["dev_rows"] == 5

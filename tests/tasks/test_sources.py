@@ -23,7 +23,7 @@ from tasks.glue import GLUE, REVISION
 from tasks.sources import available, fingerprint, load_rows
 
 REPO = Path(__file__).parents[2]
-COLA, SST2, MRPC, QQP, QNLI, RTE, WNLI = GLUE
+COLA, SST2, MRPC, QQP, MNLI, QNLI, RTE, WNLI = GLUE
 Write = Callable[..., str]
 
 
@@ -408,7 +408,7 @@ def test_the_hub_gives_the_same_rows_and_then_its_cache_does(fake_hub: str, tmp_
         ),
         (
             {"sentence1": ["a"] * 2, "sentence2": ["b"] * 2, "label": [0, -1]},
-            "nyu-mll/glue (rte), train row 1: unknown label -1; known: 0 to 1.\n",
+            "nyu-mll/glue (rte), row train-1: unknown label -1; known: 0, 1.\n",
         ),
     ],
     ids=["column", "label"],

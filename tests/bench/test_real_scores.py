@@ -1,0 +1,71 @@
+"""stories260K untouched, on real rows: its answers against a loop of one row and one answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bench.encoding import encode
+from bench.evaluation import score_rows
+from bench.likelihood import TaskModel
+from bench.predictions import predict, task_scores
+from bench.registry import TASKS, load_builtin
+from tasks.base import Row, Task
+from tasks.sources import load_rows
+
+SAMPLE = 12
+TASK_NAMES = ("cola", "rte", "sst2", "sst5", "qasc", "psychol")
+
+
+def slow_scores(net: Any, tokenizer: Any, task: Task, row: Row) -> list[tuple[float, int]]:
+    """(summed log-likelihood, tokens) of each answer, from one forward pass over one text."""
+    found = []
+    prompt = tokenizer(task.prompt.format(**row))["input_ids"]
+    answers = [row[c] for c in task.labels] if task.kind == "multiple_choice" else task.words
+    for answer in answers:
+        whole = tokenizer(task.prompt.format(**row) + " " + answer)["input_ids"]
+        assert whole[: len(prompt)] == prompt
+        with torch.no_grad():
+            likely = net(input_ids=torch.tensor([whole])).logits[0].double().log_softmax(-1)
+        total = sum(float(likely[i - 1, whole[i]]) for i in range(len(prompt), len(whole)))
+        found.append((total, len(whole) - len(prompt)))
+    return found
+
+
+@pytest.mark.parametrize("name", TASK_NAMES)
+def test_scores_of_real_rows(shared_data: Path, shared_model: Path, name: str) -> None:
+    from accelerate import Accelerator
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    load_builtin()
+    task = TASKS.get(name)
+    tokenizer = AutoTokenizer.from_pretrained(shared_model)
+    net = AutoModelForCausalLM.from_pretrained(shared_model, dtype=torch.float32).eval()
+    rows = load_rows(task, str(shared_data), "dev")
+    rows = [row for row in rows if len(task.prompt.format(**row)) < 400][:: len(rows) // SAMPLE]
+    encoded = encode(rows, task, tokenizer, "causal", 512)
+    assert encoded.truncated == 0
+    scores = score_rows(TaskModel(net), encoded, tokenizer.pad_token_id or 0, Accelerator())
+    slow = [slow_scores(net, tokenizer, task, row) for row in rows]
+    for got, want in zip(scores, slow, strict=True):
+        assert got == pytest.approx([total for total, _ in want], abs=2e-3)
+
+    def best(values: list[float]) -> int:
+        return values.index(max(values))
+
+    whole = task.kind == "multiple_choice"
+    answers = [best([t if whole else t / n for t, n in row]) for row in slow]
+    assert predict(task, encoded, scores) == answers
+    right = [a == row["label"] for a, row in zip(answers, rows, strict=True)]
+    if "accuracy" in task.metrics:
+        assert task_scores(task, encoded, scores)[0]["accuracy"] == sum(right) / len(right)
+    if whole:
+        sizes = [[len(row[c].encode()) for c in task.labels] for row in rows]
+        normed = [
+            best([t / size for (t, _), size in zip(*pair, strict=True)]) == row["label"]
+            for *pair, row in zip(slow, sizes, rows, strict=True)
+        ]
+        assert task_scores(task, encoded, scores)[0]["accuracy_norm"] == sum(normed) / len(normed)
