@@ -52,7 +52,8 @@ def describe(name: str, kind: ModelKind | None = None) -> ModelInfo:
         revision=revision,
         kind=_kind_of(config, name, kind),
         hash=_hash_folder(folder) if revision is None else f"{name}@{revision}",
-        hidden_size=int(config.get("hidden_size") or config.get("n_embd") or config.get("dim", 0)),
+        hidden_size=_number(config, "hidden_size", "n_embd", "dim"),
+        blocks=_number(config, "num_hidden_layers", "n_layer", "n_layers"),
         twin=TWINS.get(name),
     )
 
@@ -80,6 +81,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise BenchError(f"model folder {folder}: config.json is not an object.")
     return config
+
+
+def _number(config: dict[str, Any], *keys: str) -> int:
+    """The first of `keys` that the configuration has; 0 for none."""
+    return int(next((config[key] for key in keys if config.get(key)), 0))
 
 
 def _kind_of(config: dict[str, Any], name: str, kind: ModelKind | None) -> ModelKind:

@@ -133,11 +133,12 @@ class Run:
             group["names"].append(name)
         return list(groups.values())
 
-    def adamw(self) -> torch.optim.Optimizer:
-        """AdamW with the recipe's settings, in its fused form."""
+    def adamw(self, groups: list[dict[str, Any]] | None = None) -> torch.optim.Optimizer:
+        """AdamW with the recipe's settings, in its fused form, over `parameter_groups()` or over
+        these groups."""
         recipe = self.cell.training
         return torch.optim.AdamW(
-            self.parameter_groups(),
+            self.parameter_groups() if groups is None else groups,
             lr=recipe.lr,
             betas=(recipe.beta1, recipe.beta2),
             eps=recipe.eps,

@@ -81,6 +81,7 @@ class ModelInfo:
     kind: ModelKind
     hash: str
     hidden_size: int
+    blocks: int  # 0 where the configuration does not say
     twin: str | None = None  # the model pretrained alike, without this one's planted conflict
 
     @property

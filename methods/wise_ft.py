@@ -1,0 +1,52 @@
+"""WiSE-FT: the fine-tuned weights, moved a part of the way back to the pretrained ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.registry import register_method
+from bench.settings import setting
+from methods.base import Card, Method, Role
+
+if TYPE_CHECKING:
+    from bench.run import Run
+
+
+@dataclass(frozen=True)
+class WiSEFTConfig:
+    """Settings of WiSE-FT."""
+
+    alpha: float = setting(0.5, "α, the share of the fine-tuned weights", low=0.0, high=1.0)
+
+
+@register_method("wise_ft")
+class WiSEFT(Method):
+    """Fine-tune as ever, and average the weights with θ0 once at the end.
+
+    A new head has no θ0 and stays as it was trained.
+    """
+
+    card = Card(
+        title="WiSE-FT: weight-space ensemble of base and fine-tuned",
+        paper="Wortsman et al., CVPR 2022, arXiv 2109.01903",
+        equation="θ = (1 − α) θ0 + α θ_ft",
+        defaults="α = 1/2: this suite",
+        passes="none",
+        memory=1.0,
+    )
+    Config = WiSEFTConfig
+    config: WiSEFTConfig
+    off = {"alpha": 1.0}
+    holds = {"alpha": 0.0}
+    meaning = "retains"
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """Moves the weights after the last step."""
+        return frozenset({"finish"})
+
+    def finish(self, run: Run) -> None:
+        """θ ← (1 − α) θ0 + α θ; lerp is exact at both ends."""
+        for name, parameter in run.loaded.pretrained():
+            parameter.data.lerp_(run.anchor[name], 1 - self.config.alpha)
