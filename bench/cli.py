@@ -83,7 +83,9 @@ def _run_parser() -> argparse.ArgumentParser:
     names = argparse.ArgumentParser.add_argument_group
     what = names(parser, "what to compare")
     what.add_argument("--methods", metavar="A,B", help="see: run_bench.py list methods")
-    what.add_argument("--tasks", metavar="A,B", help="see: run_bench.py list tasks")
+    what.add_argument(
+        "--tasks", metavar="A,B", help="see: run_bench.py list tasks; A>B: one after the other"
+    )
     what.add_argument("--model", metavar="M", help="embedded name, folder or hub id (micro)")
     what.add_argument(
         "--as", dest="kind", choices=("causal", "encoder"), help="how to load it (its config says)"

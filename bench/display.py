@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from bench.results import CellResult
-from bench.spec import Cell
+from bench.spec import AnyCell
 
 _LINE_SECONDS = 15.0
 
@@ -29,7 +29,7 @@ def clock(seconds: float) -> str:
 
 
 def remaining_seconds(
-    done: Sequence[tuple[Cell, float]], todo: Sequence[Cell], spent_on_first: float
+    done: Sequence[tuple[AnyCell, float]], todo: Sequence[AnyCell], spent_on_first: float
 ) -> float | None:
     """What the cells in `todo` will take, the first of which has run for `spent_on_first`, by the
     mean of finished cells alike in method and task, else in task, else in method, else of all.
@@ -37,10 +37,10 @@ def remaining_seconds(
     if not done:
         return None
 
-    def expected(cell: Cell) -> float:
+    def expected(cell: AnyCell) -> float:
         alike = (
-            [s for c, s in done if (c.label, c.task) == (cell.label, cell.task)],
-            [s for c, s in done if c.task == cell.task],
+            [s for c, s in done if (c.label, c.name) == (cell.label, cell.name)],
+            [s for c, s in done if c.name == cell.name],
             [s for c, s in done if c.label == cell.label],
             [s for _, s in done],
         )
@@ -57,10 +57,10 @@ class Display:
     a cell starts, ends, and every 15 seconds between. Everything goes to standard error.
     """
 
-    def __init__(self, cells: Sequence[Cell], console: Console | None = None) -> None:
+    def __init__(self, cells: Sequence[AnyCell], console: Console | None = None) -> None:
         self.cells = list(cells)
         self.console = console or Console(stderr=True)
-        self.finished: list[tuple[Cell, float]] = []
+        self.finished: list[tuple[AnyCell, float]] = []
         self.failed = 0
         self.stage, self.done, self.total = "", 0, 1
         self.loss: float | None = None
@@ -78,7 +78,7 @@ class Display:
         if self.console.is_terminal:
             self.live.stop()
 
-    def start(self, cell: Cell) -> None:
+    def start(self, cell: AnyCell) -> None:
         """The next cell begins."""
         self.started = self.printed = time.monotonic()
         self.progress("load", 0, 1, None)
@@ -93,7 +93,7 @@ class Display:
             self.printed = now
             self._line(f"    {self._where()}, run: {self._eta()}")
 
-    def end(self, cell: Cell, result: CellResult) -> None:
+    def end(self, cell: AnyCell, result: CellResult) -> None:
         """The cell is finished or has failed."""
         seconds = time.monotonic() - self.started
         number = self._number()

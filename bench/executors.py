@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from bench.display import Display
 from bench.errors import BenchError, CellError
 from bench.plan import Plan
-from bench.spec import Cell
+from bench.spec import AnyCell, TaskSequence
 from bench.store import Store, atomic_write_text
 
 if TYPE_CHECKING:
     from bench.results import CellResult
 
 
-def open_cells(cells: Sequence[Cell], store: Store) -> tuple[list[Cell], list[CellResult]]:
+def open_cells(cells: Sequence[AnyCell], store: Store) -> tuple[list[AnyCell], list[CellResult]]:
     """The cells that have no finished result, and the results of the others."""
     todo, done = [], []
     for cell in cells:
@@ -31,7 +31,7 @@ def open_cells(cells: Sequence[Cell], store: Store) -> tuple[list[Cell], list[Ce
     return todo, done
 
 
-def run_in_process(plan: Plan, cells: Sequence[Cell], store: Store, folder: Path) -> None:
+def run_in_process(plan: Plan, cells: Sequence[AnyCell], store: Store, folder: Path) -> None:
     """Run `cells` in this process; each result is on disk before the next cell starts.
 
     Raises:
@@ -39,6 +39,7 @@ def run_in_process(plan: Plan, cells: Sequence[Cell], store: Store, folder: Path
     """
     from bench import checkpoint
     from bench.runner import Workspace, failed_result, run_cell
+    from bench.sequences import run_sequence
 
     share = any("finetuned" in method.needs for method in plan.spec.methods)
     main = int(os.environ.get("RANK", "0")) == 0  # accelerate's other processes do not write
@@ -48,7 +49,10 @@ def run_in_process(plan: Plan, cells: Sequence[Cell], store: Store, folder: Path
             display.start(cell)
             predictions = None
             try:
-                result, predictions = run_cell(cell, workspace, share)
+                if isinstance(cell, TaskSequence):
+                    result, predictions = run_sequence(cell, workspace, share)
+                else:
+                    result, predictions = run_cell(cell, workspace, share)
                 json.dumps([result, predictions], allow_nan=False)
             except Exception as error:
                 result = failed_result(cell, _reason(error))

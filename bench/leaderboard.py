@@ -156,7 +156,7 @@ def _measured(cells: Sequence[CellResult]) -> dict[MethodKey, dict[int, Measures
 
 
 def _measures(result: CellResult) -> Measures:
-    scores, costs, sequence = result["scores"], result["costs"], result.get("sequence")
+    scores, costs, sequence = result["scores"], result["costs"], result["sequence"]
     matrix = sequence["matrix"] if sequence else None
     assert scores is not None and costs is not None, "a finished cell has both"
     text, lost = result["retention"], result["forgotten"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import BenchError
 from bench.hub import hub_access
 from bench.spec import ModelInfo, ModelKind
+from bench.store import atomic_write_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -148,7 +149,7 @@ def load(info: ModelInfo, labels: int, head_seed: int) -> Loaded:
         options["num_labels"] = labels
     with torch.random.fork_rng():
         torch.manual_seed(head_seed)
-        net, missing = _from_pretrained(factory, info, options)
+        net, missing = _from_pretrained(factory, info, options, head_seed)
     lost = [name for name in missing if info.kind == "causal" or not _belongs_to_head(net, name)]
     if lost:
         raise BenchError(
@@ -208,7 +209,35 @@ def load_tokenizer(info: ModelInfo) -> Any:
     return tokenizer
 
 
-def _from_pretrained(factory: Any, info: ModelInfo, options: dict[str, Any]) -> Any:
+def save_stage(loaded: Loaded, head_seed: int, path: Path) -> None:
+    """Write a model's weights for `ModelInfo.weights`: by name, those of a new head (which another
+    task's head shares its names with) with the seed it was drawn from, and all earlier heads."""
+    from safetensors.torch import load_file, save
+
+    earlier = load_file(loaded.info.weights) if loaded.info.weights else {}
+    weights = {name: value for name, value in earlier.items() if "@" in name}
+    for name, value in loaded.net.named_parameters():
+        key = name if name in loaded.base else f"{name}@{head_seed}"
+        weights[key] = value.detach().cpu().contiguous()
+    atomic_write_bytes(path, save(weights))
+
+
+def put_stage(net: Any, missing: set[str], path: Path, head_seed: int | None) -> None:
+    """The inverse: a network gets the weights that it has there; `missing` names its new head."""
+    import torch
+    from safetensors.torch import load_file
+
+    stored = load_file(path)
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            value = stored.get(f"{name}@{head_seed}" if name in missing else name)
+            if value is not None:
+                parameter.copy_(value)
+
+
+def _from_pretrained(
+    factory: Any, info: ModelInfo, options: dict[str, Any], head_seed: int | None = None
+) -> Any:
     """(model in training mode, names of weights that the checkpoint lacks)."""
     from transformers.utils import logging
 
@@ -221,7 +250,10 @@ def _from_pretrained(factory: Any, info: ModelInfo, options: dict[str, Any]) -> 
     except (OSError, ValueError, RuntimeError) as error:
         first = str(error).strip().splitlines()[0]
         raise BenchError(f"model {info.name} cannot be loaded: {first}") from None
-    return net.train(), set(report["missing_keys"])
+    missing = set(report["missing_keys"])
+    if info.weights:
+        put_stage(net, missing, info.weights, head_seed)
+    return net.train(), missing
 
 
 def _belongs_to_head(net: Any, name: str) -> bool:

@@ -15,6 +15,7 @@ from bench.registry import TASKS
 from bench.roster import chosen
 from bench.settings import parse
 from bench.spec import (
+    THEN,
     DataSource,
     ModelInfo,
     ModelKind,
@@ -69,9 +70,10 @@ def make_plan(options: Options) -> Plan:
     if not options.methods or not options.tasks:
         raise BenchError("name at least one method and one task: --methods lwf --tasks cola")
     methods = _methods(options)
-    tasks = tuple(TASKS.get(name) for name in dict.fromkeys(options.tasks))
-    forget, notes = _forget(options, tasks)
-    everything = {t.name: t for group in ((tasks), *forget.values()) for t in group}
+    tasks, sequences = _tasks(options.tasks)
+    learned = tuple({t.name: t for group in (tasks, *sequences) for t in group}.values())
+    forget, notes = _forget(options, learned)
+    everything = {t.name: t for group in (learned, *forget.values()) for t in group}
     rows = {
         (task.name, options.data, split): load_rows(task, options.data, split)
         for task in everything.values()
@@ -84,11 +86,12 @@ def make_plan(options: Options) -> Plan:
     training = tuple(_training(options, model) for model in models)
     retention = _retention(options.retention, options.data)
     steps = {
-        t.name: training[0].total_steps(len(rows[t.name, data.source, "train"])) for t in tasks
+        t.name: training[0].total_steps(len(rows[t.name, data.source, "train"])) for t in learned
     }
     spec = RunSpec(
         methods=methods,
         tasks=tasks,
+        sequences=sequences,
         models=models,
         data=data,
         training=training,
@@ -160,6 +163,22 @@ def _methods(options: Options) -> tuple[Method, ...]:
     if options.reference:
         names = [REFERENCE, *(name for name in names if name != REFERENCE)]
     return chosen(names, options.settings)
+
+
+def _tasks(names: Sequence[str]) -> tuple[tuple[Task, ...], tuple[tuple[Task, ...], ...]]:
+    """The single tasks, and the sequences ("cola>rte").
+
+    Raises:
+        BenchError: an unknown name, or a task that stands twice in a sequence.
+    """
+    groups: dict[tuple[str, ...], tuple[Task, ...]] = {}
+    for name in names:
+        parts = tuple(part.strip() for part in name.split(THEN))
+        if len(set(parts)) < len(parts):
+            raise BenchError(f"--tasks {name!r}: a task may stand in a sequence only once.")
+        groups[parts] = tuple(TASKS.get(part) for part in parts)
+    singles = tuple(tasks[0] for tasks in groups.values() if len(tasks) == 1)
+    return singles, tuple(tasks for tasks in groups.values() if len(tasks) > 1)
 
 
 def _training(options: Options, model: ModelInfo) -> Training:

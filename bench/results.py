@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
-SCHEMA_VERSION = 2
-ADDED = {"elicited": 2}
+SCHEMA_VERSION = 3
+ADDED = {"elicited": 2, "sequence": 3}
 """Parts of a result that came later -> the version that brought them; None in older results."""
 
 
@@ -99,7 +99,7 @@ class CellResult(TypedDict):
     cell: dict[str, Any]  # what was run, whole: bench.spec.Cell.identity()
     labels: dict[str, str]  # display names that are no part of the identity: model, data
     scores: Scores | None
-    sequence: NotRequired[SequenceScores]  # where `cell` is a sequence of tasks
+    sequence: SequenceScores | None  # None where `cell` is one task
     flips: Flips | None
     retention: Retention | None
     forgotten: Forgotten | None

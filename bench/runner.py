@@ -29,10 +29,10 @@ from bench.results import (
     Retention,
 )
 from bench.run import Progress, Run
-from bench.spec import Cell, ModelInfo, derive_seed, task_hash
+from bench.spec import AnyCell, Cell, ModelInfo, derive_seed, task_hash
 from bench.training import train
 from tasks.base import Row, Task
-from tasks.sources import MICRO, load_rows, splits, truth_of
+from tasks.sources import load_rows, splits, truth_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,9 +53,9 @@ class Workspace:
 
     def tokenizer(self, info: ModelInfo) -> Any:
         """The model's tokenizer, loaded once."""
-        if info.hash not in self.tokenizers:
-            self.tokenizers[info.hash] = load_tokenizer(info)
-        return self.tokenizers[info.hash]
+        if info.source not in self.tokenizers:
+            self.tokenizers[info.source] = load_tokenizer(info)
+        return self.tokenizers[info.source]
 
     def rows_of(self, task: Task, data: str, split: str) -> list[Row]:
         """A split's rows, read once."""
@@ -68,14 +68,22 @@ class Workspace:
         self, cell: Cell, task: Task, split: str, limit: int | None, length: int
     ) -> Encoded:
         """`limit` rows of a split as tokens of the cell's model, made once."""
-        key = (task.name, cell.data.source, split, limit, cell.model.hash, cell.model.kind, length)
+        key = (
+            task.name,
+            cell.data.source,
+            split,
+            limit,
+            cell.model.source,
+            cell.model.kind,
+            length,
+        )
         if key not in self.encoded:
             rows = subset(self.rows_of(task, cell.data.source, split), limit, task.name)
             tokenizer = self.tokenizer(cell.model)
             self.encoded[key] = encode(rows, task, tokenizer, cell.model.kind, length)
         return self.encoded[key]
 
-    def checkpoint(self, cell: Cell) -> Path:
+    def checkpoint(self, cell: AnyCell) -> Path:
         """Where a stopped cell is kept."""
         return self.folder / "checkpoints" / cell.hash[:24]
 
@@ -96,22 +104,15 @@ def run_cell(
     stage = Stage(cell, workspace)
     before = stage.measure(base=True)
     stage.lap("score_before")
-    folder = workspace.checkpoint(cell)
-    record = train(stage.run, cell.method, folder)
-    if not math.isfinite(moved := ev.drift(stage.loaded)):
-        raise CellError(f"the weights are not finite after {cell.steps} steps (drift {moved})")
+    record = stage.learn(workspace.checkpoint(cell), share_weights)
     stage.lap("train")
     after = stage.measure(base=False)
     stage.lap("score_after")
-    result = _result(cell, stage, record, before, after, moved)
-    if share_weights and cell.method.name == REFERENCE:
-        weights = {name: p.detach() for name, p in stage.run.net.named_parameters()}
-        seconds = record["prepare"] + record["train"]
-        stage.cache.put_tensors("finetuned", _finetuned_key(cell, None), weights, seconds)
+    result = _result(cell, stage, record, before, after)
     return result, _predictions(cell, stage, before, after)
 
 
-def failed_result(cell: Cell, reason: str) -> CellResult:
+def failed_result(cell: AnyCell, reason: str) -> CellResult:
     """The result of a cell that could not be finished."""
     return {
         "schema_version": SCHEMA_VERSION,
@@ -119,8 +120,9 @@ def failed_result(cell: Cell, reason: str) -> CellResult:
         "error": reason,
         "hash": cell.hash,
         "cell": cell.identity(),
-        "labels": _labels(cell),
+        "labels": cell.labels,
         "scores": None,
+        "sequence": None,
         "flips": None,
         "retention": None,
         "forgotten": None,
@@ -134,7 +136,7 @@ def failed_result(cell: Cell, reason: str) -> CellResult:
 
 
 @dataclass
-class _Measured:
+class Measured:
     """All that is measured of one state of the model."""
 
     scores: dict[str, list[list[float]]]  # dev split -> [rows][answers]
@@ -154,8 +156,8 @@ class Stage:
         workspace.progress("load", 0, 1, None)
         self.cache = Cache(workspace.folder / "cache")
         self.tokenizer = workspace.tokenizer(cell.model)
-        head_seed = derive_seed(cell.task.name, cell.seed, "head")
-        self.loaded = load(cell.model, len(cell.task.labels), head_seed)
+        self.head_seed = derive_seed(cell.task.name, cell.seed, "head")
+        self.loaded = load(cell.model, len(cell.task.labels), self.head_seed)
         length = min(cell.training.max_length, context_length(self.loaded.net))
         recipe, rows = cell.training, workspace.encoded_rows
         self.dev = {
@@ -189,26 +191,60 @@ class Stage:
         now = time.perf_counter()
         self.seconds[part], self.clock = now - self.clock, now
 
-    def measure(self, base: bool) -> _Measured:
+    def learn(self, folder: Path, share_weights: bool) -> Any:
+        """Train from the base or from the checkpoint in `folder`; see `bench.training.train`.
+
+        Raises:
+            CellError: the loss or a weight is not a finite number.
+        """
+        cell = self.cell
+        record = train(self.run, cell.method, folder)
+        record["drift"] = ev.drift(self.loaded)
+        if not math.isfinite(record["drift"]):
+            raise CellError(f"the weights are not finite after {cell.steps} steps")
+        if share_weights and cell.method.name == REFERENCE:
+            weights = {name: p.detach() for name, p in self.run.net.named_parameters()}
+            seconds = record["prepare"] + record["train"]
+            self.cache.put_tensors("finetuned", _finetuned_key(cell, None), weights, seconds)
+        return record
+
+    def measure(self, base: bool) -> Measured:
         """Score the dev rows, the forgetting tasks and the retention text; the base's scores
         come from the cache where another cell has computed them."""
-        stage = "score base" if base else "score"
-
-        def row_scores(rows: Encoded, task: Task) -> list[list[float]]:
-            def compute() -> list[list[float]]:
-                pad = self.tokenizer.pad_token_id
-                self.workspace.progress(f"{stage} {task.name}", 0, 1, None)
-                return ev.score_rows(self.run.task_model, rows, pad, self.run.accelerator)
-
-            key = {**self._base_key(task), "rows": rows.ids}
-            return self.cache.json("outputs", key, compute) if base else compute()
-
-        scores = {split: row_scores(rows, self.cell.task) for split, rows in self.dev.items()}
         forget = []
         for task, rows in self.forget:
-            found = row_scores(rows, task)
+            found = self._row_scores(rows, task, base)
             forget.append((*accuracy_and_loss(task, rows, found), len(rows)))
-        return _Measured(scores, forget, self._retention(base))
+        return Measured(self.dev_scores(base), forget, self.retention(base))
+
+    def dev_scores(self, base: bool) -> dict[str, list[list[float]]]:
+        """Each dev split's scores, [rows][answers]."""
+        task = self.cell.task
+        return {split: self._row_scores(rows, task, base) for split, rows in self.dev.items()}
+
+    def _row_scores(self, rows: Encoded, task: Task, base: bool) -> list[list[float]]:
+        def compute() -> list[list[float]]:
+            pad = self.tokenizer.pad_token_id
+            what = f"score {'base ' if base else ''}{task.name}"
+            self.workspace.progress(what, 0, 1, None)
+            return ev.score_rows(self.run.task_model, rows, pad, self.run.accelerator)
+
+        key = {**self._base_key(task), "rows": rows.ids}
+        return self.cache.json("outputs", key, compute) if base else compute()
+
+    def task_scores(
+        self, scores: dict[str, list[list[float]]]
+    ) -> tuple[dict[str, float], list[str]]:
+        """The task's metrics on dev, and on each further split with the split's name in front;
+        and what is to be known of them."""
+        found: dict[str, float] = {}
+        notes: list[str] = []
+        for split, rows in self.dev.items():
+            front = "" if split == "dev" else f"{split}_"
+            values, remarks = task_scores(self.cell.task, rows, scores[split])
+            notes += [f"{front}{remark}" for remark in remarks]
+            found |= {f"{front}{name}": value for name, value in values.items()}
+        return found, notes
 
     def _base_key(self, task: Task) -> dict[str, Any]:
         """What the untouched model's scores on a task depend on."""
@@ -223,7 +259,7 @@ class Stage:
             "head": head,
         }
 
-    def _retention(self, base: bool) -> tuple[float, int] | None:
+    def retention(self, base: bool) -> tuple[float, int] | None:
         """Loss on the retention text; None for an encoder without a text file."""
         blocks = self._retention_blocks()
         if blocks is None:
@@ -293,22 +329,12 @@ def _finetuned_key(cell: Cell, steps: int | None) -> Any:
     return [{part: identity[part] for part in parts}, cell.steps, steps]
 
 
-def _labels(cell: Cell) -> dict[str, str]:
-    labels = {"model": cell.model.name, "data": cell.data.name, "method": cell.label}
-    if cell.model.twin is not None:
-        labels["twin"] = cell.model.twin
-    if cell.task.note and cell.data.source != MICRO:
-        labels["task"] = f"{cell.task.name}, {cell.task.note}"
-    return labels
-
-
 def _result(
     cell: Cell,
     stage: Stage,
     record: dict[str, Any],
-    before: _Measured,
-    after: _Measured,
-    moved: float,
+    before: Measured,
+    after: Measured,
 ) -> CellResult:
     dev, seconds = stage.dev["dev"], stage.seconds
     answers = [predict(cell.task, dev, m.scores["dev"]) for m in (before, after)]
@@ -327,26 +353,27 @@ def _result(
         "steps_per_second": cell.steps / record["train"] if record["train"] else None,
         "peak_memory_mib": peak_memory_mib(),
     }
-    scored_before, _ = _task_scores(cell, stage, before)
-    scored_after, notes = _task_scores(cell, stage, after)
+    scored_before, _ = stage.task_scores(before.scores)
+    scored_after, notes = stage.task_scores(after.scores)
     return {
         "schema_version": SCHEMA_VERSION,
         "status": "done",
         "error": None,
         "hash": cell.hash,
         "cell": cell.identity(),
-        "labels": _labels(cell),
+        "labels": cell.labels,
         "scores": {
             "primary": cell.task.primary,
             "before": scored_before,
             "after": scored_after,
             "notes": notes,
         },
+        "sequence": None,
         "flips": flips(dev.gold, *answers),
-        "retention": _retention_result(cell, before, after),
+        "retention": retention_result(cell, before.retention, after.retention),
         "forgotten": _forgotten_result(cell, before, after),
         "elicited": stage.run.reported.get("elicited"),
-        "drift": moved,
+        "drift": record["drift"],
         "curve": record["curve"],
         "costs": costs,
         "data": {
@@ -358,22 +385,7 @@ def _result(
     }
 
 
-def _task_scores(
-    cell: Cell, stage: Stage, measured: _Measured
-) -> tuple[dict[str, float], list[str]]:
-    """The task's metrics on dev, and on each further split with the split's name in front; and
-    what is to be known of them."""
-    found: dict[str, float] = {}
-    notes: list[str] = []
-    for split, rows in stage.dev.items():
-        front = "" if split == "dev" else f"{split}_"
-        values, remarks = task_scores(cell.task, rows, measured.scores[split])
-        notes += [f"{front}{remark}" for remark in remarks]
-        found |= {f"{front}{name}": value for name, value in values.items()}
-    return found, notes
-
-
-def _predictions(cell: Cell, stage: Stage, before: _Measured, after: _Measured) -> Predictions:
+def _predictions(cell: Cell, stage: Stage, before: Measured, after: Measured) -> Predictions:
     """The rows of all dev splits, one after the other; their ids tell them apart."""
     splits = stage.dev.items()
     return {
@@ -389,23 +401,26 @@ def _predictions(cell: Cell, stage: Stage, before: _Measured, after: _Measured) 
     }
 
 
-def _retention_result(cell: Cell, before: _Measured, after: _Measured) -> Retention | None:
-    if before.retention is None or after.retention is None:
+def retention_result(
+    cell: Cell, before: tuple[float, int] | None, after: tuple[float, int] | None
+) -> Retention | None:
+    """What `Stage.retention` found at two times, as a part of the result."""
+    if before is None or after is None:
         return None
     return {
         "text": cell.retention.name or _SAMPLED_TEXT,
-        "tokens": before.retention[1],
-        "before": before.retention[0],
-        "after": after.retention[0],
+        "tokens": before[1],
+        "before": before[0],
+        "after": after[0],
     }
 
 
-def _forgotten_result(cell: Cell, before: _Measured, after: _Measured) -> Forgotten | None:
+def _forgotten_result(cell: Cell, before: Measured, after: Measured) -> Forgotten | None:
     if not before.forget:
         return None
     rows = sum(count for _, _, count in before.forget)
 
-    def mean(measured: _Measured, part: int) -> float:
+    def mean(measured: Measured, part: int) -> float:
         return sum(found[part] * found[2] for found in measured.forget) / rows
 
     return {

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench import SUITE_VERSION
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tasks.base import Task
 
 ModelKind = Literal["causal", "encoder"]
+THEN = ">"  # between the tasks of a sequence: "cola>rte"
 
 
 def digest(value: Any) -> str:
@@ -83,6 +85,7 @@ class ModelInfo:
     hidden_size: int
     blocks: int  # 0 where the configuration does not say
     twin: str | None = None  # the model pretrained alike, without this one's planted conflict
+    weights: Path | None = None  # safetensors in place of the source's: an earlier stage's
 
     @property
     def generates(self) -> bool:
@@ -157,8 +160,74 @@ class Cell:
         """The method as boards show it: its name and the settings that are not the default."""
         return self.method.label
 
+    @property
+    def name(self) -> str:
+        """What it learns."""
+        return self.task.name
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Names for display that are no part of the identity."""
+        labels = {"model": self.model.name, "data": self.data.name, "method": self.label}
+        if self.model.twin is not None:
+            labels["twin"] = self.model.twin
+        if self.task.note and self.data.source != "micro":
+            labels["task"] = f"{self.task.name}, {self.task.note}"
+        return labels
+
     def __str__(self) -> str:
-        return f"{self.label} x {self.task.name} x seed {self.seed}"
+        return f"{self.label} x {self.name} x seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class TaskSequence:
+    """Tasks that one method learns one after the other from one seed, a cell for each stage.
+
+    The model of a stage is what the stage before it made, so its θ0 are that stage's last weights.
+    """
+
+    stages: tuple[Cell, ...]
+
+    @property
+    def name(self) -> str:
+        """What it learns: "cola>rte"."""
+        return THEN.join(stage.name for stage in self.stages)
+
+    @property
+    def label(self) -> str:
+        """The method as boards show it."""
+        return self.stages[0].label
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """As of a cell."""
+        return {k: v for k, v in self.stages[0].labels.items() if k != "task"}
+
+    @property
+    def hash(self) -> str:
+        """The name of its result."""
+        return digest(self.identity())
+
+    def identity(self) -> dict[str, Any]:
+        """As of a cell; the parts that the stages differ in are those of all stages."""
+        parts = [stage.identity() for stage in self.stages]
+        return {
+            **parts[0],
+            "task": self.name,
+            "stages": [part["task"] for part in parts],
+            "task_hash": digest([part["task_hash"] for part in parts]),
+            "data": {"hash": digest([part["data"] for part in parts])},
+            "forget": {
+                "tasks": sorted({task for part in parts for task in part["forget"]["tasks"]}),
+                "hash": digest([part["forget"] for part in parts]),
+            },
+        }
+
+    def __str__(self) -> str:
+        return f"{self.label} x {self.name} x seed {self.stages[0].seed}"
+
+
+AnyCell = Cell | TaskSequence
 
 
 def task_hash(task: Task) -> str:
@@ -173,6 +242,7 @@ class RunSpec:
 
     methods: tuple[Method, ...]
     tasks: tuple[Task, ...]
+    sequences: tuple[tuple[Task, ...], ...]
     models: tuple[ModelInfo, ...]
     data: DataSource
     training: tuple[Training, ...]  # one per model: the default rate depends on its size
@@ -181,20 +251,36 @@ class RunSpec:
     seeds: tuple[int, ...]
     steps: dict[str, int]  # task -> optimizer steps
 
-    def cells(self) -> Iterator[Cell]:
+    def cells(self) -> Iterator[AnyCell]:
         """Every cell; the methods of one (model, task, seed) stand together, reference first."""
         for model, training in zip(self.models, self.training, strict=True):
-            for task in self.tasks:
+            for tasks in (*((task,) for task in self.tasks), *self.sequences):
                 for seed in self.seeds:
                     for method in self.methods:
-                        yield Cell(
-                            method=method,
-                            task=task,
-                            model=model,
-                            data=self.data,
-                            training=training,
-                            forget=self.forget[task.name],
-                            retention=self.retention,
-                            seed=seed,
-                            steps=self.steps[task.name],
-                        )
+                        stages = self._stages(method, tasks, model, training, seed)
+                        yield stages[0] if len(stages) == 1 else TaskSequence(stages)
+
+    def _stages(
+        self,
+        method: Method,
+        tasks: tuple[Task, ...],
+        model: ModelInfo,
+        training: Training,
+        seed: int,
+    ) -> tuple[Cell, ...]:
+        stages: list[Cell] = []
+        for task in tasks:
+            cell = Cell(
+                method=method,
+                task=task,
+                model=model,
+                data=self.data,
+                training=training,
+                forget=self.forget[task.name],
+                retention=self.retention,
+                seed=seed,
+                steps=self.steps[task.name],
+            )
+            stages.append(cell)
+            model = dataclasses.replace(model, hash=cell.hash)
+        return tuple(stages)

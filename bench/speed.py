@@ -136,6 +136,7 @@ def _cell(given: argparse.Namespace, folder: Path) -> tuple[Cell, Workspace]:
     options = Options(["finetune"], [given.task], [given.model], given.data, seeds=1)
     plan = make_plan(replace(options, settings={"train": train}))
     cell = next(plan.spec.cells())
+    assert isinstance(cell, Cell), "no sequence was asked for"
     return cell, Workspace(folder, lambda *progress: None, rows=dict(plan.rows))
 
 

@@ -86,7 +86,7 @@ def models(*_: object) -> str:
 def status(results: Sequence[CellResult], folder: Path) -> str:
     """How many cells of a run's folder are done, failed or stopped, and why they failed."""
     failed = [result for result in results if result["status"] == "failed"]
-    stopped = len(list((folder / "checkpoints").glob("*/checkpoint.json")))
+    stopped = len(list((folder / "checkpoints").rglob("checkpoint.json")))
     lines = [
         f"{folder}: {len(results) - len(failed)} done, {len(failed)} failed, {stopped} stopped"
     ]

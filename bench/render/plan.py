@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench.plan import Plan
 from bench.settings import changed
+from bench.spec import THEN
 from tasks.base import Task
 from tasks.sources import MICRO
 
@@ -15,20 +16,23 @@ def plan_text(plan: Plan, folder: Path, done: int, todo: int) -> str:
     spec = plan.spec
     counts = (
         (len(spec.methods), "method"),
-        (len(spec.tasks), "task"),
+        (len(spec.tasks) + len(spec.sequences), "task"),
         (len(spec.models), "model"),
         (len(spec.seeds), "seed"),
     )
-    product = " x ".join(f"{count} {name}{'s' * (count > 1)}" for count, name in counts)
+    product = " x ".join(f"{n} {name}{'s' * (n > 1)}" for n, name in counts)
     methods = ", ".join(method.label for method in spec.methods)
     models = ", ".join(f"{model.name} ({model.kind})" for model in spec.models)
+    learned = {task.name: task for group in (spec.tasks, *spec.sequences) for task in group}
+    sequences = [THEN.join(task.name for task in group) for group in spec.sequences]
     recipes = dict.fromkeys(_recipe(training) for training in spec.training)
     lines = [
         f"plan: {product} = {done + todo} cells, {done} done, {todo} to run",
         f"  methods    {methods}",
         f"  model      {models}",
         f"  data       {spec.data.name if spec.data.source == MICRO else spec.data.source}",
-        *(f"  {'task' if i == 0 else '':<10} {_task(plan, t)}" for i, t in enumerate(spec.tasks)),
+        *_lines("task", [_task(plan, task) for task in learned.values()]),
+        *_lines("sequence", sequences),
         *(f"  training   {recipe}" for recipe in recipes),
         f"  retention  {spec.retention.name or 'text sampled from the base model'}",
         f"  seeds      {', '.join(map(str, spec.seeds))}",
@@ -36,6 +40,10 @@ def plan_text(plan: Plan, folder: Path, done: int, todo: int) -> str:
         *(f"  note       {note}" for note in plan.notes),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _lines(name: str, texts: list[str]) -> list[str]:
+    return [f"  {name if i == 0 else '':<10} {text}" for i, text in enumerate(texts)]
 
 
 def _recipe(training: object) -> str:

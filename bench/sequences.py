@@ -1,0 +1,192 @@
+"""Tasks learned one after the other: each stage is a cell whose model the stage before it made.
+
+A stage prepares its method anew, with the weights it starts from as θ0. An encoder has a head for
+each task, drawn by (task, seed) as ever and trained in its own stage.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bench import checkpoint, continual
+from bench import evaluation as ev
+from bench.data import Encoded
+from bench.models import put_stage, save_stage
+from bench.predictions import predict
+from bench.provenance import peak_memory_mib, provenance, reset_peak_memory
+from bench.results import SCHEMA_VERSION, CellResult, Costs, Predictions, Retention
+from bench.runner import Stage, Workspace, retention_result
+from bench.spec import Cell, ModelInfo, TaskSequence
+from bench.store import atomic_write_text
+from tasks.base import Task
+
+AVERAGE = "average"
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """One task's dev rows as a model answers them; `value` is the primary metric."""
+
+    task: Task
+    rows: Encoded
+    scores: list[list[float]]
+    value: float
+    notes: list[str]
+
+
+def run_sequence(
+    sequence: TaskSequence, workspace: Workspace, share_weights: bool
+) -> tuple[CellResult, Predictions]:
+    """Run a sequence from the base model to its result, as `bench.runner.run_cell` does a cell.
+
+    Finished stages stay on disk beside the checkpoint of the running one, so a stopped sequence
+    goes on from there.
+    """
+    reset_peak_memory()
+    clock = time.perf_counter()
+    folder, model = workspace.checkpoint(sequence), sequence.stages[0].model
+    table = [_scored(sequence, model, workspace)]
+    before = time.perf_counter() - clock
+    records = []
+    for number, cell in enumerate(sequence.stages, start=1):
+        cell = replace(cell, model=model)
+        record = _learned(cell, folder, number, workspace, share_weights)
+        records.append(record)
+        model = replace(model, hash=cell.hash, weights=_weights(folder, number))
+        table.append(_scored(sequence, model, workspace))
+    retention, drift = _kept(sequence.stages[0], model, workspace)
+    costs = _costs(records, before, time.perf_counter() - clock)
+    result = _result(sequence, table, records, costs)
+    return {**result, "retention": retention, "drift": drift}, _predictions(sequence, table)
+
+
+def _weights(folder: Path, number: int) -> Path:
+    return folder / f"stage-{number}.safetensors"
+
+
+def _learned(
+    cell: Cell, folder: Path, number: int, workspace: Workspace, share_weights: bool
+) -> Any:
+    """Train a stage unless its weights are there; its record (see `bench.training.train`)."""
+    note, unfinished = folder / f"stage-{number}.json", folder / f"stage-{number}"
+    if not note.is_file():
+        stage = Stage(cell, workspace)
+        record = stage.learn(unfinished, share_weights)
+        record |= {"load": stage.seconds["load"], "steps": cell.steps}
+        record["rows"] = len(stage.run.train_rows)
+        record["truncated"] = stage.run.train_rows.truncated
+        if stage.run.accelerator.is_main_process:
+            save_stage(stage.loaded, stage.head_seed, _weights(folder, number))
+            atomic_write_text(note, json.dumps(record))  # last: where it is, the weights are
+            checkpoint.remove(unfinished)
+        stage.run.accelerator.wait_for_everyone()
+    return json.loads(note.read_text(encoding="utf-8"))
+
+
+def _scored(sequence: TaskSequence, model: ModelInfo, workspace: Workspace) -> list[_Scored]:
+    """A row of R: every task of the sequence as `model` answers it."""
+    found = []
+    for cell in sequence.stages:
+        stage = Stage(replace(cell, model=model), workspace)
+        scores = stage.dev_scores(base=True)
+        values, notes = stage.task_scores(scores)
+        value = values[cell.task.primary]
+        found.append(_Scored(cell.task, stage.dev["dev"], scores["dev"], value, notes))
+    return found
+
+
+def _kept(first: Cell, model: ModelInfo, workspace: Workspace) -> tuple[Retention | None, float]:
+    """What the whole sequence left of the base model: its own text, and ‖θ−θ0‖²."""
+    stage = Stage(first, workspace)
+    before = stage.retention(base=True)
+    assert model.weights is not None, "a sequence has stages"
+    put_stage(stage.run.net, set(), model.weights, None)
+    return retention_result(first, before, stage.retention(base=False)), ev.drift(stage.loaded)
+
+
+def _costs(records: list[Any], score_before: float, total: float) -> Costs:
+    """The sums over the stages."""
+    sums = {
+        part: sum(record[part] for record in records)
+        for part in ("load", "prepare", "shared", "train", "finish", "steps")
+    }
+    prepare, train, finish = sums["prepare"] + sums["shared"], sums["train"], sums["finish"]
+    method = prepare + train + finish
+    return {
+        "load": sums["load"],
+        "score_before": score_before,
+        "prepare": prepare,
+        "train": train,
+        "finish": finish,
+        "score_after": max(0.0, total - score_before - sums["load"] - method),
+        "method": method,
+        "total": total,
+        "steps": sums["steps"],
+        "steps_per_second": sums["steps"] / train if train else None,
+        "peak_memory_mib": peak_memory_mib(),
+    }
+
+
+def _result(
+    sequence: TaskSequence, table: list[list[_Scored]], records: list[Any], costs: Costs
+) -> CellResult:
+    matrix = [[scored.value for scored in row] for row in table]
+    curve, done = [], 0
+    for record in records:
+        curve += [{**point, "step": point["step"] + done} for point in record["curve"]]
+        done += record["steps"]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "status": "done",
+        "error": None,
+        "hash": sequence.hash,
+        "cell": sequence.identity(),
+        "labels": sequence.labels,
+        "scores": {
+            "primary": AVERAGE,
+            "before": {AVERAGE: continual.average(matrix[0])},
+            "after": {AVERAGE: continual.average(matrix[-1])},
+            "notes": [f"{one.task.name}: {note}" for one in table[-1] for note in one.notes],
+        },
+        "sequence": {
+            "tasks": [one.task.name for one in table[0]],
+            "metrics": [one.task.primary for one in table[0]],
+            "matrix": matrix,
+        },
+        "flips": None,
+        "retention": None,
+        "forgotten": None,
+        "elicited": None,
+        "drift": None,
+        "curve": curve,
+        "costs": costs,
+        "data": {
+            "train_rows": sum(record["rows"] for record in records),
+            "dev_rows": sum(len(one.rows) for one in table[0]),
+            "truncated_rows": sum(record["truncated"] for record in records)
+            + sum(one.rows.truncated for one in table[0]),
+        },
+        "provenance": {**provenance(), "resumes": sum(record["resumes"] for record in records)},
+    }
+
+
+def _predictions(sequence: TaskSequence, table: list[list[_Scored]]) -> Predictions:
+    """The dev rows of all tasks, one task after the other, before the first stage and after the
+    last; their ids begin with the task."""
+
+    def answers(row: list[_Scored]) -> list[Any]:
+        return [a for one in row for a in predict(one.task, one.rows, one.scores)]
+
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "hash": sequence.hash,
+        "id": [f"{one.task.name}-{name}" for one in table[0] for name in one.rows.ids],
+        "gold": [label for one in table[0] for label in one.rows.gold],
+        "before": answers(table[0]),
+        "after": answers(table[-1]),
+        "scores_after": [[round(v, 5) for v in s] for one in table[-1] for s in one.scores],
+    }
