@@ -14,12 +14,13 @@ from torch import Tensor, nn
 
 from bench.data import IGNORE, Batch, answer_batch, epoch_order
 from bench.errors import CellError
-from bench.fisher import Confidence, fisher_diagonal, forgetting_confidence
+from bench.fisher import Confidence, forgetting_confidence
 from bench.generation import sample
 from bench.gradients import Losses
 from bench.likelihood import example_losses
 from bench.predictions import is_right
 from bench.spec import digest, task_hash
+from methods.kernels.task_fisher import task_fisher
 
 if TYPE_CHECKING:
     from bench.results import Elicited, Judged
@@ -149,8 +150,8 @@ def confidence(run: Run, config: LWFConfig, answers: AnswerSet) -> Confidence:
     def compute() -> dict[str, Tensor]:
         star = {n: v.to(run.device) for n, v in run.finetuned(config.theta_l_steps).items()}
         star = {name: star[name] for name in run.loaded.base}
-        run.progress("Fisher of the learning task", 0, 1, None)
-        fisher = _fisher_at(run, star, config.fisher_rows)
+        with _weights(run, star):
+            fisher = task_fisher(run, config.fisher_rows)
         run.progress("forgetting confidence", 0, 1, None)
         order = sorted(range(len(answers)), key=lambda i: len(answers.prompts[i]))
         pad = run.tokenizer.pad_token_id
@@ -172,15 +173,6 @@ def _mean_losses(run: Run) -> Losses:
         return run.example_losses(net, batch) / tokens
 
     return losses
-
-
-def _fisher_at(run: Run, star: dict[str, Tensor], rows: int) -> dict[str, Tensor]:
-    """F_L: the empirical Fisher diagonal at θ*_L over rows of the learning task."""
-    count = len(run.train_rows)
-    chosen = random.Random(run.seed("fisher rows")).sample(range(count), min(rows, count))
-    with _weights(run, star):
-        batches = run.batches(chosen, _BATCH)
-        return fisher_diagonal(run.net, batches, run.example_losses, names=set(star))
 
 
 @contextmanager

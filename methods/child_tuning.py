@@ -1,0 +1,95 @@
+"""Child-Tuning: only a part of the network, the child, gets gradients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.registry import register_method
+from bench.settings import setting
+from methods.base import Card, Method, Role
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bench.run import Run
+
+
+@dataclass(frozen=True)
+class ChildTuningConfig:
+    """Settings of Child-Tuning."""
+
+    mode: str = setting(
+        "F",
+        "F: a child drawn at random for every step; D: one child, the weights with the largest "
+        "Fisher information of the task",
+        choices=("F", "D"),
+    )
+    p: float = setting(
+        0.3, "share of the pretrained weights that are in the child", above=0.0, high=1.0
+    )
+    fisher_rows: int = setting(1024, "rows of the task that D's Fisher is a mean over", low=1)
+
+
+@register_method("child_tuning")
+class ChildTuning(Method):
+    """Mask the gradients before the optimizer sees them, so that its moments are the child's.
+
+    F keeps each gradient with probability p and divides it by p; D keeps the share p with the
+    largest empirical Fisher information at θ0, over all pretrained weights together, and does not
+    rescale. A new head is not masked. Weight decay stays the recipe's, for the masked, too.
+    """
+
+    card = Card(
+        title="Child-Tuning",
+        paper="Xu et al., EMNLP 2021, arXiv 2109.05687",
+        equation="θ ← θ − η Adam(g ⊙ M);  F: M ~ Bernoulli(p) / p;  D: M = [F_i in the top p]",
+        defaults="this suite",
+        passes="F: none; D: one over 1024 rows of the task before training",
+        memory=1.25,
+    )
+    Config = ChildTuningConfig
+    config: ChildTuningConfig
+    off = {"p": 1.0}
+    variants = {"D": {"mode": "D"}}
+
+    def __init__(self, config: ChildTuningConfig) -> None:
+        super().__init__(config)
+        self.child: dict[str, Tensor] = {}  # of D: whether a weight is in it
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """Masks the gradients."""
+        return frozenset({"mask"})
+
+    def prepare(self, run: Run) -> None:
+        """Choose D's child."""
+        from methods.kernels.task_fisher import largest, task_fisher
+
+        if self.config.mode == "D" and self.config.p < 1:
+            fisher = task_fisher(run, self.config.fisher_rows)
+            self.child = largest(fisher, self.config.p)
+
+    def after_backward(self, run: Run) -> None:
+        """g ← g ⊙ M."""
+        import torch
+
+        p = self.config.p
+        if p == 1:
+            return
+        generator = torch.Generator(run.device).manual_seed(run.seed(f"child {run.step}"))
+        for name, parameter in run.loaded.pretrained():
+            if (grad := parameter.grad) is None:
+                continue
+            if self.config.mode == "D":
+                grad.mul_(self.child[name].to(grad.device))
+            else:
+                grad.mul_(torch.empty_like(grad).bernoulli_(p, generator=generator).div_(p))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """D's child."""
+        return self.child
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """D's child."""
+        self.child = state
