@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +20,8 @@ _POOL = 32  # batches whose examples are sorted by length together
 class Encoded:
     """Tokenised rows. On a causal LM `answers[i][k]` are the tokens of answer k after `prompts[i]`,
     and `sizes[i][k]` the bytes of its text; on an encoder `prompts[i]` is the whole input,
-    `types[i]` its token types."""
+    `types[i]` its token types. `references[i]` is what a right prediction equals: the label, the
+    score, the text."""
 
     ids: list[str]
     gold: list[int]
@@ -28,6 +30,10 @@ class Encoded:
     types: list[list[int]]
     truncated: int
     sizes: list[list[int]] = field(default_factory=list)
+    references: list[Any] = field(default_factory=list)  # `gold`, if it is not given
+
+    def __post_init__(self) -> None:
+        self.references = self.references or list(self.gold)
 
     def __len__(self) -> int:
         return len(self.gold)
@@ -43,7 +49,7 @@ class Batch:
 
     inputs: `input_ids` [n, T], on an encoder `attention_mask` and `token_type_ids` too.
     positions [n, A]: where the logits that predict the answer tokens stand (None on an encoder).
-    targets: answer tokens [n, A], IGNORE where there is none; on an encoder labels [n].
+    targets: answer tokens [n, A], IGNORE where there is none; on an encoder labels or scores [n].
     scale: what the summed loss is multiplied with, so that the micro-batches of one step,
     over all processes, add up to the mean over the step's answer tokens (encoder: examples).
     """
@@ -80,7 +86,7 @@ def collate(encoded: Encoded, indices: Sequence[int], pad: int) -> Batch:
     }
     if encoded.types:
         inputs["token_type_ids"] = _pad([encoded.types[i] for i in indices], 0)
-    return Batch(inputs, None, torch.tensor([encoded.gold[i] for i in indices]))
+    return Batch(inputs, None, torch.tensor([encoded.references[i] for i in indices]))
 
 
 def answer_batch(pairs: Sequence[tuple[list[int], list[int]]], pad: int) -> Batch:

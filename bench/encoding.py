@@ -9,6 +9,8 @@ from typing import Any
 
 from bench.data import Encoded
 from bench.errors import BenchError
+from bench.generation import start_tokens
+from bench.predictions import extracted
 from bench.spec import ModelKind
 from tasks.base import Row, Task
 
@@ -35,37 +37,55 @@ def _encode_encoder(rows: Sequence[Row], task: Task, tokenizer: Any, limit: int)
     cut = tokenizer(*texts, truncation="longest_first", max_length=limit)
     return Encoded(
         ids=[row["id"] for row in rows],
-        gold=[row["label"] for row in rows],
+        gold=[task.gold(row) for row in rows],
         prompts=cut["input_ids"],
         answers=[],
         types=cut.get("token_type_ids", []),
         truncated=sum(len(ids) > limit for ids in full),
+        references=_references(rows, task, []),
     )
 
 
 def _encode_causal(rows: Sequence[Row], task: Task, tokenizer: Any, limit: int) -> Encoded:
     rows = [{**row, **{c: str(row[c]) for c in task.columns}} for row in rows]
     truncated = 0
-    texts = [task.answers(row) for row in rows]
     encoded = [_split(row, task, tokenizer) for row in _chunks(rows)]
     prompts = [prompt for part in encoded for prompt in part[0]]
     answers = [answer for part in encoded for answer in part[1]]
-    if task.kind == "classification":
+    if task.kind in ("classification", "regression"):
         _tell_apart(task, answers[0])
     for i, row in enumerate(rows):
-        room = limit - max(len(answer) for answer in answers[i])
-        if len(prompts[i]) > room:
+        longest = limit - len(prompts[i]) if task.kind == "text" else limit // 2
+        room = limit - min(longest, max(task.max_new_tokens, *map(len, answers[i])))
+        if len(prompts[i]) > room or max(map(len, answers[i])) > longest:
             truncated += 1
             prompts[i], answers[i] = _shortened(row, task, tokenizer, room)
+            answers[i] = [answer[:longest] for answer in answers[i]]
     return Encoded(
         ids=[row["id"] for row in rows],
-        gold=[row["label"] for row in rows],
+        gold=[task.gold(row) for row in rows],
         prompts=prompts,
         answers=answers,
         types=[],
         truncated=truncated,
-        sizes=[[len(text.encode()) for text in answers] for answers in texts],
+        sizes=[[len(answer.encode()) for answer in task.answers(row)] for row in rows],
+        references=_references(rows, task, answers),
     )
+
+
+def _references(rows: Sequence[Row], task: Task, answers: list[list[list[int]]]) -> list[Any]:
+    """What predictions are compared with; of a text, how many tokens its loss is a sum over."""
+    if task.kind == "text":
+        return [len(answer) for (answer,) in answers]
+    if task.kind == "generation":
+        texts = [extracted(task, task.answers(row)[0]) for row in rows]
+        if "" in texts:
+            name = rows[texts.index("")]["id"]
+            raise BenchError(f"task {task.name}, row {name}: its answer holds nothing to compare.")
+        return texts
+    if task.kind == "regression":
+        return [float(row["label"]) for row in rows]
+    return [row["label"] for row in rows]
 
 
 def _chunks(rows: Sequence[Row], size: int = 1024) -> Iterator[Sequence[Row]]:
@@ -80,18 +100,25 @@ def _split(
 
     Tokenisers may merge across the border of prompt and answer, so the whole text is tokenised
     and cut where it first differs from the prompt alone, at one place for all answers of a row.
+    A written answer ends with the end token.
     """
     texts = [task.prompt.format(**row) for row in rows]
     alone = tokenizer(texts, verbose=False)["input_ids"]
-    pairs = [f"{t} {a}" for t, row in zip(texts, rows, strict=True) for a in task.answers(row)]
+    pairs = [
+        f"{text} {answer}" if text else answer
+        for text, row in zip(texts, rows, strict=True)
+        for answer in task.answers(row)
+    ]
     wholes = iter(tokenizer(pairs, verbose=False)["input_ids"])
     end = _closing_tokens(tokenizer)
+    written = task.kind == "generation" and tokenizer.eos_token_id is not None
+    stop = [tokenizer.eos_token_id] if written else []
     prompts, answers = [], []
     for prompt, row in zip(alone, rows, strict=True):
-        full = [whole[: len(whole) - end] for whole in islice(wholes, len(task.labels))]
+        full = [whole[: len(whole) - end] for whole in islice(wholes, len(task.answers(row)))]
         cut = min(_common_prefix(prompt, tokens) for tokens in full)
-        prompts.append(prompt[:cut])
-        answers.append([tokens[cut:] for tokens in full])
+        prompts.append(prompt[:cut] or start_tokens(tokenizer))
+        answers.append([tokens[cut:] + stop for tokens in full])
         if not all(answers[-1]):
             raise BenchError(f"task {task.name}, row {row['id']}: an answer is empty.")
     return prompts, answers

@@ -2,31 +2,55 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
 from bench.data import Encoded
+from bench.generation import greedy
 from bench.likelihood import TaskModel, answer_scores
-from bench.models import Loaded
+from bench.models import Loaded, context_length
+from bench.predictions import Outputs
+from tasks.base import Task
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+T = TypeVar("T")
 _BATCH_ROWS = 128
 _BATCH_TOKENS = 16384
+
+
+def outputs(
+    model: TaskModel, task: Task, rows: Encoded, tokenizer: Any, accelerator: Accelerator
+) -> Outputs:
+    """What the model says to all rows, in row order.
+
+    The rows are shared out over accelerate's processes, each scored exactly once.
+    """
+    scores = score_rows(model, rows, tokenizer.pad_token_id, accelerator)
+    if task.kind != "generation":
+        return Outputs(scores)
+    return Outputs(scores, write_rows(model, rows, tokenizer, task.max_new_tokens, accelerator))
+
+
+def write_rows(
+    model: TaskModel, rows: Encoded, tokenizer: Any, max_new_tokens: int, accelerator: Accelerator
+) -> list[str]:
+    """The model's likeliest continuation of every prompt, token by token, as text."""
+    mine = list(range(len(rows)))[accelerator.process_index :: accelerator.num_processes]
+    prompts = [rows.prompts[i] for i in mine]
+    room = context_length(model.net) - max(map(len, prompts), default=0)
+    answers = greedy(model.net, tokenizer, prompts, max_new_tokens=min(max_new_tokens, room))
+    texts = tokenizer.batch_decode(answers, skip_special_tokens=True) if answers else []
+    return _gathered(list(zip(mine, texts, strict=True)), len(rows), accelerator)
 
 
 @torch.inference_mode()
 def score_rows(
     model: TaskModel, rows: Encoded, pad: int, accelerator: Accelerator
 ) -> list[list[float]]:
-    """Score of every answer for every row, in row order; see `likelihood.answer_scores`.
-
-    The rows are shared out over accelerate's processes, each scored exactly once.
-    """
-    from accelerate.utils import gather_object
-
+    """Score of every answer for every row, in row order; see `likelihood.answer_scores`."""
     training = model.training
     model.eval()
     batches = _length_batches(rows)
@@ -40,12 +64,18 @@ def score_rows(
             strict=True,
         )
     ]
-    if accelerator.num_processes > 1:
-        found = gather_object(found)
     model.train(training)
+    return _gathered(found, len(rows), accelerator)
+
+
+def _gathered(mine: list[tuple[int, T]], rows: int, accelerator: Accelerator) -> list[T]:
+    """Every process's (row, value) pairs as one list in row order."""
+    from accelerate.utils import gather_object
+
+    found = gather_object(mine) if accelerator.num_processes > 1 else mine
     by_index = dict(found)
-    assert len(found) == len(by_index) == len(rows), "every row is scored exactly once"
-    return [by_index[i] for i in range(len(rows))]
+    assert len(found) == len(by_index) == rows, "every row is scored exactly once"
+    return [by_index[i] for i in range(rows)]
 
 
 def _length_batches(rows: Encoded) -> list[list[int]]:

@@ -1,4 +1,4 @@
-"""Text written by the model itself: sampled, seeded, batched."""
+"""Text written by the model itself: sampled or greedy, in batches."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from transformers import GenerationConfig
 
 from bench.errors import CellError
 
+Report = Callable[[int, int], None]
+"""Told of the prompts that are done, and of how many there are."""
+_BATCH = 32
+
 
 def sample(
     net: Any,
@@ -20,36 +24,62 @@ def sample(
     max_new_tokens: int,
     temperature: float = 1.0,
     top_p: float = 1.0,
-    batch_size: int = 32,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Report | None = None,
 ) -> list[list[int]]:
-    """The model's continuation of each prompt (token lists), without the end token.
+    """The model's sampled continuation of each prompt (token lists), without the end token.
 
-    Prompts of like length share a batch, padded on the left; the bound is static. The global
-    random stream is left as it was.
+    The global random stream is left as it was.
     """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return _continued(
+            net,
+            tokenizer,
+            prompts,
+            progress,
+            do_sample=True,
+            top_k=0,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            top_p=top_p,
+        )
+
+
+def greedy(
+    net: Any,
+    tokenizer: Any,
+    prompts: Sequence[list[int]],
+    *,
+    max_new_tokens: int,
+    progress: Report | None = None,
+) -> list[list[int]]:
+    """The continuation of each prompt by the likeliest token each time, without the end token."""
+    return _continued(
+        net, tokenizer, prompts, progress, do_sample=False, max_new_tokens=max_new_tokens
+    )
+
+
+def _continued(
+    net: Any,
+    tokenizer: Any,
+    prompts: Sequence[list[int]],
+    progress: Report | None,
+    **options: Any,
+) -> list[list[int]]:
+    """Prompts of like length share a batch, padded on the left; the bound is static."""
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     answers: list[list[int]] = [[] for _ in prompts]
     training, preferred = net.training, net.generation_config
     net.eval()
     # what the model's authors prefer to sample with (penalties, min-p) is no part of its knowledge
     net.generation_config = GenerationConfig()
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            rows = _generate(
-                net,
-                tokenizer,
-                [prompts[i] for i in chosen],
-                max_new_tokens=max_new_tokens,
-                temperature=temperature,
-                top_p=top_p,
-            )
-            for i, row in zip(chosen, rows, strict=True):
-                answers[i] = row
-            if progress:
-                progress(min(start + batch_size, len(order)), len(order))
+    for start in range(0, len(order), _BATCH):
+        chosen = order[start : start + _BATCH]
+        rows = _generate(net, tokenizer, [prompts[i] for i in chosen], **options)
+        for i, row in zip(chosen, rows, strict=True):
+            answers[i] = row
+        if progress:
+            progress(min(start + _BATCH, len(order)), len(order))
     net.generation_config = preferred
     net.train(training)
     return answers
@@ -77,8 +107,6 @@ def _generate(
     out = net.generate(
         input_ids=torch.tensor(ids, device=net.device),
         attention_mask=torch.tensor(mask, device=net.device),
-        do_sample=True,
-        top_k=0,
         pad_token_id=pad,
         eos_token_id=tokenizer.eos_token_id,
         **options,

@@ -97,9 +97,13 @@ class TaskModel(nn.Module):
 
 
 def example_losses(model: nn.Module, batch: Batch) -> Tensor:
-    """Loss of each example, [n], in nats: summed over its answer tokens (one label on a head)."""
+    """Loss of each example, [n], in nats: summed over its answer tokens (one label on a head; the
+    squared error where the targets are scores)."""
     logits = model(batch.inputs, batch.positions).float()
     targets = batch.targets.to(logits.device)
+    if targets.is_floating_point():
+        errors: Tensor = (logits[:, 0] - targets).square()
+        return errors
     losses = cross_entropy(
         logits.flatten(0, -2), targets.flatten(), ignore_index=IGNORE, reduction="none"
     )

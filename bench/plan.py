@@ -211,10 +211,16 @@ def _forget(
 
 def _check_kind(task: Task, model: ModelInfo) -> None:
     """Raises BenchError where a model cannot answer a task."""
-    if task.kind == "multiple_choice" and model.kind == "encoder":
+    reasons = {
+        "multiple_choice": "its head has the same labels for all rows, and the choices of this "
+        "task differ from row to row",
+        "generation": "it cannot write",
+        "text": "it predicts masked tokens, not the next one",
+    }
+    if model.kind == "encoder" and task.kind in reasons:
         raise BenchError(
-            f"{task.name} cannot run on {model.name}: an encoder answers by a head with the same "
-            "labels for all rows, and its choices differ from row to row. Choose a causal model."
+            f"{task.name} cannot run on {model.name}, an encoder: {reasons[task.kind]}. Choose a "
+            "causal model."
         )
 
 

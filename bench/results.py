@@ -44,14 +44,15 @@ class Retention(TypedDict):
 
 
 class Forgotten(TypedDict):
-    """The forgetting task's dev rows: mean loss of the gold answer (nats per token), accuracy."""
+    """The forgetting tasks' dev rows: mean loss of the right answer (nats per token), and the share
+    answered right, of tasks whose answers are right or wrong; None where there is no such task."""
 
     tasks: list[str]
     rows: int
     loss_before: float
     loss_after: float
-    accuracy_before: float
-    accuracy_after: float
+    accuracy_before: float | None
+    accuracy_after: float | None
 
 
 class Judged(TypedDict):
@@ -112,12 +113,13 @@ class CellResult(TypedDict):
 
 
 class Predictions(TypedDict):
-    """Per-example answers on the dev rows, in row order. Written as `cells/NAME.rows.json`."""
+    """Per-example answers on the dev rows, in row order: labels, scores or texts, as the task's
+    kind asks for. Written as `cells/NAME.rows.json`."""
 
     schema_version: int
     hash: str
     id: list[str]
-    gold: list[int]
-    before: list[int]
-    after: list[int]
-    scores_after: list[list[float]]  # per label: log-likelihood or logit, rounded to 5 digits
+    gold: list[Any]
+    before: list[Any]
+    after: list[Any]
+    scores_after: list[list[float]]  # per answer: log-likelihood or logit, rounded to 5 digits

@@ -17,7 +17,7 @@ from bench.encoding import encode, subset
 from bench.errors import CellError
 from bench.likelihood import TaskModel
 from bench.models import context_length, load, load_language_model, load_tokenizer
-from bench.predictions import accuracy_and_loss, flips, predict, task_scores
+from bench.predictions import Outputs, correct, flips, gold_loss, predict, task_scores
 from bench.provenance import peak_memory_mib, provenance, reset_peak_memory
 from bench.registry import METHODS
 from bench.results import (
@@ -139,8 +139,8 @@ def failed_result(cell: AnyCell, reason: str) -> CellResult:
 class Measured:
     """All that is measured of one state of the model."""
 
-    scores: dict[str, list[list[float]]]  # dev split -> [rows][answers]
-    forget: list[tuple[float, float, int]]  # (accuracy, loss, rows) per forgetting task
+    outputs: dict[str, Outputs]  # dev split -> its rows' outputs
+    forget: list[tuple[float | None, float, int]]  # (accuracy, loss, rows) per forgetting task
     retention: tuple[float, int] | None  # (nats per token, tokens)
 
 
@@ -157,7 +157,7 @@ class Stage:
         self.cache = Cache(workspace.folder / "cache")
         self.tokenizer = workspace.tokenizer(cell.model)
         self.head_seed = derive_seed(cell.task.name, cell.seed, "head")
-        self.loaded = load(cell.model, len(cell.task.labels), self.head_seed)
+        self.loaded = load(cell.model, cell.task.outputs, self.head_seed)
         length = min(cell.training.max_length, context_length(self.loaded.net))
         recipe, rows = cell.training, workspace.encoded_rows
         self.dev = {
@@ -213,35 +213,35 @@ class Stage:
         come from the cache where another cell has computed them."""
         forget = []
         for task, rows in self.forget:
-            found = self._row_scores(rows, task, base)
-            forget.append((*accuracy_and_loss(task, rows, found), len(rows)))
-        return Measured(self.dev_scores(base), forget, self.retention(base))
+            found = self._outputs(rows, task, base)
+            right = correct(task, rows, predict(task, rows, found))
+            share = None if right is None else sum(right) / len(right)
+            forget.append((share, gold_loss(rows, found), len(rows)))
+        return Measured(self.dev_outputs(base), forget, self.retention(base))
 
-    def dev_scores(self, base: bool) -> dict[str, list[list[float]]]:
-        """Each dev split's scores, [rows][answers]."""
+    def dev_outputs(self, base: bool) -> dict[str, Outputs]:
+        """What the model says to the rows of each dev split."""
         task = self.cell.task
-        return {split: self._row_scores(rows, task, base) for split, rows in self.dev.items()}
+        return {split: self._outputs(rows, task, base) for split, rows in self.dev.items()}
 
-    def _row_scores(self, rows: Encoded, task: Task, base: bool) -> list[list[float]]:
-        def compute() -> list[list[float]]:
-            pad = self.tokenizer.pad_token_id
+    def _outputs(self, rows: Encoded, task: Task, base: bool) -> Outputs:
+        def compute() -> dict[str, Any]:
             what = f"score {'base ' if base else ''}{task.name}"
             self.workspace.progress(what, 0, 1, None)
-            return ev.score_rows(self.run.task_model, rows, pad, self.run.accelerator)
+            model, accelerator = self.run.task_model, self.run.accelerator
+            return dataclasses.asdict(ev.outputs(model, task, rows, self.tokenizer, accelerator))
 
         key = {**self._base_key(task), "rows": rows.ids}
-        return self.cache.json("outputs", key, compute) if base else compute()
+        return Outputs(**(self.cache.json("outputs", key, compute) if base else compute()))
 
-    def task_scores(
-        self, scores: dict[str, list[list[float]]]
-    ) -> tuple[dict[str, float], list[str]]:
+    def task_scores(self, outputs: dict[str, Outputs]) -> tuple[dict[str, float], list[str]]:
         """The task's metrics on dev, and on each further split with the split's name in front;
         and what is to be known of them."""
         found: dict[str, float] = {}
         notes: list[str] = []
         for split, rows in self.dev.items():
             front = "" if split == "dev" else f"{split}_"
-            values, remarks = task_scores(self.cell.task, rows, scores[split])
+            values, remarks = task_scores(self.cell.task, rows, outputs[split])
             notes += [f"{front}{remark}" for remark in remarks]
             found |= {f"{front}{name}": value for name, value in values.items()}
         return found, notes
@@ -337,7 +337,8 @@ def _result(
     after: Measured,
 ) -> CellResult:
     dev, seconds = stage.dev["dev"], stage.seconds
-    answers = [predict(cell.task, dev, m.scores["dev"]) for m in (before, after)]
+    answers = [predict(cell.task, dev, found.outputs["dev"]) for found in (before, after)]
+    right = [correct(cell.task, dev, given) for given in answers]
     # Work found in the cache is charged at its first price: rule 4 of a fair comparison.
     prepare = record["prepare"] + record["shared"]
     costs: Costs = {
@@ -353,8 +354,8 @@ def _result(
         "steps_per_second": cell.steps / record["train"] if record["train"] else None,
         "peak_memory_mib": peak_memory_mib(),
     }
-    scored_before, _ = stage.task_scores(before.scores)
-    scored_after, notes = stage.task_scores(after.scores)
+    scored_before, _ = stage.task_scores(before.outputs)
+    scored_after, notes = stage.task_scores(after.outputs)
     return {
         "schema_version": SCHEMA_VERSION,
         "status": "done",
@@ -369,7 +370,7 @@ def _result(
             "notes": notes,
         },
         "sequence": None,
-        "flips": flips(dev.gold, *answers),
+        "flips": None if right[0] is None or right[1] is None else flips(right[0], right[1]),
         "retention": retention_result(cell, before.retention, after.retention),
         "forgotten": _forgotten_result(cell, before, after),
         "elicited": stage.run.reported.get("elicited"),
@@ -392,11 +393,11 @@ def _predictions(cell: Cell, stage: Stage, before: Measured, after: Measured) ->
         "schema_version": SCHEMA_VERSION,
         "hash": cell.hash,
         "id": [name for _, rows in splits for name in rows.ids],
-        "gold": [label for _, rows in splits for label in rows.gold],
-        "before": [a for s, rows in splits for a in predict(cell.task, rows, before.scores[s])],
-        "after": [a for s, rows in splits for a in predict(cell.task, rows, after.scores[s])],
+        "gold": [label for _, rows in splits for label in rows.references],
+        "before": [a for s, rows in splits for a in predict(cell.task, rows, before.outputs[s])],
+        "after": [a for s, rows in splits for a in predict(cell.task, rows, after.outputs[s])],
         "scores_after": [
-            [round(v, 5) for v in row] for split in stage.dev for row in after.scores[split]
+            [round(v, 5) for v in row] for s in stage.dev for row in after.outputs[s].scores
         ],
     }
 
@@ -420,14 +421,19 @@ def _forgotten_result(cell: Cell, before: Measured, after: Measured) -> Forgotte
         return None
     rows = sum(count for _, _, count in before.forget)
 
-    def mean(measured: Measured, part: int) -> float:
-        return sum(found[part] * found[2] for found in measured.forget) / rows
+    def loss(measured: Measured) -> float:
+        return sum(mean * count for _, mean, count in measured.forget) / rows
+
+    def accuracy(measured: Measured) -> float | None:
+        known = [(share, count) for share, _, count in measured.forget if share is not None]
+        total = sum(count for _, count in known)
+        return sum(share * count for share, count in known) / total if known else None
 
     return {
         "tasks": [task.name for task in cell.forget],
         "rows": rows,
-        "loss_before": mean(before, 1),
-        "loss_after": mean(after, 1),
-        "accuracy_before": mean(before, 0),
-        "accuracy_after": mean(after, 0),
+        "loss_before": loss(before),
+        "loss_after": loss(after),
+        "accuracy_before": accuracy(before),
+        "accuracy_after": accuracy(after),
     }

@@ -16,7 +16,7 @@ from bench import checkpoint, continual
 from bench import evaluation as ev
 from bench.data import Encoded
 from bench.models import put_stage, save_stage
-from bench.predictions import predict
+from bench.predictions import Outputs, predict
 from bench.provenance import peak_memory_mib, provenance, reset_peak_memory
 from bench.results import SCHEMA_VERSION, CellResult, Costs, Predictions, Retention
 from bench.runner import Stage, Workspace, retention_result
@@ -33,7 +33,7 @@ class _Scored:
 
     task: Task
     rows: Encoded
-    scores: list[list[float]]
+    outputs: Outputs
     value: float
     notes: list[str]
 
@@ -92,10 +92,10 @@ def _scored(sequence: TaskSequence, model: ModelInfo, workspace: Workspace) -> l
     found = []
     for cell in sequence.stages:
         stage = Stage(replace(cell, model=model), workspace)
-        scores = stage.dev_scores(base=True)
-        values, notes = stage.task_scores(scores)
+        outputs = stage.dev_outputs(base=True)
+        values, notes = stage.task_scores(outputs)
         value = values[cell.task.primary]
-        found.append(_Scored(cell.task, stage.dev["dev"], scores["dev"], value, notes))
+        found.append(_Scored(cell.task, stage.dev["dev"], outputs["dev"], value, notes))
     return found
 
 
@@ -179,14 +179,14 @@ def _predictions(sequence: TaskSequence, table: list[list[_Scored]]) -> Predicti
     last; their ids begin with the task."""
 
     def answers(row: list[_Scored]) -> list[Any]:
-        return [a for one in row for a in predict(one.task, one.rows, one.scores)]
+        return [a for one in row for a in predict(one.task, one.rows, one.outputs)]
 
     return {
         "schema_version": SCHEMA_VERSION,
         "hash": sequence.hash,
         "id": [f"{one.task.name}-{name}" for one in table[0] for name in one.rows.ids],
-        "gold": [label for one in table[0] for label in one.rows.gold],
+        "gold": [label for one in table[0] for label in one.rows.references],
         "before": answers(table[0]),
         "after": answers(table[-1]),
-        "scores_after": [[round(v, 5) for v in s] for one in table[-1] for s in one.scores],
+        "scores_after": [[round(v, 5) for v in s] for one in table[-1] for s in one.outputs.scores],
     }

@@ -233,7 +233,8 @@ AnyCell = Cell | TaskSequence
 def task_hash(task: Task) -> str:
     """The hash of what a task asks and how it is scored (where its rows lie is no part of it)."""
     asked = (task.name, task.kind, task.columns, task.labels, task.words, task.prompt, task.metrics)
-    return digest(asked)
+    written = (task.target, task.extract, task.max_new_tokens, task.extra)
+    return digest([*asked, *written])
 
 
 @dataclass(frozen=True)

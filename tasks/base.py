@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["classification", "multiple_choice"]
+Kind = Literal["classification", "regression", "multiple_choice", "generation", "text"]
 Row = dict[str, Any]
-"""One example: every name in `Task.columns` -> str, `label` -> int (index into `Task.labels`),
-and `id` -> str, unique in its split. On a multiple-choice row every name in `Task.labels` is a
-column too, and holds a choice."""
+"""One example: every name in `Task.columns` -> str, `label` -> int (index into `Task.labels`; in
+regression the score, a float; 0 where `Task.target` holds the answer), and `id` -> str, unique in
+its split. `Task.target`, and in multiple choice every name in `Task.labels`, are columns too."""
 
 SPLITS = ("train", "dev")
 Format = Literal["tsv", "csv", "json", "jsonl", "sst"]
@@ -63,10 +63,16 @@ class Task:
 
     classification: one of `words`, which stand in the order of `labels`. An encoder reads `columns`
         as one text or a pair, and answers with a head of `len(labels)` outputs.
+    regression: `words` are numbers, as `labels` are; the answer is their mean, weighted by their
+        probabilities. An encoder's head has one output.
     multiple_choice: the text of one of the row's choices, whose columns are `labels`.
+    generation: a text of at most `max_new_tokens` tokens, to be like that of the column `target`,
+        or like one of `words`. Where `extract` is given, only what its first group finds counts.
+    text: nothing is asked; the text of the column `target` is predicted, token by token.
 
-    `metrics[0]` is the primary metric. `extra` are dev splits that are scored beside dev. `about`
-    is for lists and cards, `note` for boards.
+    `metrics[0]` is the primary metric. `extra` are dev splits that are scored beside dev;
+    `train_from` is the task whose training rows are taken. `about` is for lists and cards, `note`
+    for boards.
     """
 
     name: str
@@ -77,10 +83,14 @@ class Task:
     prompt: str
     metrics: tuple[str, ...]
     classic: Classic
-    hub: Hub
+    hub: Hub | None
     paper: str
     about: str
+    target: str = ""
+    extract: str = ""
+    max_new_tokens: int = 0
     extra: tuple[str, ...] = ()
+    train_from: Task | None = None
     note: str | None = None
 
     @property
@@ -89,7 +99,26 @@ class Task:
         return self.metrics[0]
 
     def answers(self, row: Row) -> list[str]:
-        """The texts that a causal LM chooses from, in the order of `labels`."""
+        """The texts that a causal LM chooses from, in the order of `labels`; or the right one."""
+        if self.target:
+            return [row[self.target]]
+        if self.kind == "generation":
+            return [self.words[row["label"]]]
         if self.kind == "multiple_choice":
             return [row[column] for column in self.labels]
         return list(self.words)
+
+    def gold(self, row: Row) -> int:
+        """The place of the right answer among `answers`; in regression of the nearest one."""
+        if self.target or self.kind == "generation":
+            return 0
+        if self.kind == "regression":
+            return min(
+                range(len(self.labels)), key=lambda i: abs(float(self.labels[i]) - row["label"])
+            )
+        return int(row["label"])
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs an encoder's head has."""
+        return 1 if self.kind == "regression" else len(self.labels)

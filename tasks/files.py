@@ -5,8 +5,9 @@ from __future__ import annotations
 import codecs
 import csv
 import json
+import math
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +34,41 @@ def classic_rows(task: Task, path: Path, split: str) -> list[Row]:
     """
     classic = task.classic
     records = _json(classic, path) if "json" in classic.format else _table(classic, path)
-    spellings = classic.label_spellings
-    label_of = {spelling: label for label, spelling in enumerate(spellings)}
     rows = []
     for number, found in records:
-        given = found.pop("label")
-        if not spellings:
-            label_of = {found[choice]: label for label, choice in enumerate(task.labels)}
-        if given not in label_of:
-            raise BenchError(
-                f"{path}:{number}: unknown label {brief([given])}; known: {brief(label_of)}."
-            )
-        rows.append({"id": f"{split}-{number}", **found, "label": label_of[given]})
+        try:
+            row = labelled(task, found, classic.label_spellings)
+        except ValueError as error:
+            raise BenchError(f"{path}:{number}: {error}.") from None
+        rows.append({"id": f"{split}-{number}", **row})
     return rows
+
+
+def labelled(task: Task, found: dict[str, Any], spellings: Sequence[str | int]) -> dict[str, Any]:
+    """The columns with the label as the suite has it; `spellings` are those of the source, if
+    they are not 0, 1, 2 and so on.
+
+    Raises:
+        ValueError: a label that is none of the task's.
+    """
+    if task.target:
+        return {**found, "label": 0}
+    given = found["label"]
+    if task.kind == "regression":
+        low, high = float(task.labels[0]), float(task.labels[-1])
+        try:
+            score = float(given)
+        except ValueError:
+            score = math.nan
+        if not low <= score <= high:
+            raise ValueError(f"score {given!r} is no number from {low:g} to {high:g}")
+        return {**found, "label": score}
+    if task.kind == "multiple_choice" and isinstance(given, str) and not spellings:
+        spellings = [found[choice] for choice in task.labels]
+    known = list(spellings or range(len(task.labels)))
+    if given not in known:
+        raise ValueError(f"unknown label {brief([given])}; known: {brief(known)}")
+    return {**found, "label": known.index(given)}
 
 
 def _table(classic: Classic, path: Path) -> Iterator[Record]:

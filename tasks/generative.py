@@ -55,6 +55,39 @@ SST5 = Task(
     about="How good is a film, by a sentence of its review, on a scale of five?",
 )
 
+GSM8K = Task(
+    name="gsm8k",
+    kind="generation",
+    columns=("question",),
+    labels=(),
+    words=(),
+    prompt=ANSWER,
+    metrics=("exact_match",),
+    classic=Classic(
+        "generative",
+        "gsm8k",
+        ({"train": "train.jsonl", "dev": "test.jsonl"},),
+        header=False,
+        columns={"question": "question", "answer": "answer"},
+        label_spellings=(),
+        format="jsonl",
+    ),
+    hub=Hub(
+        "openai/gsm8k",
+        "main",
+        "cc7b047b6e5bb11b4f1af84efc572db110a51b3c",
+        {"train": "train", "dev": "test"},
+        {"question": "question", "answer": "answer"},
+    ),
+    paper="Cobbe et al., 2021, Training Verifiers to Solve Math Word Problems, arXiv 2110.14168",
+    about="Word problems of grade school mathematics, solved step by step; the number after #### "
+    "counts.",
+    target="answer",
+    extract=r"#### *(\$?-?[0-9.,]+)",
+    max_new_tokens=256,
+    note="scored on its test split",
+)
+
 QASC = Task(
     name="qasc",
     kind="multiple_choice",
@@ -149,7 +182,7 @@ PSYCHOL = Task(
     note="trained on MMLU's validation split, scored on its test split",
 )
 
-GENERATIVE = (SST5, QASC, DENTAL, PSYCHOL)
+GENERATIVE = (SST5, GSM8K, QASC, DENTAL, PSYCHOL)
 
 for _task in GENERATIVE:
     register_task(_task)

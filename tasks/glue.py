@@ -10,11 +10,13 @@ BINARY = ("0", "1")
 ENTAILMENT = ("entailment", "not_entailment")
 ENTAILMENT_3 = ("entailment", "neutral", "contradiction")
 TSV = {"train": "train.tsv", "dev": "dev.tsv"}
+SCORES = ("0", "1", "2", "3", "4", "5")
 MNLI_TSV = {"train": "train.tsv", "dev": "dev_matched.tsv", "mismatched": "dev_mismatched.tsv"}
 # MRPC as Microsoft hands it out. Its test set stands in as dev, because GLUE's own dev rows are cut
 # out of the train file by a list of ids that is a separate download.
 MSR = {"train": "msr_paraphrase_train.txt", "dev": "msr_paraphrase_test.txt"}
-# GLUE reports "acc./F1" for MRPC and QQP and averages the two (its Table 1); boards show the first.
+# GLUE reports two metrics for MRPC, QQP and STS-B and averages the two (its Table 1); boards show
+# the first.
 ACCURACY_AND_F1 = ("accuracy", "f1")
 
 
@@ -35,6 +37,56 @@ def _hub(config: str, *columns: str) -> Hub:
     splits = {"train": "train", "dev": "validation"}
     return Hub("nyu-mll/glue", config, REVISION, splits, same_names)
 
+
+MNLI = Task(
+    name="mnli",
+    kind="classification",
+    columns=("premise", "hypothesis"),
+    labels=ENTAILMENT_3,
+    words=("yes", "maybe", "no"),
+    prompt="Text: {premise}\nClaim: {hypothesis}\nDoes the claim follow from the text? Answer:",
+    metrics=("accuracy",),
+    classic=_classic(
+        "MNLI",
+        {"premise": "sentence1", "hypothesis": "sentence2", "label": "gold_label"},
+        ENTAILMENT_3,
+        layouts=(MNLI_TSV,),
+    ),
+    hub=Hub(
+        "nyu-mll/glue",
+        "mnli",
+        REVISION,
+        {"train": "train", "dev": "validation_matched", "mismatched": "validation_mismatched"},
+        {"premise": "premise", "hypothesis": "hypothesis", "label": "label"},
+    ),
+    paper="Williams et al., 2018, A Broad-Coverage Challenge Corpus for Sentence Understanding "
+    "through Inference, arXiv 1704.05426",
+    about="Does a claim follow from a text, contradict it, or neither? (Dev is the matched "
+    "set; the mismatched one, from other genres, is scored beside it.)",
+    extra=("mismatched",),
+)
+
+AX = Task(
+    name="ax",
+    kind="classification",
+    columns=MNLI.columns,
+    labels=MNLI.labels,
+    words=MNLI.words,
+    prompt=MNLI.prompt,
+    metrics=("matthews_correlation", "accuracy"),
+    classic=_classic(
+        "diagnostic",
+        {"premise": "Premise", "hypothesis": "Hypothesis", "label": "Label"},
+        ENTAILMENT_3,
+        layouts=({"dev": "diagnostic-full.tsv"},),
+    ),
+    hub=None,
+    paper="Wang et al., 2019, GLUE, arXiv 1804.07461, section 4",
+    about="GLUE's diagnostic set: MNLI's question, on sentences that each need one skill. Only "
+    "diagnostic-full.tsv has answers; diagnostic.tsv and the hub's rows have none.",
+    train_from=MNLI,
+    note="trained on mnli",
+)
 
 GLUE = (
     Task(
@@ -63,6 +115,25 @@ GLUE = (
         paper="Socher et al., 2013, Recursive Deep Models for Semantic Compositionality Over a "
         "Sentiment Treebank, EMNLP",
         about="Is a phrase from a film review negative or positive?",
+    ),
+    Task(
+        name="stsb",
+        kind="regression",
+        columns=("sentence1", "sentence2"),
+        labels=SCORES,
+        words=SCORES,
+        prompt="Sentence 1: {sentence1}\nSentence 2: {sentence2}\n"
+        "How similar are the two sentences, from 0 to 5? Answer:",
+        metrics=("pearson", "spearman"),
+        classic=_classic(
+            "STS-B",
+            {"sentence1": "sentence1", "sentence2": "sentence2", "label": "score"},
+            (),
+        ),
+        hub=_hub("stsb", "sentence1", "sentence2"),
+        paper="Cer et al., 2017, SemEval-2017 Task 1: Semantic Textual Similarity, arXiv "
+        "1708.00055",
+        about="How alike are two sentences in meaning, from 0 to 5?",
     ),
     Task(
         name="mrpc",
@@ -103,33 +174,8 @@ GLUE = (
         paper="Iyer et al., 2017, First Quora Dataset Release: Question Pairs",
         about="Do two questions from Quora ask the same?",
     ),
-    Task(
-        name="mnli",
-        kind="classification",
-        columns=("premise", "hypothesis"),
-        labels=ENTAILMENT_3,
-        words=("yes", "maybe", "no"),
-        prompt="Text: {premise}\nClaim: {hypothesis}\nDoes the claim follow from the text? Answer:",
-        metrics=("accuracy",),
-        classic=_classic(
-            "MNLI",
-            {"premise": "sentence1", "hypothesis": "sentence2", "label": "gold_label"},
-            ENTAILMENT_3,
-            layouts=(MNLI_TSV,),
-        ),
-        hub=Hub(
-            "nyu-mll/glue",
-            "mnli",
-            REVISION,
-            {"train": "train", "dev": "validation_matched", "mismatched": "validation_mismatched"},
-            {"premise": "premise", "hypothesis": "hypothesis", "label": "label"},
-        ),
-        paper="Williams et al., 2018, A Broad-Coverage Challenge Corpus for Sentence Understanding "
-        "through Inference, arXiv 1704.05426",
-        about="Does a claim follow from a text, contradict it, or neither? (Dev is the matched "
-        "set; the mismatched one, from other genres, is scored beside it.)",
-        extra=("mismatched",),
-    ),
+    MNLI,
+    AX,
     Task(
         name="qnli",
         kind="classification",

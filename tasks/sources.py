@@ -10,8 +10,8 @@ from typing import Any
 from bench.errors import BenchError
 from bench.hub import hub_access
 from tasks import micro
-from tasks.base import SPLITS, Row, Task
-from tasks.files import brief, classic_rows, pick, read_bytes
+from tasks.base import SPLITS, Hub, Row, Task
+from tasks.files import brief, classic_rows, labelled, pick, read_bytes
 from tasks.micro.rows import MAKERS
 
 HUB = "hub"
@@ -33,8 +33,10 @@ def load_rows(task: Task, data: str, split: str) -> list[Row]:
     """
     if data == MICRO:
         return micro.rows(task.name, split)
+    task = _owner(task, split)
     if data == HUB:
-        rows, where = _hub_rows(task, split), f"{task.hub.path} ({task.hub.config}, {split})"
+        hub = _hub(task)
+        rows, where = _hub_rows(task, hub, split), f"{hub.path} ({hub.config}, {split})"
     else:
         path = _file(task, data, split)
         rows, where = classic_rows(task, path, split), str(path)
@@ -54,10 +56,12 @@ def fingerprint(task: Task, data: str) -> str:
     if data == MICRO:
         return micro.fingerprint(task.name)
     if data == HUB:
-        parts = [task.hub.path, task.hub.config, task.hub.revision]
+        owners = [task, task.train_from] if task.train_from else [task]
+        hubs = map(_hub, owners)
+        parts = [part for hub in hubs for part in (hub.path, hub.config, hub.revision)]
     else:
-        files = (read_bytes(_file(task, data, split)) for split in splits(task, data))
-        parts = [hashlib.sha256(raw).hexdigest() for raw in files]
+        files = (_file(_owner(task, split), data, split) for split in splits(task, data))
+        parts = [hashlib.sha256(read_bytes(file)).hexdigest() for file in files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -66,11 +70,26 @@ def available(task: Task, data: str) -> bool:
     if data == MICRO:
         return task.name in MAKERS
     if data == HUB:
-        return True
+        return task.hub is not None
     try:
-        return all(_file(task, data, split) for split in splits(task, data))
+        return all(_file(_owner(task, split), data, split) for split in splits(task, data))
     except BenchError:
         return False
+
+
+def _owner(task: Task, split: str) -> Task:
+    """The task whose rows these are."""
+    return task.train_from if split == "train" and task.train_from else task
+
+
+def _hub(task: Task) -> Hub:
+    """The task's place on the hub; raises BenchError where there is none."""
+    if task.hub is None:
+        raise BenchError(
+            f"the hub has no rows with answers for the task {task.name!r}: give a folder with "
+            "--data FOLDER."
+        )
+    return task.hub
 
 
 def truth_of(data: str) -> Callable[[str], bool | None] | None:
@@ -95,8 +114,7 @@ def _file(task: Task, data: str, split: str) -> Path:
     return folder / layout[split]
 
 
-def _hub_rows(task: Task, split: str) -> list[Row]:
-    hub = task.hub
+def _hub_rows(task: Task, hub: Hub, split: str) -> list[Row]:
     name = f"{hub.path} ({hub.config})"
     with hub_access(f"the data set {name}", "give a folder with --data FOLDER"):
         import datasets
@@ -117,19 +135,15 @@ def _hub_rows(task: Task, split: str) -> list[Row]:
             found = brief(dataset.column_names)
             raise BenchError(f"{name} has no column {column!r}; found: {found}.")
     return [
-        _hub_row(task, f"{split}-{number}", example)
+        _hub_row(task, hub, f"{split}-{number}", example)
         for number, example in enumerate(dataset)
         if all(example[column] == value for column, value in hub.only.items())
     ]
 
 
-def _hub_row(task: Task, name: str, example: Any) -> Row:
-    hub = task.hub
-    row = {ours: pick(example, theirs) for ours, theirs in hub.columns.items()}
-    known = list(hub.label_spellings or range(len(task.labels)))
-    if row["label"] not in known:
-        raise BenchError(
-            f"{hub.path} ({hub.config}), row {name}: unknown label {row['label']!r}; "
-            f"known: {brief(known)}."
-        )
-    return {"id": name, **row, "label": known.index(row["label"])}
+def _hub_row(task: Task, hub: Hub, name: str, example: Any) -> Row:
+    found = {ours: pick(example, theirs) for ours, theirs in hub.columns.items()}
+    try:
+        return {"id": name, **labelled(task, found, hub.label_spellings)}
+    except ValueError as error:
+        raise BenchError(f"{hub.path} ({hub.config}), row {name}: {error}.") from None

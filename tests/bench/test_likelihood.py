@@ -115,3 +115,14 @@ def test_an_encoder_scores_by_its_head(tiny_encoder: Path) -> None:
     loss = example_losses(TaskModel(net), collate(rows, [0, 1], 0))
     want = nn.functional.cross_entropy(got, torch.tensor([0, 2]), reduction="none")
     assert torch.allclose(loss, want, atol=1e-5)
+
+
+def test_a_head_with_one_output_has_a_squared_error(tiny_encoder: Path) -> None:
+    torch.manual_seed(0)
+    net = hf.AutoModelForSequenceClassification.from_pretrained(tiny_encoder, num_labels=1).eval()
+    prompts, types = [[2, 9, 3], [2, 9, 8, 7, 3]], [[0] * 3, [0] * 5]
+    rows = Encoded(["0", "1"], [0, 2], prompts, [], types, 0, references=[0.25, 4.5])
+    loss = example_losses(TaskModel(net), collate(rows, [0, 1], 0))
+    for i, (ids, score) in enumerate(zip(prompts, rows.references, strict=True)):
+        own = net(input_ids=torch.tensor([ids]), labels=torch.tensor([score])).loss
+        assert float(loss[i]) == pytest.approx(float(own), rel=1e-4)

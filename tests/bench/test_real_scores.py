@@ -11,7 +11,7 @@ import torch
 from bench.encoding import encode
 from bench.evaluation import score_rows
 from bench.likelihood import TaskModel
-from bench.predictions import predict, task_scores
+from bench.predictions import Outputs, predict, task_scores
 from bench.registry import TASKS, load_builtin
 from tasks.base import Row, Task
 from tasks.sources import load_rows
@@ -49,6 +49,7 @@ def test_scores_of_real_rows(shared_data: Path, shared_model: Path, name: str) -
     encoded = encode(rows, task, tokenizer, "causal", 512)
     assert encoded.truncated == 0
     scores = score_rows(TaskModel(net), encoded, tokenizer.pad_token_id or 0, Accelerator())
+    outputs = Outputs(scores)
     slow = [slow_scores(net, tokenizer, task, row) for row in rows]
     for got, want in zip(scores, slow, strict=True):
         assert got == pytest.approx([total for total, _ in want], abs=2e-3)
@@ -58,14 +59,14 @@ def test_scores_of_real_rows(shared_data: Path, shared_model: Path, name: str) -
 
     whole = task.kind == "multiple_choice"
     answers = [best([t if whole else t / n for t, n in row]) for row in slow]
-    assert predict(task, encoded, scores) == answers
+    assert predict(task, encoded, outputs) == answers
     right = [a == row["label"] for a, row in zip(answers, rows, strict=True)]
     if "accuracy" in task.metrics:
-        assert task_scores(task, encoded, scores)[0]["accuracy"] == sum(right) / len(right)
+        assert task_scores(task, encoded, outputs)[0]["accuracy"] == sum(right) / len(right)
     if whole:
         sizes = [[len(row[c].encode()) for c in task.labels] for row in rows]
         normed = [
             best([t / size for (t, _), size in zip(*pair, strict=True)]) == row["label"]
             for *pair, row in zip(slow, sizes, rows, strict=True)
         ]
-        assert task_scores(task, encoded, scores)[0]["accuracy_norm"] == sum(normed) / len(normed)
+        assert task_scores(task, encoded, outputs)[0]["accuracy_norm"] == sum(normed) / len(normed)

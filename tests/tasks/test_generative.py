@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import string
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import pytest
 
 from bench.errors import BenchError
+from bench.predictions import extracted
 from bench.registry import TASKS, load_builtin
 from tasks.base import Task
-from tasks.generative import DENTAL, GENERATIVE, PSYCHOL, QASC, SST5
+from tasks.generative import DENTAL, GENERATIVE, GSM8K, PSYCHOL, QASC, SST5
 from tasks.sources import available, load_rows
 
 NAMED = {task.name: task for task in GENERATIVE}
@@ -24,8 +26,12 @@ def test_a_definition_is_whole(task: Task) -> None:
     assert TASKS.get(task.name) is task
     asked = {field for _, field, _, _ in string.Formatter().parse(task.prompt) if field}
     assert asked == set(task.columns)
-    choices = task.labels if task.kind == "multiple_choice" else ()
-    assert set(task.classic.columns) == set(task.hub.columns) == {*task.columns, *choices, "label"}
+    answers = {
+        "multiple_choice": {*task.labels, "label"},
+        "generation": {task.target},
+    }.get(task.kind, {"label"})
+    assert task.hub is not None
+    assert set(task.classic.columns) == set(task.hub.columns) == {*task.columns, *answers}
     assert task.prompt.endswith("Answer:")
     assert len(task.hub.revision) == 40
 
@@ -57,9 +63,18 @@ def test_the_real_files(
     assert all(text.strip() for row in rows for text in task.answers(row))
 
 
+def test_the_real_sums(shared_data: Path) -> None:
+    for split, count, first in (("train", 7473, "72"), ("dev", 1319, "18")):
+        rows = load_rows(GSM8K, str(shared_data), split)
+        assert len(rows) == len({row["id"] for row in rows}) == count
+        numbers = [extracted(GSM8K, row["answer"]) for row in rows]
+        assert numbers[0] == first
+        assert all(math.isfinite(float(number.replace(",", ""))) for number in numbers)
+
+
 def test_what_of_the_real_files_is_there(shared_data: Path) -> None:
     there = [name for name, task in NAMED.items() if available(task, str(shared_data))]
-    assert there == ["sst5", "psychol"]
+    assert there == ["sst5", "gsm8k", "psychol"]
     with pytest.raises(BenchError, match=r"qasc has no train.json, the train rows of 'qasc'"):
         load_rows(QASC, str(shared_data), "train")
 

@@ -7,33 +7,41 @@ from pathlib import Path
 
 import pytest
 
+from bench.errors import BenchError
 from bench.runner import run_cell
 from bench.scores import MEASURES
 from tasks.base import SPLITS, Task
 from tasks.glue import GLUE
-from tasks.sources import available, load_rows
+from tasks.sources import available, fingerprint, load_rows
 from tests.worlds import only_cell, plan_for, workspace_for
 
 NAMED = {task.name: task for task in GLUE}
+LABELS = {"mnli": 3, "ax": 3, "stsb": 6}
 
 
 def test_the_tasks() -> None:
-    assert list(NAMED) == ["cola", "sst2", "mrpc", "qqp", "mnli", "qnli", "rte", "wnli"]
+    names = "cola sst2 stsb mrpc qqp mnli ax qnli rte wnli"
+    assert list(NAMED) == names.split()
 
 
 @pytest.mark.parametrize("task", GLUE, ids=NAMED)
 def test_a_definition_is_whole(task: Task) -> None:
-    assert len(task.labels) == len(task.words) == len(task.classic.label_spellings)
-    assert len(task.labels) == (3 if task.name == "mnli" else 2)
+    assert len(task.labels) == len(task.words) == LABELS.get(task.name, 2)
+    if task.kind == "classification":
+        assert len(task.classic.label_spellings) == len(task.labels)
+    if task.kind == "regression":
+        assert task.words == task.labels == tuple("012345")
     asked = {field for _, field, _, _ in string.Formatter().parse(task.prompt) if field}
     assert asked == set(task.columns)
     assert task.prompt.endswith("Answer:")  # one space then joins it with the word
     assert all(word == word.strip() for word in task.words)
     assert set(task.metrics) <= set(MEASURES)
-    splits = {*SPLITS, *task.extra}
-    assert set(task.hub.splits) == splits
+    splits = {*SPLITS, *task.extra} - ({"train"} if task.train_from else set())
     assert all(set(layout) == splits for layout in task.classic.layouts)
-    assert set(task.classic.columns) == set(task.hub.columns) == {*task.columns, "label"}
+    assert set(task.classic.columns) == {*task.columns, "label"}
+    if task.hub:
+        assert set(task.hub.splits) == splits
+        assert set(task.hub.columns) == set(task.classic.columns)
     assert task.paper and task.about
 
 
@@ -71,7 +79,7 @@ def test_the_real_files(
 
 def test_what_of_the_real_files_is_there(shared_data: Path) -> None:
     there = [task.name for task in GLUE if available(task, str(shared_data))]
-    assert there == ["cola", "sst2", "mrpc", "rte"]
+    assert there == ["cola", "sst2", "stsb", "mrpc", "rte"]
 
 
 def test_labels_mean_what_they_say(shared_data: Path) -> None:
@@ -111,3 +119,46 @@ def test_both_dev_sets_of_mnli_are_scored(tiny_causal: Path, tmp_path: Path) -> 
     assert rows["gold"] == [0] * 5 + [2] * 5
     assert [name.split("-")[0] for name in rows["id"]] == ["dev"] * 5 + ["mismatched"] * 5
     assert result["data"]["dev_rows"] == 5
+
+
+def test_the_real_scores(shared_data: Path) -> None:
+    for split, count, mean in (("train", 5749, 2.70), ("dev", 1500, 2.36)):
+        rows = load_rows(NAMED["stsb"], str(shared_data), split)
+        labels = [row["label"] for row in rows]
+        assert len(rows) == len({row["id"] for row in rows}) == count
+        assert (min(labels), max(labels)) == (0, 5)
+        assert sum(labels) / count == pytest.approx(mean, abs=0.01)
+    assert rows[0]["sentence1"] == "A man with a hard hat is dancing."
+
+
+@pytest.mark.parametrize("score", ["", "five", "5.1", "-0.2", "nan"])
+def test_a_score_out_of_range(tmp_path: Path, score: str) -> None:
+    path = tmp_path / "STS-B" / "dev.tsv"
+    path.parent.mkdir()
+    path.write_text(f"sentence1\tsentence2\tscore\nA.\tB.\t2.5\nA.\tC.\t{score}\n")
+    with pytest.raises(BenchError, match=r"dev.tsv:3: score '.*' is no number from 0 to 5"):
+        load_rows(NAMED["stsb"], str(tmp_path), "dev")
+
+
+def test_ax_is_trained_on_mnli_and_needs_the_file_with_answers(tmp_path: Path) -> None:
+    head = "index\tsentence1\tsentence2\tgold_label\n"
+    ax, mnli = NAMED["ax"], tmp_path / "MNLI"
+    mnli.mkdir()
+    for name in ("train", "dev_matched", "dev_mismatched"):
+        (mnli / f"{name}.tsv").write_text(f"{head}0\t{name}.\tB.\tneutral\n")
+    (tmp_path / "diagnostic").mkdir()
+    (tmp_path / "diagnostic" / "diagnostic.tsv").write_text("index\tsentence1\tsentence2\n")
+    assert not available(ax, str(tmp_path))
+    with pytest.raises(BenchError, match=r"has no diagnostic-full.tsv, the dev rows of 'ax'"):
+        load_rows(ax, str(tmp_path), "dev")
+    with pytest.raises(BenchError, match="the hub has no rows with answers for the task 'ax'"):
+        load_rows(ax, "hub", "dev")
+    full = "Logic\tPremise\tHypothesis\tLabel\nNegation\tC.\tD.\tcontradiction\n"
+    (tmp_path / "diagnostic" / "diagnostic-full.tsv").write_text(full)
+    assert available(ax, str(tmp_path))
+    (train,), (dev,) = (load_rows(ax, str(tmp_path), split) for split in SPLITS)
+    assert (train["premise"], train["label"]) == ("train.", 1)
+    assert (dev["premise"], dev["hypothesis"], dev["label"]) == ("C.", "D.", 2)
+    before = fingerprint(ax, str(tmp_path))
+    (mnli / "train.tsv").write_text(f"{head}0\tanother.\tB.\tneutral\n")
+    assert fingerprint(ax, str(tmp_path)) != before

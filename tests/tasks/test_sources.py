@@ -23,7 +23,7 @@ from tasks.glue import GLUE, REVISION
 from tasks.sources import available, fingerprint, load_rows
 
 REPO = Path(__file__).parents[2]
-COLA, SST2, MRPC, QQP, MNLI, QNLI, RTE, WNLI = GLUE
+COLA, SST2, STSB, MRPC, QQP, MNLI, AX, QNLI, RTE, WNLI = GLUE
 Write = Callable[..., str]
 
 
