@@ -38,7 +38,8 @@ def run_in_process(plan: Plan, cells: Sequence[AnyCell], store: Store, folder: P
         KeyboardInterrupt: stopped; finished cells are kept and the running one has a checkpoint.
     """
     from bench import checkpoint
-    from bench.runner import Workspace, failed_result, run_cell
+    from bench.outcome import failed_result
+    from bench.runner import Workspace, run_cell
     from bench.sequences import run_sequence
 
     share = any("finetuned" in method.needs for method in plan.spec.methods)

@@ -17,17 +17,11 @@ from bench.encoding import encode, subset
 from bench.errors import CellError
 from bench.likelihood import TaskModel
 from bench.models import context_length, load, load_language_model, load_tokenizer
-from bench.predictions import Outputs, correct, flips, gold_loss, predict, task_scores
-from bench.provenance import peak_memory_mib, provenance, reset_peak_memory
+from bench.outcome import Measured, cell_result, predictions
+from bench.predictions import Outputs, correct, gold_loss, predict, task_scores
+from bench.provenance import reset_peak_memory
 from bench.registry import METHODS
-from bench.results import (
-    SCHEMA_VERSION,
-    CellResult,
-    Costs,
-    Forgotten,
-    Predictions,
-    Retention,
-)
+from bench.results import CellResult, Predictions
 from bench.run import Progress, Run
 from bench.spec import AnyCell, Cell, ModelInfo, derive_seed, task_hash
 from bench.training import train
@@ -38,7 +32,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 REFERENCE = "finetune"
-_SAMPLED_TEXT = "sampled from the base model"
 
 
 @dataclass
@@ -108,40 +101,8 @@ def run_cell(
     stage.lap("train")
     after = stage.measure(base=False)
     stage.lap("score_after")
-    result = _result(cell, stage, record, before, after)
-    return result, _predictions(cell, stage, before, after)
-
-
-def failed_result(cell: AnyCell, reason: str) -> CellResult:
-    """The result of a cell that could not be finished."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "status": "failed",
-        "error": reason,
-        "hash": cell.hash,
-        "cell": cell.identity(),
-        "labels": cell.labels,
-        "scores": None,
-        "sequence": None,
-        "flips": None,
-        "retention": None,
-        "forgotten": None,
-        "elicited": None,
-        "drift": None,
-        "curve": [],
-        "costs": None,
-        "data": {},
-        "provenance": dict(provenance()),
-    }
-
-
-@dataclass
-class Measured:
-    """All that is measured of one state of the model."""
-
-    outputs: dict[str, Outputs]  # dev split -> its rows' outputs
-    forget: list[tuple[float | None, float, int]]  # (accuracy, loss, rows) per forgetting task
-    retention: tuple[float, int] | None  # (nats per token, tokens)
+    result = cell_result(cell, stage, record, before, after)
+    return result, predictions(cell, stage, before, after)
 
 
 class Stage:
@@ -327,113 +288,3 @@ def _finetuned_key(cell: Cell, steps: int | None) -> Any:
     identity = cell.identity()
     parts = ("model", "task_hash", "data", "seed", "training")
     return [{part: identity[part] for part in parts}, cell.steps, steps]
-
-
-def _result(
-    cell: Cell,
-    stage: Stage,
-    record: dict[str, Any],
-    before: Measured,
-    after: Measured,
-) -> CellResult:
-    dev, seconds = stage.dev["dev"], stage.seconds
-    answers = [predict(cell.task, dev, found.outputs["dev"]) for found in (before, after)]
-    right = [correct(cell.task, dev, given) for given in answers]
-    # Work found in the cache is charged at its first price: rule 4 of a fair comparison.
-    prepare = record["prepare"] + record["shared"]
-    costs: Costs = {
-        "load": seconds["load"],
-        "score_before": seconds["score_before"],
-        "prepare": prepare,
-        "train": record["train"],
-        "finish": record["finish"],
-        "score_after": seconds["score_after"],
-        "method": prepare + record["train"] + record["finish"],
-        "total": stage.clock - stage.start,
-        "steps": cell.steps,
-        "steps_per_second": cell.steps / record["train"] if record["train"] else None,
-        "peak_memory_mib": peak_memory_mib(),
-    }
-    scored_before, _ = stage.task_scores(before.outputs)
-    scored_after, notes = stage.task_scores(after.outputs)
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "status": "done",
-        "error": None,
-        "hash": cell.hash,
-        "cell": cell.identity(),
-        "labels": cell.labels,
-        "scores": {
-            "primary": cell.task.primary,
-            "before": scored_before,
-            "after": scored_after,
-            "notes": notes,
-        },
-        "sequence": None,
-        "flips": None if right[0] is None or right[1] is None else flips(right[0], right[1]),
-        "retention": retention_result(cell, before.retention, after.retention),
-        "forgotten": _forgotten_result(cell, before, after),
-        "elicited": stage.run.reported.get("elicited"),
-        "drift": record["drift"],
-        "curve": record["curve"],
-        "costs": costs,
-        "data": {
-            "train_rows": len(stage.run.train_rows),
-            "dev_rows": len(dev),
-            "truncated_rows": stage.run.train_rows.truncated + dev.truncated,
-        },
-        "provenance": {**provenance(), "resumes": record["resumes"]},
-    }
-
-
-def _predictions(cell: Cell, stage: Stage, before: Measured, after: Measured) -> Predictions:
-    """The rows of all dev splits, one after the other; their ids tell them apart."""
-    splits = stage.dev.items()
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "hash": cell.hash,
-        "id": [name for _, rows in splits for name in rows.ids],
-        "gold": [label for _, rows in splits for label in rows.references],
-        "before": [a for s, rows in splits for a in predict(cell.task, rows, before.outputs[s])],
-        "after": [a for s, rows in splits for a in predict(cell.task, rows, after.outputs[s])],
-        "scores_after": [
-            [round(v, 5) for v in row] for s in stage.dev for row in after.outputs[s].scores
-        ],
-    }
-
-
-def retention_result(
-    cell: Cell, before: tuple[float, int] | None, after: tuple[float, int] | None
-) -> Retention | None:
-    """What `Stage.retention` found at two times, as a part of the result."""
-    if before is None or after is None:
-        return None
-    return {
-        "text": cell.retention.name or _SAMPLED_TEXT,
-        "tokens": before[1],
-        "before": before[0],
-        "after": after[0],
-    }
-
-
-def _forgotten_result(cell: Cell, before: Measured, after: Measured) -> Forgotten | None:
-    if not before.forget:
-        return None
-    rows = sum(count for _, _, count in before.forget)
-
-    def loss(measured: Measured) -> float:
-        return sum(mean * count for _, mean, count in measured.forget) / rows
-
-    def accuracy(measured: Measured) -> float | None:
-        known = [(share, count) for share, _, count in measured.forget if share is not None]
-        total = sum(count for _, count in known)
-        return sum(share * count for share, count in known) / total if known else None
-
-    return {
-        "tasks": [task.name for task in cell.forget],
-        "rows": rows,
-        "loss_before": loss(before),
-        "loss_after": loss(after),
-        "accuracy_before": accuracy(before),
-        "accuracy_after": accuracy(after),
-    }

@@ -16,10 +16,11 @@ from bench import checkpoint, continual
 from bench import evaluation as ev
 from bench.data import Encoded
 from bench.models import put_stage, save_stage
+from bench.outcome import retention_result
 from bench.predictions import Outputs, predict
 from bench.provenance import peak_memory_mib, provenance, reset_peak_memory
 from bench.results import SCHEMA_VERSION, CellResult, Costs, Predictions, Retention
-from bench.runner import Stage, Workspace, retention_result
+from bench.runner import Stage, Workspace
 from bench.spec import Cell, ModelInfo, TaskSequence
 from bench.store import atomic_write_text
 from tasks.base import Task
