@@ -33,6 +33,11 @@ def chosen(names: Iterable[str], settings: Settings) -> tuple[Method, ...]:
     return tuple({(m.name, repr(m.config)): m for m in reversed(methods)}.values())[::-1]
 
 
+def parts_of(name: str) -> list[type[Method]]:
+    """The classes that a name stands for."""
+    return [find(name)[0]]
+
+
 def find(name: str) -> tuple[type[Method], dict[str, Any]]:
     """The class and the fixed settings of `lwf` (none) or `lwf:ahead`.
 

@@ -78,6 +78,8 @@ class Method:
     holds: ClassVar[dict[str, Any] | None] = None
     """Settings with which the pretrained weights stay where they are, or almost."""
     meaning: ClassVar[Meaning | None] = None
+    quick: ClassVar[dict[str, Any]] = {}
+    """Settings that suit a tiny model and a dozen steps: little to prepare, a plain effect."""
 
     def __init__(self, config: Any) -> None:
         self.config = config

@@ -53,6 +53,7 @@ class EWC(Method):
     off = {"strength": 0.0}
     holds = {"strength": 1e9}
     meaning = "retains"
+    quick = {"blocks": 8}
 
     @property
     def roles(self) -> frozenset[Role]:

@@ -69,6 +69,13 @@ class LWF(Method):
     config: LWFConfig
     off = {"weight": 0.0}
     meaning = "forgets"
+    quick = {
+        "samples": 24,
+        "fisher_rows": 16,
+        "batch_size": 4,
+        "interval": 2,
+        "max_new_tokens": 4,
+    }
 
     @property
     def roles(self) -> frozenset[Role]:

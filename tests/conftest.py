@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from bench.selfcheck.world import World
 
 # The models are so small that a second thread only waits; before torch is imported, for all
 # subprocesses too.
@@ -33,32 +37,32 @@ def shared_model() -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_causal(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a tiny causal LM; see tests/worlds.py."""
-    from tests.worlds import write_causal
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The tiny models, rows and text that checks of methods run on."""
+    from bench.selfcheck.world import write_world
 
-    return write_causal(tmp_path_factory.mktemp("models") / "tiny-causal")
+    return write_world(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture(scope="session")
-def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_causal(world: World) -> Path:
+    """The folder of a tiny causal LM."""
+    return world.models["causal"]
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(world: World) -> Path:
     """The folder of a tiny BERT with its masked-LM head."""
-    from tests.worlds import write_encoder
-
-    return write_encoder(tmp_path_factory.mktemp("models") / "tiny-encoder")
+    return world.models["encoder"]
 
 
 @pytest.fixture(scope="session")
-def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_data(world: World) -> Path:
     """A folder with a few dozen rows of CoLA and RTE in the classic layout."""
-    from tests.worlds import write_data
-
-    return write_data(tmp_path_factory.mktemp("data") / "tiny-data")
+    return world.data
 
 
 @pytest.fixture(scope="session")
-def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_text(world: World) -> Path:
     """A retention text in the words that the tiny models know."""
-    from tests.worlds import write_text
-
-    return write_text(tmp_path_factory.mktemp("text") / "tiny.txt")
+    return world.text

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,7 @@ from bench import training
 from bench.errors import CellError
 from bench.spec import Training
 from bench.training import rate_factor, train
-from tests.worlds import only_cell, plan_for, stage_for, trained, weights, workspace_for
+from tests.worlds import plan_for, stage_for, trained, weights
 
 ROOT = Path(__file__).parents[2]
 
@@ -182,48 +179,3 @@ def test_signals_are_left_alone_in_other_threads(
     thread.start()
     thread.join()
     assert done[0].run.step == 4
-
-
-TWO_PROCESSES = """
-import sys, json
-from pathlib import Path
-from tests.worlds import only_cell, plan_for, workspace_for
-from bench.runner import run_cell
-model, data, out, method = sys.argv[1:]
-plan = plan_for([method], ["cola"], Path(model), Path(data), "train.batch_size=5", "train.steps=9")
-result, rows = run_cell(only_cell(plan), workspace_for(plan, Path(out)), False)
-import os
-Path(out, f"rank{os.environ['RANK']}.json").write_text(json.dumps([result, rows]))
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("method", ["finetune", "ewc", "lwf"])
-def test_two_processes_are_one_within_rounding(
-    tiny_causal: Path, tiny_data: Path, tmp_path: Path, method: str
-) -> None:
-    """Over gloo, with steps of odd size: each row counts once, in training and in scoring."""
-    from bench.runner import run_cell
-
-    words = ("train.batch_size=5", "train.steps=9")
-    plan = plan_for([method], ["cola"], tiny_causal, tiny_data, *words)
-    single, rows = run_cell(only_cell(plan), workspace_for(plan, tmp_path / "one"), False)
-    script = tmp_path / "two.py"
-    script.write_text(TWO_PROCESSES)
-    out = tmp_path / "two"
-    out.mkdir()
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
-    command += ["--master-port=0", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
-    command += [str(script), str(tiny_causal), str(tiny_data), str(out), method]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "1"}
-    environment["OMP_NUM_THREADS"] = "1"
-    subprocess.run(command, check=True, env=environment, capture_output=True, timeout=240)
-    for rank in (0, 1):
-        double, double_rows = json.loads((out / f"rank{rank}.json").read_text())
-        assert double_rows["id"] == rows["id"]
-        assert len(double_rows["after"]) == len(rows["after"])
-        for got, want in zip(double_rows["scores_after"], rows["scores_after"], strict=True):
-            assert got == pytest.approx(want, abs=2e-3)
-        assert double["drift"] == pytest.approx(single["drift"], rel=1e-3)
-        losses = [point["loss"] for point in double["curve"]]
-        assert losses == pytest.approx([p["loss"] for p in single["curve"]], rel=1e-3)

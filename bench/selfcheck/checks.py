@@ -1,0 +1,97 @@
+"""The ways in which a check ends, and what all checks share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import BenchError
+from bench.registry import METHODS
+from bench.selfcheck.world import World, trained, weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bench.plan import Plan
+    from bench.runner import Stage
+    from methods.base import Method
+
+
+class FailedError(Exception):
+    """The method does not do what the check asks; the message says what it does instead."""
+
+
+class NotApplicableError(Exception):
+    """The check asks nothing of this method; the message says why."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A method on one kind of model: what a check is about."""
+
+    method: str  # as in --methods
+    kind: str  # "causal" or "encoder"
+    words: tuple[str, ...] = ()  # settings, as in --set
+
+    def __str__(self) -> str:
+        return "-".join([self.method, self.kind, *self.words])
+
+    @property
+    def cls(self) -> type[Method]:
+        """The method's class."""
+        return METHODS.get(self.method.partition(":")[0])
+
+    def plan(self, world: World, *settings: str) -> Plan:
+        """The plan of one cell.
+
+        Raises:
+            NotApplicableError: the method does not fit the model.
+        """
+        try:
+            return world.plan(self.method, self.kind, *self.words, *settings)
+        except BenchError as error:
+            raise NotApplicableError(str(error)) from None
+
+    def trained(self, world: World, folder: Path, *settings: str) -> Stage:
+        """The cell after its training."""
+        return trained(self.plan(world, *settings), folder)
+
+    def ends(self, world: World, folder: Path, *settings: str) -> dict[str, Tensor]:
+        """The weights that it trains."""
+        return weights(self.trained(world, folder, *settings))
+
+    def assigned(self, values: dict[str, Any]) -> list[str]:
+        """Values of the method's settings as words of --set."""
+        return [f"{self.cls.name}.{name}={value}" for name, value in values.items()]
+
+
+def expect(condition: bool, otherwise: str) -> None:
+    """Raises FailedError, saying `otherwise`, unless the condition holds."""
+    if not condition:
+        raise FailedError(otherwise)
+
+
+def same(first: Any, second: Any) -> bool:
+    """Equal bit for bit, through lists and dictionaries."""
+    import torch
+
+    if isinstance(first, torch.Tensor):
+        return torch.equal(first, second)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(same(first[k], second[k]) for k in first)
+    if isinstance(first, list | tuple):
+        pairs = zip(first, second, strict=True)
+        return len(first) == len(second) and all(same(a, b) for a, b in pairs)
+    return bool(first == second)
+
+
+def difference(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> str:
+    """Which weights differ, and by how much, in words."""
+    wrong = [name for name in wanted if not same(found.get(name), wanted[name])]
+    if not wrong:
+        return "no weight differs"
+    if wrong[0] not in found:
+        return f"{wrong[0]} is missing"
+    gap = max(float((found[name] - wanted[name]).abs().max()) for name in wrong if name in found)
+    return f"{len(wrong)} of {len(wanted)} weights differ, {wrong[0]} first, by up to {gap:.1e}"
