@@ -19,8 +19,6 @@ from bench.spec import Training
 from bench.training import rate_factor, train
 from tests.worlds import plan_for, stage_for, trained, weights
 
-ROOT = Path(__file__).parents[2]
-
 
 def test_rates_rise_and_fall() -> None:
     linear = Training(warmup=0.2)
