@@ -8,6 +8,7 @@ from bench.plan import Plan
 from bench.results import CellResult
 from bench.runner import run_cell
 from bench.selfcheck.world import (
+    cells_of,
     only_cell,
     plan_for,
     stage_for,
@@ -39,4 +40,4 @@ def results(plan: Plan, folder: Path) -> list[CellResult]:
     """The results of all cells, run one after the other."""
     workspace = workspace_for(plan, folder)
     share = any("finetuned" in method.needs for method in plan.spec.methods)
-    return [run_cell(cell, workspace, share)[0] for cell in plan.spec.cells()]
+    return [run_cell(cell, workspace, share)[0] for cell in cells_of(plan)]

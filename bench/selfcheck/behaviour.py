@@ -9,7 +9,7 @@ from bench.plan import Plan
 from bench.results import CellResult
 from bench.runner import run_cell
 from bench.selfcheck.checks import NotApplicableError, Subject, expect
-from bench.selfcheck.world import World, plan_for, workspace_for
+from bench.selfcheck.world import World, cells_of, plan_for, workspace_for
 
 SEEDS = 3
 RECIPE = [
@@ -62,7 +62,7 @@ def _plan(method: str, *words: str) -> Plan:
 def _rises(plan: Plan, folder: Path) -> tuple[float, float]:
     """(retention loss, forgetting task's loss): after - before, averaged over the cells."""
     workspace = workspace_for(plan, folder)
-    found = [_rise(run_cell(cell, workspace, False)[0]) for cell in plan.spec.cells()]
+    found = [_rise(run_cell(cell, workspace, False)[0]) for cell in cells_of(plan)]
     retained, forgotten = zip(*found, strict=True)
     return sum(retained) / len(found), sum(forgotten) / len(found)
 

@@ -264,9 +264,14 @@ def workspace_for(plan: Plan, folder: Path) -> Workspace:
     return Workspace(folder, lambda what, done, of, loss: None, rows=dict(plan.rows))
 
 
+def cells_of(plan: Plan) -> list[Cell]:
+    """The cells of a plan without sequences of tasks."""
+    return [cell for cell in plan.spec.cells() if isinstance(cell, Cell)]
+
+
 def only_cell(plan: Plan) -> Cell:
     """The cell of a plan that has one."""
-    (cell,) = plan.spec.cells()
+    (cell,) = cells_of(plan)
     return cell
 
 
