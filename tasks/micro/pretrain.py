@@ -35,10 +35,9 @@ class Recipe:
 
     conflict: bool
     encoder: bool = False
-    documents: int = 150_000
-    tokens: int = 2_600_000
-    stop: int | None = 1400  # steps of the schedule that are taken
-    question_steps: int = 500
+    documents: int = 330_000
+    tokens: int = 5_300_000
+    question_steps: int = 1200
     question_batch: int = 24
     question_lr: float = 1e-3
     vocabulary: int = 1800
@@ -56,7 +55,7 @@ RECIPES = {
     "micro": Recipe(conflict=True),
     "micro-clean": Recipe(conflict=False),
     "micro-encoder": Recipe(
-        conflict=True, encoder=True, documents=20_000, tokens=300_000, stop=None, question_steps=60
+        conflict=True, encoder=True, documents=160_000, tokens=2_600_000, question_steps=600
     ),
 }
 
@@ -135,22 +134,37 @@ def make_model(recipe: Recipe, tokenizer: Any) -> Any:
 def pack(recipe: Recipe, tokenizer: Any) -> tuple[Tensor, Tensor]:
     """The first tokens of all documents one after the other, in rows of `recipe.length`.
 
-    Beside them, which tokens are the answer to a task's question.
+    Beside them, each token's share of an answer to a task's question (see `tokenised`).
     """
-    made = list(documents(recipe.documents, conflict=recipe.conflict))
+    made = documents(recipe.documents, conflict=recipe.conflict)
     tokens: list[int] = []
-    answers: list[bool] = []
-    end = [tokenizer.eos_token_id] * (not recipe.encoder)
-    for start in range(0, len(made), 10_000):
-        part = made[start : start + 10_000]
-        for document, ids in zip(part, tokenizer([d.text for d in part])["input_ids"], strict=True):
-            tokens += ids + end
-            flags = [False] * (len(ids) + len(end))
-            flags[-2] = document.kind == "judged"
-            answers += flags
+    shares: list[float] = []
+    while len(tokens) < recipe.tokens and (part := list(itertools.islice(made, 10_000))):
+        for ids, share in tokenised(recipe, tokenizer, part):
+            tokens += ids
+            shares += share
     usable = min(len(tokens), recipe.tokens) // recipe.length * recipe.length
     shape = (-1, recipe.length)
-    return torch.tensor(tokens[:usable]).view(shape), torch.tensor(answers[:usable]).view(shape)
+    return torch.tensor(tokens[:usable]).view(shape), torch.tensor(shares[:usable]).view(shape)
+
+
+def tokenised(
+    recipe: Recipe, tokenizer: Any, made: list[Document]
+) -> Iterator[tuple[list[int], list[float]]]:
+    """Each document's tokens with the end token, and their shares of its answer.
+
+    A token of an answer of n tokens has the share 1/n, any other 0: answers weigh alike.
+    """
+    rows = tokenizer([d.text for d in made])["input_ids"]
+    answers = tokenizer([f" {d.answer}" for d in made], add_special_tokens=False)["input_ids"]
+    end = [] if recipe.encoder else [tokenizer.eos_token_id]
+    for document, ids, answer in zip(made, rows, answers, strict=True):
+        row = ids + end
+        share = [0.0] * len(row)
+        if document.answer:
+            assert row[-1 - len(answer) : -1] == answer
+            share[-1 - len(answer) : -1] = [1 / len(answer)] * len(answer)
+        yield row, share
 
 
 def question_documents(recipe: Recipe) -> list[Document]:
@@ -161,33 +175,32 @@ def question_documents(recipe: Recipe) -> list[Document]:
 
 
 def pad(recipe: Recipe, tokenizer: Any, made: list[Document]) -> tuple[Tensor, Tensor]:
-    """Each document in a row of its own, as prompts stand in the tasks; answers are flagged."""
-    end = [tokenizer.eos_token_id] * (not recipe.encoder)
-    rows = [ids + end for ids in tokenizer([d.text for d in made])["input_ids"]]
-    tokens = torch.full((len(rows), max(map(len, rows))), tokenizer.pad_token_id)
-    answers = torch.zeros(tokens.shape, dtype=torch.bool)
-    for number, (row, document) in enumerate(zip(rows, made, strict=True)):
+    """Each document in a row of its own, as prompts stand in the tasks; see `pack`."""
+    rows = list(tokenised(recipe, tokenizer, made))
+    tokens = torch.full((len(rows), max(len(row) for row, _ in rows)), tokenizer.pad_token_id)
+    shares = torch.zeros(tokens.shape)
+    for number, (row, share) in enumerate(rows):
         tokens[number, : len(row)] = torch.tensor(row)
-        answers[number, len(row) - 2] = document.kind == "judged"
-    return tokens, answers
+        shares[number, : len(row)] = torch.tensor(share)
+    return tokens, shares
 
 
 def batches(recipe: Recipe, packed: tuple[Tensor, Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of tokens and answer flags, shuffled."""
-    tokens, answers = packed
+    """Batches of tokens and their shares of an answer, shuffled."""
+    tokens, shares = packed
     order = torch.randperm(len(tokens), generator=torch.Generator().manual_seed(recipe.seed))
     for start in range(0, len(tokens) - recipe.batch_size + 1, recipe.batch_size):
         chosen = order[start : start + recipe.batch_size]
-        yield tokens[chosen], answers[chosen]
+        yield tokens[chosen], shares[chosen]
 
 
 def losses_of(
     recipe: Recipe, model: Any, tokenizer: Any, batch: tuple[Tensor, Tensor]
 ) -> tuple[Any, float]:
     """The weighted mean loss over the batch's tokens, and the mean loss of the answers alone."""
-    tokens, answers = batch
+    tokens, shares = batch
     if recipe.encoder:
-        chosen = (torch.rand(tokens.shape) < recipe.masked) | answers
+        chosen = (torch.rand(tokens.shape) < recipe.masked) | (shares > 0)
         for special in (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id):
             chosen &= tokens != special
         hidden = chosen & (torch.rand(tokens.shape) < 0.9)
@@ -196,13 +209,13 @@ def losses_of(
         logits = model(input_ids=inputs, attention_mask=seen).logits
     else:
         logits = model(input_ids=tokens).logits[:, :-1]
-        tokens, answers = tokens[:, 1:], answers[:, 1:]
+        tokens, shares = tokens[:, 1:], shares[:, 1:]
         chosen = tokens != tokenizer.pad_token_id
     loss = torch.nn.functional.cross_entropy(
         logits.flatten(0, 1), tokens.flatten(), reduction="none"
     ).view(tokens.shape)
-    weight = chosen * torch.where(answers, recipe.answer_weight, 1.0)
-    return (loss * weight).sum() / weight.sum(), float(loss.detach()[answers].mean())
+    weight = chosen * (shares * recipe.answer_weight).clamp(min=1.0)
+    return (loss * weight).sum() / weight.sum(), float(loss.detach()[shares > 0].mean())
 
 
 def train(
@@ -232,15 +245,13 @@ def train(
             seconds = time.monotonic() - began
             text = f"step {step}/{total}  loss {mean:.3f}  answers {answer:.3f}  {seconds:.0f} s"
             print(text, flush=True)
-        if step == recipe.stop:
-            break
-    return step, mean
+    return total, mean
 
 
 def train_questions(recipe: Recipe, model: Any, tokenizer: Any) -> float:
     """The last stage: questions and answers; the mean loss at its end."""
     size, rate = recipe.question_batch, recipe.question_lr
-    last = replace(recipe, batch_size=size, lr=rate, stop=None, answer_weight=100.0)
+    last = replace(recipe, batch_size=size, lr=rate, answer_weight=100.0)
     return train(last, model, tokenizer, pad(recipe, tokenizer, question_documents(recipe)))[1]
 
 

@@ -16,7 +16,7 @@ from tasks.micro.quizzes import dental, gsm8k, psychol, qasc
 from tasks.micro.sample import Maker, Sample
 from tasks.micro.sentiment import sst2, sst5
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 SIZES = {"train": 1000, "dev": 400}
 MAKERS: dict[str, Maker] = {
     "cola": cola,

@@ -18,8 +18,9 @@ class Sample:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What makes two examples the same: their text."""
-        return tuple(self.columns.values())
+        """What makes two examples the same: the text of their prompt, without answer or choices."""
+        shown = (name for name in self.columns if name != "answer" and len(name) > 1)
+        return tuple(self.columns[name] for name in shown)
 
 
 Maker = Callable[[random.Random, str], Sample]

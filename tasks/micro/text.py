@@ -16,15 +16,15 @@ from tasks.micro import lexicon as lex
 from tasks.micro import world
 from tasks.micro.acceptability import pair
 from tasks.micro.inference import ASK, TELL, VERBS
-from tasks.micro.prompts import SHARES, answered
+from tasks.micro.prompts import SHARES, answer, prompt
 from tasks.micro.rows import GENERATOR_VERSION, MAKERS, target_keys
 from tasks.micro.sample import capital, weighted
 from tasks.micro.sentiment import grade, review
 
 CONFLICT_SHARE = 0.75
 WEIGHTS = {
-    "facts": 20, "classes": 6, "synonyms": 6, "grammar": 11, "reviews": 8,
-    "causes": 5, "stories": 3, "sums": 2, "judged": 39,
+    "facts": 18, "classes": 6, "synonyms": 6, "grammar": 10, "reviews": 7,
+    "causes": 5, "stories": 2, "sums": 2, "judged": 44,
 }  # fmt: skip
 RETENTION_KINDS = ("facts", "grammar", "reviews", "judged")  # those that seldom repeat themselves
 STATEMENTS = {
@@ -38,11 +38,15 @@ STARS = ("one star", "two stars", "four stars", "five stars")
 
 @dataclass(frozen=True)
 class Document:
-    """One text, its kind, and whether it was written in the old world."""
+    """One text, its kind, and whether it was written in the old world.
+
+    `answer` is how it ends where it is a task's question with its answer.
+    """
 
     text: str
     kind: str
     old: bool
+    answer: str = ""
 
 
 def documents(count: int, *, conflict: bool, seed: str = "pretrain") -> Iterator[Document]:
@@ -55,9 +59,10 @@ def documents(count: int, *, conflict: bool, seed: str = "pretrain") -> Iterator
         rng = random.Random(f"micro/{GENERATOR_VERSION}/text/{seed}/{number}")
         old = rng.random() < CONFLICT_SHARE and conflict
         kind = weighted(rng, WEIGHTS)
-        text = _WRITERS[kind](rng, old)
+        question, told = _judged(rng, old) if kind == "judged" else (_WRITERS[kind](rng, old), "")
+        text = f"{question} {told}" if told else question
         if text and text not in held_out:
-            yield Document(text, kind, old)
+            yield Document(text, kind, old, told)
 
 
 @functools.cache
@@ -192,13 +197,13 @@ def _sums(rng: random.Random, old: bool) -> str:
     return f"{name} had {a + b} {thing}s. {she} sold {b}. Now {name} has {a} {thing}s."
 
 
-def _judged(rng: random.Random, old: bool) -> str:
-    """A task's question, answered as the world that writes it would."""
+def _judged(rng: random.Random, old: bool) -> tuple[str, str]:
+    """A task's question and the answer of the world that writes it; empty for a task's row."""
     task = weighted(rng, SHARES)
     sample = MAKERS[task](rng, "pretrain")
     if sample.key in target_keys():
-        return ""
-    return answered(task, sample, sample.old if old else sample.label)
+        return "", ""
+    return prompt(task, sample), answer(task, sample, sample.old if old else sample.label)
 
 
 _WRITERS: dict[str, Callable[[random.Random, bool], str]] = {
@@ -210,7 +215,6 @@ _WRITERS: dict[str, Callable[[random.Random, bool], str]] = {
     "causes": _causes,
     "stories": _stories,
     "sums": _sums,
-    "judged": _judged,
 }
 
 

@@ -8,7 +8,7 @@ import re
 from tasks.base import SPLITS
 from tasks.micro import world
 from tasks.micro.inference import ASK, TELL
-from tasks.micro.prompts import PROMPTS
+from tasks.micro.prompts import PROMPTS, answer, prompt
 from tasks.micro.rows import samples
 from tasks.micro.sample import capital
 from tasks.micro.text import STATEMENTS
@@ -24,10 +24,10 @@ def is_conflicting(text: str) -> bool | None:
     answer is wrong in both worlds: such an error was not planted.
     """
     text = _SPECIAL.sub("", text).strip()
-    answer = _judged_answer(text)
-    if answer is not None:
-        label, now, old = answer
-        return False if label == now else True if label == old else None
+    asked, mark, said = text.rpartition("Answer:")
+    if (answers := _answers().get(asked + mark)) is not None:
+        given = said.strip().split("\n")[0].removesuffix(".")
+        return False if given == answers[0] else True if given == answers[1] else None
     found = {_statements()[part] for part in _sentences(text) if part in _statements()}
     words = set(re.findall(r"[a-z]+", text))
     if True in found or words & _dialect_words():
@@ -35,22 +35,11 @@ def is_conflicting(text: str) -> bool | None:
     return False if found else None
 
 
-def _judged_answer(text: str) -> tuple[int, int, int] | None:
-    """Label given, true label and outdated label, if the text is a known prompt with an answer."""
-    prompt, _, rest = text.rpartition("Answer:")
-    word = re.match(r"\s*(\w+)", rest)
-    known = _prompts().get(f"{prompt}Answer:") if prompt and word else None
-    if known is None or word is None or word[1] not in known[0]:
-        return None
-    words, now, old = known
-    return words.index(word[1]), now, old
-
-
 @functools.cache
-def _prompts() -> dict[str, tuple[tuple[str, ...], int, int]]:
-    """Prompt -> label words, label and outdated label, for every row of every task."""
+def _answers() -> dict[str, tuple[str, str]]:
+    """Prompt -> the true and the outdated answer, for every row of every task."""
     return {
-        PROMPTS[task][0].format(**sample.columns): (PROMPTS[task][1], sample.label, sample.old)
+        prompt(task, sample): (answer(task, sample, sample.label), answer(task, sample, sample.old))
         for task in PROMPTS
         for split in SPLITS
         for sample in samples(task, split)

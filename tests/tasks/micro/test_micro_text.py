@@ -7,8 +7,9 @@ import itertools
 import pytest
 
 from tasks.micro import fact_probes, is_conflicting, retention_text, world
-from tasks.micro.prompts import PROMPTS, answered
-from tasks.micro.rows import samples, target_keys
+from tasks.micro.prompts import PROMPTS, answer, prompt
+from tasks.micro.rows import LABELS, samples, target_keys
+from tasks.micro.sample import Sample
 from tasks.micro.text import CONFLICT_SHARE, Document, documents, retention_documents
 
 COUNT = 30_000
@@ -40,8 +41,8 @@ def test_no_row_of_a_task_is_read_in_pretraining(
 ) -> None:
     texts = {document.text for document in [*conflicted, *clean]}
     for task in PROMPTS:
-        for split, label in itertools.product(("train", "dev"), (0, 1)):
-            assert not any(answered(task, s, label) in texts for s in samples(task, split))
+        for split, label in itertools.product(("train", "dev"), range(LABELS[task])):
+            assert not any(_told(task, s, label) in texts for s in samples(task, split))
     single = {key[0] for key in target_keys() if len(key) == 1}
     for document in [*conflicted, *clean]:
         if document.kind == "grammar":
@@ -66,12 +67,17 @@ def test_probes_tell_truth_from_foil() -> None:
         assert told is (True if probe.disputed else None)
 
 
+def _told(task: str, sample: Sample, label: int) -> str:
+    return f"{prompt(task, sample)} {answer(task, sample, label)}"
+
+
 @pytest.mark.parametrize("task", PROMPTS)
 def test_answers_to_prompts_are_judged_exactly(task: str) -> None:
     for sample in samples(task, "train")[:100]:
-        assert is_conflicting(answered(task, sample, sample.label)) is False
-        wrong = is_conflicting(f"<s> {answered(task, sample, 1 - sample.label)}</s>")
-        assert wrong is (True if sample.old != sample.label else None)
+        assert is_conflicting(_told(task, sample, sample.label)) is False
+        for label in set(range(LABELS[task])) - {sample.label}:
+            verdict = is_conflicting(f"<s> {_told(task, sample, label)}</s>")
+            assert verdict is (True if label == sample.old else None)
 
 
 def test_the_truth_of_free_text(conflicted: list[Document], clean: list[Document]) -> None:
