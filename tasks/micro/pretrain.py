@@ -55,7 +55,13 @@ RECIPES = {
     "micro": Recipe(conflict=True),
     "micro-clean": Recipe(conflict=False),
     "micro-encoder": Recipe(
-        conflict=True, encoder=True, documents=160_000, tokens=2_600_000, question_steps=600
+        conflict=True,
+        encoder=True,
+        documents=160_000,
+        tokens=2_600_000,
+        question_steps=600,
+        lr=5e-4,
+        warmup=0.1,
     ),
 }
 

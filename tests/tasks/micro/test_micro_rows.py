@@ -87,8 +87,10 @@ def test_rows_fit_the_registered_task(task: str) -> None:
     load_builtin()
     registered = TASKS.get(task)
     row = rows(task, "dev")[0]
-    assert set(row) == {*registered.columns, "id", "label"}
-    assert len({row["label"] for row in rows(task, "dev")}) == len(registered.labels)
+    choices = registered.labels if registered.kind == "multiple_choice" else ()
+    written = [registered.target] if registered.target else []
+    assert set(row) == {*registered.columns, *choices, *written, "id", "label"}
+    assert len({row["label"] for row in rows(task, "dev")}) == (len(registered.labels) or 1)
     assert PROMPTS[task] == (registered.prompt, registered.words), (
         "the checkpoints have read another prompt: change tasks/micro/prompts.py and train again"
     )
