@@ -24,6 +24,7 @@ from bench.spec import (
     Training,
 )
 from tasks.base import Row, Task
+from tasks.prompting import by_letter, with_shots
 from tasks.sources import MICRO, available, fingerprint, load_rows, splits
 
 if TYPE_CHECKING:
@@ -73,17 +74,16 @@ def make_plan(options: Options) -> Plan:
     tasks, sequences = _tasks(options.tasks)
     learned = tuple({t.name: t for group in (tasks, *sequences) for t in group}.values())
     forget, notes = _forget(options, learned)
-    everything = {t.name: t for group in (learned, *forget.values()) for t in group}
-    rows = {
-        (task.name, options.data, split): load_rows(task, options.data, split)
-        for task in everything.values()
-        for split in splits(task, options.data)
-    }
-    data = DataSource(
-        options.data, {name: fingerprint(task, options.data) for name, task in everything.items()}
-    )
     models = tuple(describe(name, options.kind) for name in dict.fromkeys(options.models))
     training = tuple(_training(options, model) for model in models)
+    everything = {t.name: t for group in (learned, *forget.values()) for t in group}
+    asked, rows = _read(everything, options.data, training[0])
+    learned, tasks = (tuple(asked[t.name] for t in group) for group in (learned, tasks))
+    sequences = tuple(tuple(asked[t.name] for t in group) for group in sequences)
+    forget = {name: tuple(asked[t.name] for t in group) for name, group in forget.items()}
+    data = DataSource(
+        options.data, {name: fingerprint(task, options.data) for name, task in asked.items()}
+    )
     retention = _retention(options.retention, options.data)
     steps = {
         t.name: training[0].total_steps(len(rows[t.name, data.source, "train"])) for t in learned
@@ -101,8 +101,8 @@ def make_plan(options: Options) -> Plan:
         steps=steps,
     )
     for model, recipe in zip(models, training, strict=True):
-        for task in tasks:
-            _check_kind(task, model)
+        for task in learned:
+            _check_kind(task, model, recipe)
         for method in methods:
             _check_fit(method, model, recipe, spec)
     return Plan(spec, rows, tuple(notes))
@@ -209,7 +209,30 @@ def _forget(
     return chosen, notes
 
 
-def _check_kind(task: Task, model: ModelInfo) -> None:
+def _read(
+    tasks: dict[str, Task], data: str, recipe: Training
+) -> tuple[dict[str, Task], dict[tuple[str, str, str], list[Row]]]:
+    """The tasks as the recipe asks them, and the rows of their splits without those that a prompt
+    shows.
+
+    Raises:
+        BenchError: as `load_rows`; more shots than rows.
+    """
+    asked: dict[str, Task] = {}
+    rows = {(n, data, s): load_rows(t, data, s) for n, t in tasks.items() for s in splits(t, data)}
+    for name, task in tasks.items():
+        if task.kind == "multiple_choice" and recipe.choices == "letter":
+            task = by_letter(task)
+        train = rows[name, data, "train"]
+        if recipe.shots >= len(train):
+            raise BenchError(f"train.shots {recipe.shots}: {name} has {len(train)} training rows.")
+        if recipe.shots and task.kind != "text":
+            task, rows[name, data, "train"] = with_shots(task, train, recipe.shots)
+        asked[name] = task
+    return asked, rows
+
+
+def _check_kind(task: Task, model: ModelInfo, recipe: Training) -> None:
     """Raises BenchError where a model cannot answer a task."""
     reasons = {
         "multiple_choice": "its head has the same labels for all rows, and the choices of this "
@@ -222,6 +245,8 @@ def _check_kind(task: Task, model: ModelInfo) -> None:
             f"{task.name} cannot run on {model.name}, an encoder: {reasons[task.kind]}. Choose a "
             "causal model."
         )
+    if model.kind == "encoder" and recipe.shots:
+        raise BenchError(f"train.shots {recipe.shots}: {model.name}, an encoder, has no prompts.")
 
 
 def _check_fit(method: Method, model: ModelInfo, recipe: Training, spec: RunSpec) -> None:

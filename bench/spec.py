@@ -62,6 +62,12 @@ class Training:
         "bucketed: batches of like length; random: the papers' recipe",
         choices=("bucketed", "random"),
     )
+    shots: int = setting(0, "answered training rows in front of every prompt", low=0)
+    choices: str = setting(
+        "likelihood",
+        "how a choice is made: by its text's likelihood, or by its letter, which is written",
+        choices=("likelihood", "letter"),
+    )
     retention_tokens: int = setting(8192, "tokens of retention text that are scored", low=64)
     forget_rows: int = setting(256, "dev rows of the forgetting task that are scored", low=1)
 

@@ -12,9 +12,9 @@ regression the score, a float; 0 where `Task.target` holds the answer), and `id`
 its split. `Task.target`, and in multiple choice every name in `Task.labels`, are columns too."""
 
 SPLITS = ("train", "dev")
-Format = Literal["tsv", "csv", "json", "jsonl", "sst"]
-"""Of a file: tab- or comma-separated, a list of JSON objects, one object a line, or (the Stanford
-Sentiment Treebank's) a label, a blank and a text."""
+Format = Literal["tsv", "csv", "json", "jsonl", "sst", "lines"]
+"""Of a file: tab- or comma-separated, a list of JSON objects, one object a line, (the Stanford
+Sentiment Treebank's) a label, a blank and a text, or a text on each line that is not empty."""
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,10 @@ def _fields(classic: Classic, path: Path) -> Iterator[tuple[int, list[str]]]:
             raise BenchError(f"{path}:{reader.line_num}: {error}.") from error
         return
     for number, line in enumerate(lines, start=1):
-        yield number, line.split(" ", 1) if classic.format == "sst" else line.split("\t")
+        if classic.format == "lines":
+            yield from [(number, [line])] if line.strip() else []
+        else:
+            yield number, line.split(" ", 1) if classic.format == "sst" else line.split("\t")
 
 
 def _json(classic: Classic, path: Path) -> Iterator[Record]:
