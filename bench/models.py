@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,8 @@ def describe(name: str, kind: ModelKind | None = None) -> ModelInfo:
         source=str(folder) if revision is None else name,
         revision=revision,
         kind=_kind_of(config, name, kind),
-        hash=_hash_folder(folder) if revision is None else f"{name}@{revision}",
+        hash=_hash_folder(folder, _SUFFIXES) if revision is None else f"{name}@{revision}",
+        tokenizer=_hash_folder(folder, _SUFFIXES - {".safetensors"}),
         hidden_size=_number(config, "hidden_size", "n_embd", "dim"),
         blocks=_number(config, "num_hidden_layers", "n_layer", "n_layers"),
         twin=TWINS.get(name),
@@ -108,11 +110,11 @@ def _kind_of(config: dict[str, Any], name: str, kind: ModelKind | None) -> Model
     )
 
 
-def _hash_folder(folder: Path) -> str:
-    """sha256 over the names and contents of the files that a model is loaded from."""
+def _hash_folder(folder: Path, suffixes: Set[str]) -> str:
+    """sha256 over the names and contents of the files with these suffixes."""
     total = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.is_file() and path.suffix in _SUFFIXES and path.name != "manifest.json":
+        if path.is_file() and path.suffix in suffixes and path.name != "manifest.json":
             with path.open("rb") as file:
                 total.update(f"{path.name}\0".encode())
                 total.update(hashlib.file_digest(file, "sha256").digest())

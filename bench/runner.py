@@ -24,6 +24,7 @@ from bench.registry import METHODS
 from bench.results import CellResult, Predictions
 from bench.run import Progress, Run
 from bench.spec import AnyCell, Cell, ModelInfo, derive_seed, task_hash
+from bench.tokens import pack, unpack
 from bench.training import train
 from tasks.base import Row, Task
 from tasks.sources import load_rows, splits, truth_of
@@ -61,20 +62,23 @@ class Workspace:
         self, cell: Cell, task: Task, split: str, limit: int | None, length: int
     ) -> Encoded:
         """`limit` rows of a split as tokens of the cell's model, made once."""
-        key = (
-            task.name,
-            cell.data.source,
-            split,
-            limit,
-            cell.model.source,
-            cell.model.kind,
-            length,
-        )
+        model = cell.model
+        key = (task.name, cell.data.source, split, limit, model.tokenizer, model.kind, length)
         if key not in self.encoded:
             rows = subset(self.rows_of(task, cell.data.source, split), limit, task.name)
-            tokenizer = self.tokenizer(cell.model)
-            self.encoded[key] = encode(rows, task, tokenizer, cell.model.kind, length)
+            tokenizer = self.tokenizer(model)
+
+            def compute() -> dict[str, Tensor]:
+                return pack(encode(rows, task, tokenizer, model.kind, length))
+
+            content = [rows, task_hash(task), model.tokenizer, model.kind, length]
+            self.encoded[key] = unpack(self.cache.tensors("tokens", content, compute))
         return self.encoded[key]
+
+    @property
+    def cache(self) -> Cache:
+        """A new view of the run's cache."""
+        return Cache(self.folder / "cache")
 
     def checkpoint(self, cell: AnyCell) -> Path:
         """Where a stopped cell is kept."""
@@ -115,7 +119,7 @@ class Stage:
         self.seconds: dict[str, float] = {}
         self.cell, self.workspace = cell, workspace
         workspace.progress("load", 0, 1, None)
-        self.cache = Cache(workspace.folder / "cache")
+        self.cache = workspace.cache
         self.tokenizer = workspace.tokenizer(cell.model)
         self.head_seed = derive_seed(cell.task.name, cell.seed, "head")
         self.loaded = load(cell.model, cell.task.outputs, self.head_seed)

@@ -88,6 +88,7 @@ class ModelInfo:
     revision: str | None  # the hub's commit; None for a folder
     kind: ModelKind
     hash: str
+    tokenizer: str  # hash of what the tokenizer is loaded from
     hidden_size: int
     blocks: int  # 0 where the configuration does not say
     twin: str | None = None  # the model pretrained alike, without this one's planted conflict
