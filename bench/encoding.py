@@ -103,13 +103,13 @@ def _split(
     A written answer ends with the end token.
     """
     texts = [task.prompt.format(**row) for row in rows]
-    alone = tokenizer(texts, verbose=False)["input_ids"]
+    alone = token_ids(tokenizer, texts)
     pairs = [
         f"{text} {answer}" if text else answer
         for text, row in zip(texts, rows, strict=True)
         for answer in task.answers(row)
     ]
-    wholes = iter(tokenizer(pairs, verbose=False)["input_ids"])
+    wholes = iter(token_ids(tokenizer, pairs))
     end = _closing_tokens(tokenizer)
     written = task.kind == "generation" and tokenizer.eos_token_id is not None
     stop = [tokenizer.eos_token_id] if written else []
@@ -122,6 +122,17 @@ def _split(
         if not all(answers[-1]):
             raise BenchError(f"task {task.name}, row {row['id']}: an answer is empty.")
     return prompts, answers
+
+
+def token_ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:
+    """The tokens of each text. Of a fast tokenizer the core is called directly: the wrapper round
+    it takes as long again for what is not needed here (masks, offsets)."""
+    if not tokenizer.is_fast:
+        return list(tokenizer(texts, verbose=False)["input_ids"])
+    core = tokenizer.backend_tokenizer
+    core.no_truncation()  # an earlier call may have left its own
+    core.no_padding()
+    return [found.ids for found in core.encode_batch_fast(texts)]
 
 
 def _tell_apart(task: Task, answers: list[list[int]]) -> None:
@@ -141,6 +152,8 @@ def _closing_tokens(tokenizer: Any) -> int:
 
 def _common_prefix(first: list[int], second: list[int]) -> int:
     length = min(len(first), len(second))
+    if first[:length] == second[:length]:
+        return length
     return next((i for i in range(length) if first[i] != second[i]), length)
 
 

@@ -24,7 +24,7 @@ from bench.registry import METHODS
 from bench.results import CellResult, Predictions
 from bench.run import Progress, Run
 from bench.spec import AnyCell, Cell, ModelInfo, derive_seed, task_hash
-from bench.tokens import pack, unpack
+from bench.tokens import collector_paused, pack, unpack
 from bench.training import train
 from tasks.base import Row, Task
 from tasks.sources import load_rows, splits, truth_of
@@ -72,7 +72,8 @@ class Workspace:
                 return pack(encode(rows, task, tokenizer, model.kind, length))
 
             content = [rows, task_hash(task), model.tokenizer, model.kind, length]
-            self.encoded[key] = unpack(self.cache.tensors("tokens", content, compute))
+            with collector_paused():
+                self.encoded[key] = unpack(self.cache.tensors("tokens", content, compute))
         return self.encoded[key]
 
     @property

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from itertools import accumulate, chain, pairwise
 from typing import Any
@@ -14,6 +16,19 @@ from torch import Tensor
 from bench.data import Encoded
 
 _NESTED = {"prompts": 1, "types": 1, "sizes": 1, "answers": 2}  # field -> lists around its lists
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Without Python's garbage collector: making lists by the hundred thousand, none of which is
+    garbage, would start it again and again, and cost three times the work itself."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def pack(encoded: Encoded) -> dict[str, Tensor]:

@@ -85,3 +85,25 @@ def test_an_encoder_learns_the_score_itself(tiny_encoder: Path) -> None:
 def scored(*scores: float) -> list[dict[str, Any]]:
     pair = {"sentence1": "a cat", "sentence2": "a dog"}
     return [{"id": str(i), **pair, "label": score} for i, score in enumerate(scores)]
+
+
+@pytest.mark.parametrize("name", ["tiny_causal", "tiny_encoder", "shared_model"])
+def test_the_core_gives_the_tokens_of_its_wrapper(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    from transformers import AutoTokenizer
+
+    from bench.encoding import token_ids
+
+    tokenizer = AutoTokenizer.from_pretrained(request.getfixturevalue(name))
+    texts = [
+        "the cat saw a dog",
+        "",
+        " the  cat\n",
+        "é naïve – ‘quoted’",
+        "a [SEP] b </s>",
+        "x" * 600,
+    ]
+    expected = tokenizer(texts)["input_ids"]
+    tokenizer(texts, truncation=True, max_length=4, padding="max_length")  # leaves its settings
+    assert token_ids(tokenizer, texts) == expected
