@@ -27,6 +27,7 @@ from bench.grouping import (
     variant_of,
 )
 from bench.results import CellResult
+from bench.scores import is_lower
 from bench.stats import Estimate
 from bench.transfer import Transfer, transfers
 
@@ -54,6 +55,7 @@ class Row:
     """One method in one table: means over its finished seeds."""
 
     method: str  # name and changed settings
+    lower: bool  # whether less is better: a perplexity
     reference: bool  # whether gains are differences to this row
     done: int  # finished seeds
     planned: int  # seeds of the board
@@ -88,7 +90,7 @@ class Board:
     shared: dict[str, Any]  # the common part of the cells: suite_version, model, training, ...
     seeds: tuple[int, ...]
     tables: tuple[Table, ...]  # by task name
-    average: Table | None  # over tasks, not sequences; None where there is one task
+    average: Table | None  # over tasks whose scores are shares; None where there is one
     transfers: tuple[Transfer, ...]  # by task, where the model's twin was run too
     elicitations: tuple[Elicitation, ...]  # by task and method, where the truth is known
 
@@ -125,7 +127,7 @@ def _board(
     }
     measured = {task: _measured(cells) for task, cells in by_task.items()}
     texts = sorted(r["retention"]["text"] for r in results if r["retention"] is not None)
-    single = {task: measured[task] for task in by_task if "stages" not in by_task[task][0]["cell"]}
+    single = {task: measured[task] for task, cells in by_task.items() if _is_averaged(cells)}
     identity = canonical([shared, sorted(family)])
     return Board(
         key=hashlib.sha256(identity.encode()).hexdigest()[:12],
@@ -141,6 +143,12 @@ def _board(
         transfers=transfers(results, everything, names),
         elicitations=elicitations(results, names),
     )
+
+
+def _is_averaged(cells: Sequence[CellResult]) -> bool:
+    """Whether a task counts in the average: no sequence, and no perplexity beside shares."""
+    primary = [result["scores"]["primary"] for result in cells if result["scores"]]
+    return "stages" not in cells[0]["cell"] and not any(map(is_lower, primary))
 
 
 Measured = Mapping[MethodKey, Mapping[int, Measures]]
@@ -189,7 +197,7 @@ def _task_table(
         data_hash=first["cell"]["data"]["hash"],
         forget=tuple(first["cell"]["forget"]["tasks"]),
         stages=tuple(first["cell"].get("stages", ())),
-        rows=_rows(measured, names, len(seeds)),
+        rows=_rows(measured, names, len(seeds), bool(metrics) and is_lower(metrics[0])),
         notes=_cell_notes(cells, names, seeds),
     )
 
@@ -256,12 +264,14 @@ def _average_table(
     )
 
 
-def _rows(measured: Measured, names: Mapping[MethodKey, str], planned: int) -> tuple[Row, ...]:
+def _rows(
+    measured: Measured, names: Mapping[MethodKey, str], planned: int, lower: bool = False
+) -> tuple[Row, ...]:
     """A row per method: the reference, then the best mean first; those without any at the end."""
     reference = min((key for key in names if key.method == REFERENCE), default=None)
     base = measured.get(reference, {}) if reference else {}
     rows = [
-        _row(name, measured.get(key, {}), base, key == reference, planned)
+        _row(name, lower, measured.get(key, {}), base, key == reference, planned)
         for key, name in names.items()
     ]
     return tuple(sorted(rows, key=_rank))
@@ -269,11 +279,12 @@ def _rows(measured: Measured, names: Mapping[MethodKey, str], planned: int) -> t
 
 def _rank(row: Row) -> tuple[bool, bool, float, str]:
     mean = row.after.mean if row.after else 0.0
-    return not row.reference, row.after is None, -mean, row.method
+    return not row.reference, row.after is None, mean if row.lower else -mean, row.method
 
 
 def _row(
     name: str,
+    lower: bool,
     mine: Mapping[int, Measures],
     base: Mapping[int, Measures],
     is_reference: bool,
@@ -286,6 +297,7 @@ def _row(
     base_time = _mean([base[seed].seconds for seed in both])
     return Row(
         method=name,
+        lower=lower,
         reference=is_reference,
         done=len(mine),
         planned=planned,

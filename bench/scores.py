@@ -146,6 +146,7 @@ class Measure:
 
     compute: Callable[[Sequence[Any], Sequence[Any]], float]
     title: str
+    lower: bool = False  # whether less is better; such a measure is no share, and not shown ×100
 
 
 MEASURES: dict[str, Measure] = {
@@ -157,8 +158,13 @@ MEASURES: dict[str, Measure] = {
     "spearman": Measure(spearman, "Spearman correlation"),
     "exact_match": Measure(exact_match, "exact match"),
     "bleu": Measure(bleu, "BLEU"),
-    "perplexity": Measure(perplexity, "perplexity"),
+    "perplexity": Measure(perplexity, "perplexity", lower=True),
 }
+
+
+def is_lower(name: str) -> bool:
+    """Whether less of a measure is better; names that are no measure (an average) are shares."""
+    return name in MEASURES and MEASURES[name].lower
 
 
 def score(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.grouping import REFERENCE
 from bench.leaderboard import AVERAGE, Board, Row, Table
-from bench.scores import MEASURES
+from bench.scores import MEASURES, is_lower
 from bench.stats import Estimate
 from bench.transfer import Transfer
 
@@ -35,12 +35,16 @@ def _number(value: float | None, form: str) -> str:
     return MISSING if value is None else format(value, form)
 
 
-def _mean(found: Estimate | None, form: str) -> str:
-    return _number(None if found is None else 100 * found.mean, form)
+def _scale(row: Row) -> int:
+    return 1 if row.lower else 100
 
 
-def _half(found: Estimate | None) -> str:
-    return "" if found is None or found.half is None else f"±{100 * found.half:.2f}"
+def _mean(found: Estimate | None, form: str, scale: int = 100) -> str:
+    return _number(None if found is None else scale * found.mean, form)
+
+
+def _half(found: Estimate | None, scale: int = 100) -> str:
+    return "" if found is None or found.half is None else f"±{scale * found.half:.2f}"
 
 
 def _seeds(row: Row) -> str:
@@ -48,11 +52,11 @@ def _seeds(row: Row) -> str:
 
 
 def _before(row: Row) -> str:
-    return _number(None if row.means.before is None else 100 * row.means.before, "z.2f")
+    return _number(None if row.means.before is None else _scale(row) * row.means.before, "z.2f")
 
 
 def _gain(row: Row) -> str:
-    return "ref" if row.reference else _mean(row.gain, "+z.2f")
+    return "ref" if row.reference else _mean(row.gain, "+z.2f", _scale(row))
 
 
 def _percent(value: float | None) -> str:
@@ -63,10 +67,10 @@ _SCORES = (
     Column("method", lambda row: row.method),
     Column("n", _seeds),
     Column("before", _before),
-    Column("after", lambda row: _mean(row.after, "z.2f")),
-    Column("±", lambda row: _half(row.after)),
+    Column("after", lambda row: _mean(row.after, "z.2f", _scale(row))),
+    Column("±", lambda row: _half(row.after, _scale(row))),
     Column("gain", _gain),
-    Column("±", lambda row: _half(row.gain)),
+    Column("±", lambda row: _half(row.gain, _scale(row))),
 )
 COLUMNS = (
     *_SCORES,
@@ -196,6 +200,7 @@ def title(table: Table) -> str:
     metric = MEASURES[metric].title if metric in MEASURES else metric
     metric = "mean over tasks" if table.stages and table.metric else metric
     scale = " ×100" if table.metric else ""
+    scale = ", less is better" if is_lower(table.metric or "") else scale
     forget = f" (to be forgotten: {', '.join(table.forget)})" if table.forget else ""
     return one_line(f"{table.title}: {metric}{scale}{forget}")
 

@@ -12,6 +12,7 @@ from made_up import result
 
 from bench.errors import BenchError
 from bench.leaderboard import Board, Row, Table, boards
+from bench.render import terminal
 from bench.results import CellResult
 from bench.stats import estimate, paired
 
@@ -344,3 +345,21 @@ def test_a_sequence_has_its_own_table_and_is_in_no_average() -> None:
     assert ewc.means.forward == pytest.approx(0.1)
     assert ewc.gain is not None and ewc.gain.mean == pytest.approx(0.6 - 0.45)
     assert single.rows[0].means.backward is None
+
+
+def test_of_perplexities_the_least_stands_first_and_none_is_averaged_with_shares() -> None:
+    forget = {"tasks": [], "hash": "none"}
+    made = []
+    for method, value in (("finetune", 20.0), ("ewc", 30.0), ("lwf", 10.0)):
+        text, cola = (result(method, task, forget=forget) for task in ("text", "cola"))
+        scores = {"perplexity": value}
+        text["scores"] = {"primary": "perplexity", "before": scores, "after": scores}
+        made += [text, cola]
+    board = the_board(made)
+    table = next(table for table in board.tables if table.task == "text")
+    assert [row.method for row in table.rows] == ["finetune", "lwf", "ewc"]
+    assert table.rows[1].gain is not None and table.rows[1].gain.mean == -10
+    assert board.average is None
+    shown = terminal.render([board])
+    assert "text: perplexity, less is better" in shown
+    assert "10.00" in shown and "1000.00" not in shown
