@@ -17,25 +17,24 @@ Settings = Mapping[str, Mapping[str, Any]]
 
 
 def chosen(names: Iterable[str], settings: Settings) -> tuple[Method, ...]:
-    """The methods called `lwf` or `lwf:ahead`, each once, in the order of `names`.
+    """The methods called `lwf`, `lwf:ahead` or `ewc+lwf`, each once, in the order of `names`.
 
-    What is set for `lwf` holds for its variants too, but for what makes them the variants.
+    What is set for `lwf` holds for its variants too, but for what makes them the variants, and
+    wherever it stands in a stack.
 
     Raises:
         BenchError: an unknown method, variant, setting or owner of settings; a bad value; a value
-            that no method of the run takes.
+            that no method of the run takes; a stack that is not well defined.
     """
     wanted = list(dict.fromkeys(names))
-    for name in wanted:
-        find(name)
-    _check_owners(wanted, settings)
-    methods = [method(name, settings) for name in wanted]
-    return tuple({(m.name, repr(m.config)): m for m in reversed(methods)}.values())[::-1]
+    _check_owners([part for name in wanted for part in _split(name)], settings)
+    methods = [_stacked(name, settings) for name in wanted]
+    return tuple({(m.name, repr(m.settings)): m for m in reversed(methods)}.values())[::-1]
 
 
 def parts_of(name: str) -> list[type[Method]]:
     """The classes that a name stands for."""
-    return [find(name)[0]]
+    return [find(part)[0] for part in _split(name)]
 
 
 def find(name: str) -> tuple[type[Method], dict[str, Any]]:
@@ -52,25 +51,43 @@ def find(name: str) -> tuple[type[Method], dict[str, Any]]:
 
 
 def method(name: str, settings: Settings) -> Method:
-    """The method called `name`, with the settings of its owners."""
+    """The method called `lwf` or `lwf:ahead`, with the settings of its owners."""
     cls, fixed = find(name)
     given = {**settings.get(cls.name, {}), **(settings.get(name, {}) if fixed else {}), **fixed}
     return cls(parse(cls.Config, given, cls.name))
 
 
+def _split(name: str) -> list[str]:
+    return [part.strip() for part in name.split("+")]
+
+
+def _stacked(name: str, settings: Settings) -> Method:
+    """The method, or the stack of methods, called `name`."""
+    parts = [method(part, settings) for part in _split(name)]
+    if len(parts) == 1:
+        return parts[0]
+    from methods.stack import Stack, clash, in_order
+
+    if reason := clash(parts):
+        raise BenchError(f"{name} is not defined: {reason}.")
+    return Stack(in_order(parts))
+
+
 def _check_owners(names: list[str], settings: Settings) -> None:
     """Raises BenchError for settings that no method of the run would take."""
     fixed = {name: find(name)[1] for name in names}
-    owners = {"train": [], **{name: [name] for name in names}}
-    for name in names:
+    takers: dict[str, list[str]] = {"train": []}
+    for name in fixed:
         base = name.partition(":")[0]
-        owners[base] = [other for other in names if other.partition(":")[0] == base]
+        takers.setdefault(base, []).append(name)
+        takers.setdefault(name, [name])
     for owner, values in settings.items():
-        if owner not in owners:
+        if owner not in takers:
             find(owner)  # a name that nobody knows is the better complaint
-            raise unknown_name("method of this run (in --set or the configuration)", owner, owners)
+            raise unknown_name("method of this run (in --set or the configuration)", owner, takers)
         for key in values:
-            takers = owners[owner]
-            if takers and all(key in fixed[name] for name in takers):
-                value = fixed[takers[0]][key]
-                raise BenchError(f"{owner}.{key} cannot be set: {takers[0]} means {key}={value}.")
+            if takers[owner] and all(key in fixed[name] for name in takers[owner]):
+                first = takers[owner][0]
+                raise BenchError(
+                    f"{owner}.{key} cannot be set: {first} means {key}={fixed[first][key]}."
+                )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -55,6 +54,7 @@ class Run:
     step: int = 0  # optimizer steps done on the task
     logging: bool = False  # whether this step's values are kept
     logged: dict[str, float] = field(default_factory=dict)
+    _anchor: dict[str, Tensor] = field(default_factory=dict)
     reported: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -72,10 +72,12 @@ class Run:
         """Optimizer steps of the whole run."""
         return self.cell.steps
 
-    @cached_property
+    @property
     def anchor(self) -> dict[str, Tensor]:
         """θ0 of every pretrained parameter, on the device; never changed."""
-        return {name: value.to(self.device) for name, value in self.loaded.base.items()}
+        if not self._anchor:  # filled in place: the views of a stack's parts share it
+            self._anchor |= {name: x.to(self.device) for name, x in self.loaded.base.items()}
+        return self._anchor
 
     def seed(self, purpose: str) -> int:
         """A seed for `purpose`, the same for every method of this task and seed."""

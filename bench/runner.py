@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import time
@@ -118,7 +119,9 @@ class Stage:
 
         self.clock = self.start = time.perf_counter()
         self.seconds: dict[str, float] = {}
-        self.cell, self.workspace = cell, workspace
+        # a method of its own, so that nothing it learns or half-finishes reaches another cell
+        self.cell = cell = dataclasses.replace(cell, method=copy.deepcopy(cell.method))
+        self.workspace = workspace
         workspace.progress("load", 0, 1, None)
         self.cache = workspace.cache
         self.tokenizer = workspace.tokenizer(cell.model)
