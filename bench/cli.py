@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from bench.errors import BenchError
+from bench.errors import BenchError, unknown_name
 from bench.registry import METHODS, TASKS, load_builtin, load_plugin
 from bench.settings import parse, setting
 
@@ -26,6 +26,7 @@ Does forgetting help or hurt fine-tuning? Compare methods over tasks and seeds.
 
   run_bench.py --methods lwf,recadam --tasks cola,rte     run the grid and print the board
   run_bench.py list methods|tasks|models                  what there is, with settings
+  run_bench.py show NAME                                  all there is to know of a method or task
   run_bench.py table DIR                                  print and write the boards of a folder
   run_bench.py status DIR                                 which cells are done, failed or stopped
 """
@@ -51,7 +52,7 @@ exit codes: 0 all cells done, 1 some cells failed, 2 a mistake in what was asked
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    commands = {"list": _list, "table": _table, "status": _status}
+    commands = {"list": _list, "show": _card, "table": _table, "status": _status}
     signal.signal(signal.SIGTERM, _terminate)
     try:
         command = commands.get(words[0]) if words else None
@@ -111,6 +112,7 @@ def _run_parser() -> argparse.ArgumentParser:
     how.add_argument("--max-train", metavar="N", help="use only N training rows")
     how.add_argument("--max-eval", metavar="N", help="score only N dev rows")
     how.add_argument("--batching", metavar="HOW", help="bucketed by length, or random (bucketed)")
+    how.add_argument("--shots", metavar="K", help="answered training rows before every prompt (0)")
     how.add_argument(
         "--set", nargs="+", action="extend", metavar="M.S=V", help="settings, e.g. lwf.interval=8"
     )
@@ -124,7 +126,17 @@ def _run_parser() -> argparse.ArgumentParser:
     return parser
 
 
-_TRAIN = ("lr", "epochs", "steps", "batch_size", "max_length", "max_train", "max_eval", "batching")
+_TRAIN = (
+    "lr",
+    "epochs",
+    "steps",
+    "batch_size",
+    "max_length",
+    "max_train",
+    "max_eval",
+    "batching",
+    "shots",
+)
 _LISTS = ("methods", "tasks", "model", "forget")
 
 
@@ -191,7 +203,6 @@ def _merged(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, 
     Raises:
         BenchError: the file is unreadable or has an unknown key; a setting is given twice.
     """
-    from bench.errors import unknown_name
     from bench.plan import parse_assignments, read_config
 
     config = read_config(Path(given["config"])) if "config" in given else {}
@@ -262,6 +273,24 @@ def _list(words: list[str]) -> int:
 
     text = {"methods": lists.methods, "tasks": lists.tasks, "models": lists.models}[given.what]
     print(text(METHODS, TASKS))
+    return OK
+
+
+def _card(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="run_bench.py show", allow_abbrev=False)
+    parser.add_argument("name", metavar="NAME", help="a method or a task")
+    parser.add_argument("--plugin", nargs="+", metavar="FILE", default=[])
+    given = parser.parse_args(words)
+    load_builtin()
+    for path in given.plugin:
+        load_plugin(Path(path))
+    from bench.render import lists
+
+    names = [*METHODS.names(), *TASKS.names()]
+    if given.name not in names:
+        raise unknown_name("method or task", given.name, names)
+    known = given.name in METHODS.names()
+    print(lists.method(METHODS.get(given.name)) if known else lists.task(TASKS.get(given.name)))
     return OK
 
 

@@ -71,8 +71,8 @@ class Task:
     text: nothing is asked; the text of the column `target` is predicted, token by token.
 
     `metrics[0]` is the primary metric. `extra` are dev splits that are scored beside dev;
-    `train_from` is the task whose training rows are taken. `about` is for lists and cards, `note`
-    for boards.
+    `train_from` is the task whose training rows are taken. `about` is for lists and cards, as
+    are `rows`, the published numbers of train and dev rows; `note` is for boards.
     """
 
     name: str
@@ -86,6 +86,7 @@ class Task:
     hub: Hub | None
     paper: str
     about: str
+    rows: tuple[int, int] | None = None
     target: str = ""
     extract: str = ""
     max_new_tokens: int = 0

@@ -53,6 +53,7 @@ SST5 = Task(
     paper="Socher et al., 2013, Recursive Deep Models for Semantic Compositionality Over a "
     "Sentiment Treebank, EMNLP",
     about="How good is a film, by a sentence of its review, on a scale of five?",
+    rows=(8544, 1101),
 )
 
 GSM8K = Task(
@@ -82,6 +83,7 @@ GSM8K = Task(
     paper="Cobbe et al., 2021, Training Verifiers to Solve Math Word Problems, arXiv 2110.14168",
     about="Word problems of grade school mathematics, solved step by step; the number after #### "
     "counts.",
+    rows=(7473, 1319),
     target="answer",
     extract=r"#### *(\$?-?[0-9.,]+)",
     max_new_tokens=256,
@@ -116,6 +118,7 @@ QASC = Task(
     paper="Khot et al., 2020, QASC: A Dataset for Question Answering via Sentence Composition, "
     "arXiv 1910.11473",
     about="Which of eight answers to a question of school science is right?",
+    rows=(8134, 926),
 )
 
 DENTAL = Task(
@@ -179,6 +182,7 @@ PSYCHOL = Task(
     paper="Hendrycks et al., 2021, Measuring Massive Multitask Language Understanding, arXiv "
     "2009.03300; its subject professional psychology",
     about="Which of four answers to a question of a psychologist's exam is right?",
+    rows=(69, 612),
     note="trained on MMLU's validation split, scored on its test split",
 )
 

@@ -63,6 +63,7 @@ MNLI = Task(
     "through Inference, arXiv 1704.05426",
     about="Does a claim follow from a text, contradict it, or neither? (Dev is the matched "
     "set; the mismatched one, from other genres, is scored beside it.)",
+    rows=(392_702, 9815),
     extra=("mismatched",),
 )
 
@@ -84,6 +85,7 @@ AX = Task(
     paper="Wang et al., 2019, GLUE, arXiv 1804.07461, section 4",
     about="GLUE's diagnostic set: MNLI's question, on sentences that each need one skill. Only "
     "diagnostic-full.tsv has answers; diagnostic.tsv and the hub's rows have none.",
+    rows=(392_702, 1104),
     train_from=MNLI,
     note="trained on mnli",
 )
@@ -101,6 +103,7 @@ GLUE = (
         hub=_hub("cola", "sentence"),
         paper="Warstadt et al., 2019, Neural Network Acceptability Judgments, arXiv 1805.12471",
         about="Is a sentence from the linguistics literature grammatical?",
+        rows=(8551, 1043),
     ),
     Task(
         name="sst2",
@@ -115,6 +118,7 @@ GLUE = (
         paper="Socher et al., 2013, Recursive Deep Models for Semantic Compositionality Over a "
         "Sentiment Treebank, EMNLP",
         about="Is a phrase from a film review negative or positive?",
+        rows=(67_349, 872),
     ),
     Task(
         name="stsb",
@@ -134,6 +138,7 @@ GLUE = (
         paper="Cer et al., 2017, SemEval-2017 Task 1: Semantic Textual Similarity, arXiv "
         "1708.00055",
         about="How alike are two sentences in meaning, from 0 to 5?",
+        rows=(5749, 1500),
     ),
     Task(
         name="mrpc",
@@ -153,6 +158,7 @@ GLUE = (
         paper="Dolan and Brockett, 2005, Automatically Constructing a Corpus of Sentential "
         "Paraphrases, IWP",
         about="Do two sentences from the news paraphrase each other?",
+        rows=(3668, 408),
     ),
     Task(
         name="qqp",
@@ -173,6 +179,7 @@ GLUE = (
         hub=_hub("qqp", "question1", "question2"),
         paper="Iyer et al., 2017, First Quora Dataset Release: Question Pairs",
         about="Do two questions from Quora ask the same?",
+        rows=(363_846, 40_430),
     ),
     MNLI,
     AX,
@@ -193,6 +200,7 @@ GLUE = (
         hub=_hub("qnli", "question", "sentence"),
         paper="Rajpurkar et al., 2016, SQuAD, arXiv 1606.05250; recast by Wang et al., 2019",
         about="Does a sentence from Wikipedia contain the answer to a question?",
+        rows=(104_743, 5463),
     ),
     Task(
         name="rte",
@@ -212,6 +220,7 @@ GLUE = (
         paper="Dagan et al., 2006; Bar Haim et al., 2006; Giampiccolo et al., 2007; Bentivogli "
         "et al., 2009: the PASCAL Recognizing Textual Entailment Challenges 1, 2, 3 and 5",
         about="Does a claim follow from a passage of news or encyclopedia text?",
+        rows=(2490, 277),
     ),
     Task(
         name="wnli",
@@ -229,6 +238,7 @@ GLUE = (
         paper="Levesque et al., 2012, The Winograd Schema Challenge, KR; recast by Wang et al., "
         "2019",
         about="Is a pronoun replaced by what it refers to? (Dev answers oppose those in train.)",
+        rows=(635, 71),
     ),
 )
 

@@ -35,6 +35,7 @@ SUPERGLUE = (
         paper="Clark et al., 2019, BoolQ: Exploring the Surprising Difficulty of Natural Yes/No "
         "Questions, arXiv 1905.10044",
         about="Does a passage of Wikipedia say yes or no to a question?",
+        rows=(9427, 3270),
     ),
     Task(
         name="cb",
@@ -48,6 +49,7 @@ SUPERGLUE = (
         hub=_hub("cb", "premise", "hypothesis"),
         paper="de Marneffe et al., 2019, The CommitmentBank, Sinn und Bedeutung 23",
         about="Is the author of a text committed to a claim, to its opposite, or to neither?",
+        rows=(250, 56),
     ),
     Task(
         name="copa",
@@ -61,6 +63,7 @@ SUPERGLUE = (
         hub=_hub("copa", "premise", "question", "choice1", "choice2"),
         paper="Roemmele et al., 2011, Choice of Plausible Alternatives, AAAI Spring Symposium",
         about="Which of two sentences is the cause, or the effect, of a third?",
+        rows=(400, 100),
     ),
 )
 

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 def methods(known: Registry[type[Method]], _: Registry[Task]) -> str:
     """Every method with its paper, cost and settings."""
-    return "\n\n".join(_method(known.get(name)) for name in known.names())
+    return "\n\n".join(method(known.get(name)) for name in known.names())
 
 
-def _method(cls: type[Method]) -> str:
+def method(cls: type[Method]) -> str:
+    """A method's card."""
     card = cls.card
     head = [
         f"{cls.name}: {card.title}",
@@ -61,14 +62,67 @@ def _range(field: dataclasses.Field[object]) -> str:
 
 
 def tasks(_: Registry[type[Method]], known: Registry[Task]) -> str:
-    """Every task with its kind, metric, labels and paper."""
+    """Every task with its kind, metrics, published numbers of rows, sources and paper."""
     found = [known.get(name) for name in known.names()]
     rows = [
-        (t.name, t.kind, ", ".join(t.metrics), ", ".join(t.words), textwrap.fill(t.about, 44))
+        (
+            t.name,
+            t.kind,
+            "\n".join(t.metrics),
+            *(t.rows or ("-", "-")),
+            "\n".join(name for name, _ in _places(t)),
+            textwrap.fill(t.paper, 44),
+        )
         for t in found
     ]
-    headers = ("task", "kind", "metrics", "label words", "about")
-    return tabulate(rows, headers=headers, disable_numparse=True)
+    headers = ("task", "kind", "metrics", "train", "dev", "from", "paper")
+    return tabulate(rows, headers=headers, disable_numparse=True, colalign=_TASK_COLUMNS)
+
+
+def task(one: Task) -> str:
+    """A task's card."""
+    answers = ", ".join(
+        word if word == label else f"{word} ({label})"
+        for word, label in zip(one.words, one.labels, strict=False)
+    )
+    facts = {
+        "paper": one.paper,
+        "metrics": ", ".join(one.metrics),
+        "prompt": repr(one.prompt) if one.prompt else None,
+        "answers": answers or _ANSWERS[one.kind],
+        "rows": one.rows and f"{one.rows[0]} train, {one.rows[1]} dev, as published",
+        "dev beside dev": ", ".join(one.extra) or None,
+        "training rows": f"those of {one.train_from.name}" if one.train_from else None,
+        "note": one.note,
+        **dict(_places(one)),
+    }
+    head = [f"{one.name}: {one.kind}", f"  {one.about}"]
+    head += [f"  {name}: {text}" for name, text in facts.items() if text]
+    return "\n".join(textwrap.fill(line, 100, subsequent_indent="    ") for line in head)
+
+
+_TASK_COLUMNS = ("left", "left", "left", "right", "right", "left", "left")
+_ANSWERS = {
+    "classification": "",
+    "regression": "",
+    "multiple_choice": "the text of one of the row's choices",
+    "generation": "written, greedily",
+    "text": "none: every token of the text is predicted",
+}
+
+
+def _places(one: Task) -> list[tuple[str, str]]:
+    """Where a task's rows come from: the kind of place, and the place."""
+    from tasks.micro.rows import MAKERS, SIZES
+
+    places = []
+    if one.hub:
+        places.append(("hub", f"{one.hub.path} ({one.hub.config}) at {one.hub.revision[:12]}"))
+    files = " or ".join(", ".join(layout.values()) for layout in one.classic.layouts)
+    places.append(("folder", f"{one.classic.group}/{one.classic.folder}: {files}"))
+    if one.name in MAKERS:
+        places.append(("micro", f"{SIZES['train']} train, {SIZES['dev']} dev, generated"))
+    return places
 
 
 def models(*_: object) -> str:

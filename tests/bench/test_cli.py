@@ -173,7 +173,13 @@ def test_lists_and_tables_are_quick_and_need_no_torch(
     )
     folder = str(tmp_path / "run")
     commands = [["--help"], ["list", "methods"], ["list", "tasks"], ["list", "models"]]
-    commands += [["status", folder], ["table", folder], [*map(str, grid), "--dry-run"]]
+    commands += [
+        ["show", "lwf"],
+        ["show", "mnli"],
+        ["status", folder],
+        ["table", folder],
+        [*map(str, grid), "--dry-run"],
+    ]
     for words in commands:
         done = subprocess.run(
             [sys.executable, "-c", script, *words],
@@ -181,6 +187,18 @@ def test_lists_and_tables_are_quick_and_need_no_torch(
         )  # fmt: skip
         assert done.returncode == 0, (words, done.stderr)
         assert done.stdout
+
+
+def test_cards_of_tasks_say_where_their_rows_lie(run: Run) -> None:
+    _, ax, _ = run("show", "ax")
+    assert "training rows: those of mnli" in ax
+    assert "folder: glue/diagnostic: diagnostic-full.tsv" in ax
+    assert "hub:" not in ax
+    _, psychol, _ = run("show", "psychol")
+    assert "trained on MMLU's validation split, scored on its test split" in psychol
+    code, _, err = run("show", "pyschol")
+    assert code == 2
+    assert "Did you mean 'psychol'" in err
 
 
 def test_a_dry_run_writes_nothing(run: Run, grid: list[object], tmp_path: Path) -> None:
