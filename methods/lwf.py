@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.registry import register_method
 from bench.settings import setting
@@ -29,6 +29,7 @@ class LWFConfig:
     alpha: float | None = setting(
         None, "α, the size of the step from θ0; none: the learning rate", low=0.0
     )
+    fisher: bool = setting(True, "weigh by F_L; false: F = 1")
     fisher_rows: int = setting(256, "rows of the learning task that F_L is a mean over", low=1)
     theta_l_steps: int | None = setting(
         None, "steps of the run that θ*_L is the end of; none: plain fine-tuning, whole", low=1
@@ -36,7 +37,18 @@ class LWFConfig:
     share: float = setting(
         0.5, "share of the answers, by confidence, to unlearn", above=0.0, high=1.0
     )
+    select: str = setting(
+        "high",
+        "which end of the answers, by confidence, to unlearn; or random ones",
+        choices=("high", "low", "random"),
+    )
     interval: int = setting(8, "learning steps between unlearning steps", low=1)
+    schedule: str = setting(
+        "periodic",
+        "when: after every `interval` learning steps, or as often after random ones, or as often "
+        "before the first",
+        choices=("periodic", "random", "ahead"),
+    )
     batch_size: int = setting(16, "answers per unlearning step", low=1)
     weight: float = setting(0.05, "what the negated loss is scaled by", low=0.0)
     max_unlearn_nll: float | None = setting(
@@ -66,6 +78,13 @@ class LWF(Method):
         memory=1.25,
     )
     Config = LWFConfig
+    variants: ClassVar[dict[str, dict[str, Any]]] = {
+        "low_confidence": {"select": "low"},
+        "random_answers": {"select": "random"},
+        "no_fisher": {"fisher": False},
+        "random": {"schedule": "random"},
+        "ahead": {"schedule": "ahead"},
+    }
     config: LWFConfig
     off = {"weight": 0.0}
     meaning = "forgets"
@@ -97,16 +116,18 @@ class LWF(Method):
             return
         answers, kept = unlearning.elicit(run, self.config)
         confidence = unlearning.confidence(run, self.config, answers)
-        chosen = unlearning.select(confidence, kept, self.config.share)
+        chosen = unlearning.select(run, self.config, confidence, kept)
         run.report(elicited=unlearning.judge(run, answers, confidence, kept, chosen))
         self.unlearned = answers.subset(chosen)
+        if self.config.schedule == "ahead":
+            unlearning.ascend_ahead(run, self.config, self.unlearned)
 
     def after_step(self, run: Run) -> None:
         """Step 4, unless the answers are as unlikely by now as chance would make them."""
         from methods.kernels import unlearning
 
-        if self.config.weight and len(self.unlearned) and run.step % self.config.interval == 0:
-            turn = run.step // self.config.interval - 1
+        turn = unlearning.turn_after(run, self.config)
+        if self.config.weight and turn is not None:
             run.log(unlearned_nll=unlearning.ascend(run, self.config, self.unlearned, turn))
 
     def state_dict(self) -> dict[str, Tensor]:

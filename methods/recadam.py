@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.registry import register_method
 from bench.settings import setting
@@ -26,6 +26,9 @@ class RecAdamConfig:
         choices=("sigmoid", "linear", "constant"),
     )
     k: float = setting(0.1, "slope of the sigmoid, per step", above=0.0)
+    k_fraction: float | None = setting(
+        None, "1/k as a share of the run's steps, instead of k", above=0.0
+    )
     t0: int | None = setting(
         None, "step at which λ is one half (linear: one); none: from t0_fraction", low=1
     )
@@ -55,6 +58,11 @@ class RecAdam(Method):
         memory=1.25,
     )
     Config = RecAdamConfig
+    variants: ClassVar[dict[str, dict[str, Any]]] = {
+        "random_init": {"init": "random"},
+        "fraction": {"t0_fraction": 0.5, "k_fraction": 0.1},
+        "floor": {"floor": 0.1},
+    }
     config: RecAdamConfig
     holds = {"gamma": 1024.0, "t0": 100_000}
     meaning = "retains"
@@ -91,9 +99,10 @@ class RecAdam(Method):
         from methods.kernels.recadam import RecAdamW, Schedule
 
         recipe, config = run.cell.training, self.config
+        width = config.k_fraction and config.k_fraction * max(1, run.steps)
         schedule = Schedule(
             anneal=config.anneal,
-            k=config.k,
+            k=1 / width if width else config.k,
             t0=config.t0 or max(1, round(config.t0_fraction * run.steps)),
             floor=config.floor,
         )

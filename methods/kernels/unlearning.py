@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,6 +21,7 @@ from bench.gradients import Losses
 from bench.likelihood import example_losses
 from bench.predictions import is_right
 from bench.spec import digest, task_hash
+from bench.training import rate_factor
 from methods.kernels.task_fisher import task_fisher
 
 if TYPE_CHECKING:
@@ -143,15 +145,14 @@ def confidence(run: Run, config: LWFConfig, answers: AnswerSet) -> Confidence:
     key = [
         [identity[part] for part in ("model", "task_hash", "data", "seed", "training")],
         run.steps,
-        [config.theta_l_steps, config.fisher_rows, alpha],
+        [config.theta_l_steps, config.fisher, config.fisher_rows, alpha],
         digest([answers.prompts, answers.answers]),
     ]
 
     def compute() -> dict[str, Tensor]:
         star = {n: v.to(run.device) for n, v in run.finetuned(config.theta_l_steps).items()}
         star = {name: star[name] for name in run.loaded.base}
-        with _weights(run, star):
-            fisher = task_fisher(run, config.fisher_rows)
+        fisher = _fisher_at(run, star, config)
         run.progress("forgetting confidence", 0, 1, None)
         order = sorted(range(len(answers)), key=lambda i: len(answers.prompts[i]))
         pad = run.tokenizer.pad_token_id
@@ -175,6 +176,14 @@ def _mean_losses(run: Run) -> Losses:
     return losses
 
 
+def _fisher_at(run: Run, star: dict[str, Tensor], config: LWFConfig) -> dict[str, Tensor]:
+    """F_L at θ*_L, or all ones."""
+    if not config.fisher:
+        return {name: torch.ones_like(value) for name, value in star.items()}
+    with _weights(run, star):
+        return task_fisher(run, config.fisher_rows)
+
+
 @contextmanager
 def _weights(run: Run, values: dict[str, Tensor]) -> Iterator[None]:
     """Put other values into the pretrained parameters, and their own back."""
@@ -191,10 +200,14 @@ def _weights(run: Run, values: dict[str, Tensor]) -> Iterator[None]:
                 p.copy_(own[name])
 
 
-def select(found: Confidence, kept: list[int], share: float) -> list[int]:
-    """D_U: the share of the answers `kept` with the highest confidence, at least one."""
-    count = max(1, round(share * len(kept)))
-    order = found.change[kept].argsort(descending=True, stable=True)[:count].tolist()
+def select(run: Run, config: LWFConfig, found: Confidence, kept: list[int]) -> list[int]:
+    """D_U: the share of the answers `kept` with the highest confidence, or the lowest, or drawn
+    at random; at least one."""
+    count = max(1, round(config.share * len(kept)))
+    if config.select == "random":
+        return random.Random(run.seed("select")).sample(kept, count)
+    highest = config.select == "high"
+    order = found.change[kept].argsort(descending=highest, stable=True)[:count].tolist()
     return [kept[i] for i in order]
 
 
@@ -237,6 +250,37 @@ def _auc(scores: Tensor, truths: list[bool | None], indices: Sequence[int]) -> f
     if len(set(labels)) < 2:
         return None
     return float(roc_auc_score(labels, scores[known].cpu().numpy()))
+
+
+def turn_after(run: Run, config: LWFConfig) -> int | None:
+    """Which ascent, from 0, follows the learning step just done; None: none does."""
+    if config.schedule == "periodic":
+        turn, rest = divmod(run.step, config.interval)
+        return None if rest else turn - 1
+    if config.schedule == "random":
+        return _random_turns(run.seed("unlearning steps"), run.steps, config.interval).get(run.step)
+    return None
+
+
+@lru_cache(maxsize=1)
+def _random_turns(seed: int, steps: int, interval: int) -> dict[int, int]:
+    """Learning steps, drawn at random, as many as a periodic schedule has -> 0, 1, 2, ..."""
+    drawn = random.Random(seed).sample(range(1, steps + 1), steps // interval)
+    return {step: turn for turn, step in enumerate(sorted(drawn))}
+
+
+def ascend_ahead(run: Run, config: LWFConfig, answers: AnswerSet) -> None:
+    """All ascents of a periodic schedule at once, at the learning rates they would have had there,
+    with an optimizer of their own."""
+    optimizer = run.adamw()
+    run.optimizer = run.accelerator.prepare(optimizer)
+    for turn in range(run.steps // config.interval):
+        last_step = (turn + 1) * config.interval - 1
+        for group in optimizer.param_groups:
+            group["lr"] = run.cell.training.lr * rate_factor(
+                run.cell.training, last_step, run.steps
+            )
+        ascend(run, config, answers, turn)
 
 
 def ascend(run: Run, config: LWFConfig, answers: AnswerSet, turn: int) -> float:

@@ -148,21 +148,29 @@ def gradient(net: Any, prompt: list[int], answer: list[int], reduction: str) -> 
     return list(torch.autograd.grad(loss, list(net.parameters())))
 
 
-@pytest.mark.parametrize("alpha", [None, 0.3])
+@pytest.mark.parametrize(("alpha", "weighed"), [(None, True), (0.3, True), (0.3, False)])
 def test_confidence_is_its_definition(
-    alpha: float | None, lwf_plan: Make, tiny_causal: Path, tiny_data: Path, tmp_path: Path
+    alpha: float | None,
+    weighed: bool,
+    lwf_plan: Make,
+    tiny_causal: Path,
+    tiny_data: Path,
+    tmp_path: Path,
 ) -> None:
     """FC(x) = ½ Σ F_L (θ0 − α g(x) − θ*)², one example at a time in float64, with F_L over all
-    rows at the weights that the finetune cell ends with."""
+    rows at the weights that the finetune cell ends with, or 1."""
     plain = plan_for(["finetune"], ["cola"], tiny_causal, tiny_data)
     star = {k: x.double() for k, x in weights(trained(plain, tmp_path / "plain")).items()}
     net = hf.AutoModelForCausalLM.from_pretrained(tiny_causal).double().eval()
     base = {name: p.detach().clone() for name, p in net.named_parameters()}
 
-    stage = stage_for(lwf_plan("lwf.fisher_rows=1000", f"lwf.alpha={alpha or 'none'}"), tmp_path)
+    words = "lwf.fisher_rows=1000", f"lwf.alpha={alpha or 'none'}", f"lwf.fisher={weighed}"
+    stage = stage_for(lwf_plan(*words), tmp_path)
     net.load_state_dict(star, strict=False)
     squares = [[g.square() for g in gradient(net, p, a, "sum")] for p, a in examples(stage)]
     fisher = [torch.stack(column).mean(0) for column in zip(*squares, strict=True)]
+    if not weighed:
+        fisher = [torch.ones_like(f) for f in fisher]
     net.load_state_dict(base, strict=False)
     step = stage.cell.training.lr if alpha is None else alpha
     answers = kept_answers(stage)
@@ -237,9 +245,35 @@ CHANGES = torch.tensor([0.0, 5.0, 9.0, -2.0, 3.0, -1.0], dtype=torch.float64)
 KEPT = [0, 1, 3, 4, 5]  # all but the most confident
 
 
-@pytest.mark.parametrize(("share", "best"), [(0.4, [1, 4]), (1.0, [1, 4, 0, 5, 3]), (0.01, [1])])
-def test_the_top_share_is_selected(share: float, best: list[int]) -> None:
-    assert unlearning.select(Confidence(1.0, CHANGES), KEPT, share) == best
+def selected(plan: Plan, folder: Path) -> list[int]:
+    stage = stage_for(plan, folder)
+    return unlearning.select(stage.run, config_of(stage), Confidence(1.0, CHANGES), KEPT)
+
+
+@pytest.mark.parametrize(
+    ("end", "share", "best"),
+    [
+        ("high", 0.4, [1, 4]),
+        ("high", 1.0, [1, 4, 0, 5, 3]),
+        ("high", 0.01, [1]),
+        ("low", 0.4, [3, 5]),
+    ],
+)
+def test_the_share_at_one_end_is_selected(
+    end: str, share: float, best: list[int], lwf_plan: Make, tmp_path: Path
+) -> None:
+    assert selected(lwf_plan(f"lwf.select={end}", f"lwf.share={share}"), tmp_path) == best
+
+
+def test_random_answers_depend_on_the_seed(lwf_plan: Make, tmp_path: Path) -> None:
+    def drawn(seed: int) -> tuple[int, ...]:
+        plan = lwf_plan("lwf.select=random", "lwf.share=0.4", first_seed=seed)
+        return tuple(selected(plan, tmp_path))
+
+    found = [drawn(seed) for seed in range(8)]
+    assert drawn(0) == found[0]
+    assert len(set(found)) > 2
+    assert all(len(set(some)) == 2 and set(some) <= set(KEPT) for some in found)
 
 
 def test_prepare_selects_by_confidence(lwf_plan: Make, tmp_path: Path) -> None:
@@ -347,6 +381,63 @@ def test_one_ascent_after_every_interval(
     stage = trained(lwf_plan(*settings), tmp_path)
     assert stage.run.step == 7
     assert adam_steps(stage) == expected
+
+
+def ascents(
+    plan: Plan, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> list[tuple[int, int, float]]:
+    """(learning steps done, turn, learning rate) of every ascent of a run."""
+    found = []
+    real = unlearning.ascend
+
+    def noted(run: Any, config: LWFConfig, answers: AnswerSet, turn: int) -> float:
+        (rate,) = {group["lr"] for group in run.optimizer.param_groups}
+        found.append((run.step, turn, rate))
+        return real(run, config, answers, turn)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(unlearning, "ascend", noted)
+        trained(plan, folder)
+    return found
+
+
+def test_schedules_differ_in_nothing_but_when(
+    lwf_plan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def when(schedule: str, **options: Any) -> list[tuple[int, int, float]]:
+        words = f"lwf.schedule={schedule}", "lwf.interval=3", "train.steps=14"
+        return ascents(lwf_plan(*words, **options), tmp_path, monkeypatch)
+
+    periodic, ahead, random = when("periodic"), when("ahead"), when("random")
+    assert [step for step, _, _ in periodic] == [3, 6, 9, 12]
+    assert [step for step, _, _ in ahead] == [0, 0, 0, 0]
+    assert [rate for _, _, rate in ahead] == [rate for _, _, rate in periodic]
+    steps = [step for step, _, _ in random]
+    assert len(set(steps)) == 4
+    assert steps == sorted(steps) != [3, 6, 9, 12]
+    assert all(1 <= step <= 14 for step in steps)
+    assert when("random") == random != when("random", first_seed=1)
+    assert all([turn for _, turn, _ in some] == [0, 1, 2, 3] for some in (periodic, ahead, random))
+
+
+@pytest.mark.parametrize("schedule", ["random", "ahead"])
+def test_a_schedule_survives_a_resume(schedule: str, lwf_plan: Make, tmp_path: Path) -> None:
+    plan = lwf_plan(f"lwf.schedule={schedule}", "lwf.interval=2", "train.steps=8")
+    whole = trained(plan, tmp_path)
+    first = stage_for(plan, tmp_path)
+    train(first.run, LWF(config_of(first)), tmp_path / "stopped", stop_at=5)
+    second = stage_for(plan, tmp_path)
+    train(second.run, LWF(config_of(second)), tmp_path / "stopped")
+    assert all(torch.equal(x, weights(second)[name]) for name, x in weights(whole).items())
+
+
+@pytest.mark.parametrize("variant", LWF.variants)
+def test_a_variant_changes_the_outcome(variant: str, lwf_plan: Make, tmp_path: Path) -> None:
+    settings = "lwf.share=0.5", "lwf.weight=1", "train.steps=6"
+    words = [f"lwf.{name}={value}" for name, value in LWF.variants[variant].items()]
+    plain = weights(trained(lwf_plan(*settings), tmp_path))
+    varied = weights(trained(lwf_plan(*settings, *words), tmp_path))
+    assert not all(torch.equal(x, varied[name]) for name, x in plain.items())
 
 
 def test_ascent_raises_the_loss_of_what_is_unlearned(

@@ -322,6 +322,23 @@ def test_lambda_is_on_the_curve(tiny_causal: Path, tiny_data: Path, tmp_path: Pa
     assert [point["recadam_lambda"] for point in curve] == [0.5, 1, 1, 1]
 
 
+def test_t0_and_k_as_shares_of_the_run(tiny_causal: Path, tiny_data: Path, tmp_path: Path) -> None:
+    """In a run of any length, a quarter of it after t0 and 1/k a tenth of it, λ = 1/(1+e^−2.5)."""
+    settings = "recadam.t0_fraction=0.5", "recadam.k_fraction=0.1"
+    for steps in (4, 8):
+        words = *settings, f"train.steps={steps}"
+        stage = stage_for(plan_for(["recadam"], ["cola"], tiny_causal, tiny_data, *words), tmp_path)
+        curve = train(stage.run, stage.cell.method, None)["curve"]
+        found = {point["step"] / steps: point["recadam_lambda"] for point in curve}
+        assert found[0.5] == pytest.approx(0.5)
+        assert found[0.75] == pytest.approx(1 / (1 + math.exp(-2.5)))
+
+
+@pytest.mark.parametrize("variant", RecAdam.variants)
+def test_a_variant_differs_from_the_default(variant: str) -> None:
+    assert RecAdamConfig(**RecAdam.variants[variant]) != RecAdamConfig()
+
+
 def test_random_weights_are_pulled_to_the_pretrained_ones(
     tiny_encoder: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
