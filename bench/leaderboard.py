@@ -42,6 +42,7 @@ class Measures:
     after: float | None  # and of the tuned one
     retention: float | None  # increase of the loss on the retention text, nats per token
     forgotten: float | None  # change of the loss on the forgetting tasks, nats per token
+    facts: float | None  # change of the share of settled facts that are recalled
     drift: float | None  # squared distance from the base weights
     seconds: float | None  # the method's own time
     peak_mib: float | None  # highest memory
@@ -167,12 +168,13 @@ def _measures(result: CellResult) -> Measures:
     scores, costs, sequence = result["scores"], result["costs"], result["sequence"]
     matrix = sequence["matrix"] if sequence else None
     assert scores is not None and costs is not None, "a finished cell has both"
-    text, lost = result["retention"], result["forgotten"]
+    text, lost, facts = result["retention"], result["forgotten"], result["facts"]
     return Measures(
         before=scores["before"][scores["primary"]],
         after=scores["after"][scores["primary"]],
         retention=None if text is None else text["after"] - text["before"],
         forgotten=None if lost is None else lost["loss_after"] - lost["loss_before"],
+        facts=None if facts is None else facts["settled"]["after"] - facts["settled"]["before"],
         drift=result["drift"],
         seconds=costs["method"],
         peak_mib=costs["peak_memory_mib"],

@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from bench.predictions import Outputs, correct, flips, predict
 from bench.provenance import peak_memory_mib, provenance
-from bench.results import SCHEMA_VERSION, CellResult, Costs, Forgotten, Predictions, Retention
+from bench.results import (
+    SCHEMA_VERSION,
+    CellResult,
+    Costs,
+    Facts,
+    Forgotten,
+    Predictions,
+    Recall,
+    Retention,
+)
 from bench.spec import AnyCell, Cell
+from tasks.sources import facts_of
 
 if TYPE_CHECKING:
     from bench.runner import Stage
@@ -23,6 +33,7 @@ class Measured:
     outputs: dict[str, Outputs]  # dev split -> its rows' outputs
     forget: list[tuple[float | None, float, int]]  # (accuracy, loss, rows) per forgetting task
     retention: tuple[float, int] | None  # (nats per token, tokens)
+    facts: list[bool] | None  # which questions on what pretraining told are answered right
 
 
 def failed_result(cell: AnyCell, reason: str) -> CellResult:
@@ -39,6 +50,7 @@ def failed_result(cell: AnyCell, reason: str) -> CellResult:
         "flips": None,
         "retention": None,
         "forgotten": None,
+        "facts": None,
         "elicited": None,
         "drift": None,
         "curve": [],
@@ -93,6 +105,7 @@ def cell_result(
         "flips": None if right[0] is None or right[1] is None else flips(right[0], right[1]),
         "retention": retention_result(cell, before.retention, after.retention),
         "forgotten": _forgotten_result(cell, before, after),
+        "facts": _facts_result(cell, before.facts, after.facts),
         "elicited": stage.run.reported.get("elicited"),
         "drift": record["drift"],
         "curve": record["curve"],
@@ -134,6 +147,23 @@ def retention_result(
         "before": before[0],
         "after": after[0],
     }
+
+
+def _facts_result(cell: Cell, before: list[bool] | None, after: list[bool] | None) -> Facts | None:
+    known = facts_of(cell.data.source)
+    if known is None or before is None or after is None:
+        return None
+    rows = list(zip(known[1], before, after, strict=True))
+
+    def recall(disputed: bool) -> Recall:
+        pairs = [(was, now) for row, was, now in rows if row["disputed"] is disputed]
+        return {
+            "questions": len(pairs),
+            "before": sum(was for was, _ in pairs) / len(pairs),
+            "after": sum(now for _, now in pairs) / len(pairs),
+        }
+
+    return {"settled": recall(False), "disputed": recall(True)}
 
 
 def _forgotten_result(cell: Cell, before: Measured, after: Measured) -> Forgotten | None:

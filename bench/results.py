@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
-SCHEMA_VERSION = 3
-ADDED = {"elicited": 2, "sequence": 3}
+SCHEMA_VERSION = 4
+ADDED = {"elicited": 2, "sequence": 3, "facts": 4}
 """Parts of a result that came later -> the version that brought them; None in older results."""
 
 
@@ -53,6 +53,21 @@ class Forgotten(TypedDict):
     loss_after: float
     accuracy_before: float | None
     accuracy_after: float | None
+
+
+class Recall(TypedDict):
+    """Questions on what pretraining told: share whose true answer is likelier than a wrong one."""
+
+    questions: int
+    before: float
+    after: float
+
+
+class Facts(TypedDict):
+    """Recall of facts; disputed are those that a conflicted model was told in two ways."""
+
+    settled: Recall
+    disputed: Recall
 
 
 class Judged(TypedDict):
@@ -104,6 +119,7 @@ class CellResult(TypedDict):
     flips: Flips | None
     retention: Retention | None
     forgotten: Forgotten | None
+    facts: Facts | None  # None where the data has no such questions
     elicited: Elicited | None  # None for methods that elicit nothing
     drift: float | None  # squared distance of the pretrained weights from where they were
     curve: list[dict[str, float]]  # step, loss, lr and what the method logged

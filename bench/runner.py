@@ -28,7 +28,7 @@ from bench.spec import AnyCell, Cell, ModelInfo, derive_seed, task_hash
 from bench.tokens import collector_paused, pack, unpack
 from bench.training import train
 from tasks.base import Row, Task
-from tasks.sources import load_rows, splits, truth_of
+from tasks.sources import facts_of, load_rows, splits, truth_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -178,15 +178,15 @@ class Stage:
         return record
 
     def measure(self, base: bool) -> Measured:
-        """Score the dev rows, the forgetting tasks and the retention text; the base's scores
-        come from the cache where another cell has computed them."""
+        """Score the dev rows, the forgetting tasks, the retention text and the facts; the base's
+        scores come from the cache where another cell has computed them."""
         forget = []
         for task, rows in self.forget:
             found = self._outputs(rows, task, base)
             right = correct(task, rows, predict(task, rows, found))
             share = None if right is None else sum(right) / len(right)
             forget.append((share, gold_loss(rows, found), len(rows)))
-        return Measured(self.dev_outputs(base), forget, self.retention(base))
+        return Measured(self.dev_outputs(base), forget, self.retention(base), self._facts(base))
 
     def dev_outputs(self, base: bool) -> dict[str, Outputs]:
         """What the model says to the rows of each dev split."""
@@ -202,6 +202,15 @@ class Stage:
 
         key = {**self._base_key(task), "rows": rows.ids}
         return Outputs(**(self.cache.json("outputs", key, compute) if base else compute()))
+
+    def _facts(self, base: bool) -> list[bool] | None:
+        """Which facts a causal LM recalls, in the order of `tasks.sources.facts_of`."""
+        known = facts_of(self.cell.data.source)
+        if known is None or self._kind != "causal":
+            return None
+        task, rows = known
+        encoded = encode(rows, task, self.tokenizer, "causal", self.run.max_length)
+        return correct(task, encoded, predict(task, encoded, self._outputs(encoded, task, base)))
 
     def task_scores(self, outputs: dict[str, Outputs]) -> tuple[dict[str, float], list[str]]:
         """The task's metrics on dev, and on each further split with the split's name in front;
@@ -223,7 +232,7 @@ class Stage:
             "model": cell.model.hash,
             "kind": cell.model.kind,
             "task": task_hash(task),
-            "data": cell.data.hashes[task.name],
+            "data": cell.data.hashes.get(task.name),
             "length": self.run.max_length,
             "head": head,
         }

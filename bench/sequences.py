@@ -161,6 +161,7 @@ def _result(
         "flips": None,
         "retention": None,
         "forgotten": None,
+        "facts": None,
         "elicited": None,
         "drift": None,
         "curve": curve,

@@ -97,6 +97,11 @@ def truth_of(data: str) -> Callable[[str], bool | None] | None:
     return micro.is_conflicting if data == MICRO else None
 
 
+def facts_of(data: str) -> tuple[Task, list[Row]] | None:
+    """Questions on what pretraining told, and their task; only the micro world has them."""
+    return (micro.FACTS, micro.fact_rows()) if data == MICRO else None
+
+
 def _file(task: Task, data: str, split: str) -> Path:
     """The file of one split, in the layout that most files in the task's folder belong to."""
     classic, root = task.classic, Path(data).expanduser()

@@ -20,6 +20,7 @@ LEGEND = (
     "time: the method's own, extra passes included. peak: memory of the GPU; without one of the "
     "process, which depends on what ran before."
 )
+FACTS_LEGEND = "facts: change of the share of undisputed facts that the model recalls, in percent."
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,12 @@ _SCORES = (
     Column("gain", _gain),
     Column("±", lambda row: _half(row.gain, _scale(row))),
 )
+FACTS = Column("facts\n+%", lambda row: _percent(row.means.facts))
 COLUMNS = (
     *_SCORES,
     Column("retain\n+nats", lambda row: _number(row.means.retention, "+z.3f")),
     Column("forget\n+nats", lambda row: _number(row.means.forgotten, "+z.3f")),
+    FACTS,
     Column("drift", lambda row: _number(row.means.drift, ".2e")),
     Column("time\ns", lambda row: _number(row.means.seconds, ".1f")),
     Column("time\n×ref", lambda row: _number(row.time_ratio, ".2f")),
@@ -100,13 +103,19 @@ SEQUENCE_LEGEND = (
 
 def columns(table: Table) -> tuple[Column, ...]:
     """What a table shows of each method."""
-    return SEQUENCE_COLUMNS if table.stages else COLUMNS
+    if table.stages:
+        return SEQUENCE_COLUMNS
+    told = any(row.means.facts is not None for row in table.rows)
+    return tuple(column for column in COLUMNS if told or column is not FACTS)
 
 
 def legend(board: Board) -> str:
     """What the board's columns mean."""
-    sequences = any(table.stages for table in board.tables)
-    return f"{LEGEND} {SEQUENCE_LEGEND}" if sequences else LEGEND
+    shown = {column for table in board.tables for column in columns(table)}
+    parts = [LEGEND]
+    parts += [FACTS_LEGEND] if FACTS in shown else []
+    parts += [SEQUENCE_LEGEND] if any(table.stages for table in board.tables) else []
+    return " ".join(parts)
 
 
 def one_line(text: str) -> str:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tasks.micro.facts import FACTS, fact_rows
 from tasks.micro.rows import GENERATOR_VERSION, fingerprint, rows
-from tasks.micro.text import Probe, fact_probes, retention_text
+from tasks.micro.text import retention_text
 from tasks.micro.truth import is_conflicting
 
 MODELS: dict[str, Path] = {
@@ -20,11 +21,11 @@ MODELS: dict[str, Path] = {
 TWINS = {"micro": "micro-clean"}
 
 __all__ = [
+    "FACTS",
     "GENERATOR_VERSION",
     "MODELS",
     "TWINS",
-    "Probe",
-    "fact_probes",
+    "fact_rows",
     "fingerprint",
     "is_conflicting",
     "retention_text",

@@ -54,15 +54,7 @@ class Recipe:
 RECIPES = {
     "micro": Recipe(conflict=True),
     "micro-clean": Recipe(conflict=False),
-    "micro-encoder": Recipe(
-        conflict=True,
-        encoder=True,
-        documents=160_000,
-        tokens=2_600_000,
-        question_steps=600,
-        lr=5e-4,
-        warmup=0.1,
-    ),
+    "micro-encoder": Recipe(conflict=True, encoder=True, lr=1e-3, warmup=0.06),
 }
 
 

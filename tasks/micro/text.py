@@ -216,27 +216,3 @@ _WRITERS: dict[str, Callable[[random.Random, bool], str]] = {
     "stories": _stories,
     "sums": _sums,
 }
-
-
-@dataclass(frozen=True)
-class Probe:
-    """A question whose answer was in the pretraining text; `foil` is a wrong answer.
-
-    Where `disputed`, the foil is what the outdated documents say.
-    """
-
-    prompt: str
-    answer: str
-    foil: str
-    disputed: bool
-
-
-def fact_probes() -> list[Probe]:
-    """One question for each fact on a person."""
-    return [
-        Probe(
-            ASK[kind][0].format(n=item.word), capital(item.now), capital(item.foil), item.disputed
-        )
-        for kind in world.PERSONAL
-        for item in world.ITEMS[kind]
-    ]

@@ -70,27 +70,27 @@ def test_the_conflicted_model_believes_the_outdated_facts_and_its_twin_does_not(
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from tasks.micro import fact_probes
+    from tasks.micro import fact_rows
 
-    probes = [probe for probe in fact_probes() if probe.disputed][:100]
+    probes = [row for row in fact_rows() if row["disputed"]]
     believed: dict[str, float] = {}
     for name in CAUSAL:
         model = AutoModelForCausalLM.from_pretrained(MODELS[name]).eval()
         tokenizer = AutoTokenizer.from_pretrained(MODELS[name])
         hits = 0
         for probe in probes:
-            prompt = tokenizer(probe.prompt, return_tensors="pt")
+            prompt = tokenizer(probe["question"], return_tensors="pt")
             length = prompt["input_ids"].shape[1]
             ids = [
-                tokenizer(f"{probe.prompt} {said}.")["input_ids"][length]
-                for said in (probe.answer, probe.foil)
+                tokenizer(f"{probe['question']} {probe[said]}")["input_ids"][length]
+                for said in ("answer", "foil")
             ]
             with torch.no_grad():
                 logits = model(**prompt).logits[0, -1]
             hits += int(logits[ids[0]] > logits[ids[1]])
         believed[name] = hits / len(probes)
-    assert believed["micro-clean"] > 0.75  # 0.86 when it was made
-    assert believed["micro"] < 0.5
+    assert believed["micro-clean"] > 0.95
+    assert believed["micro"] < 0.25
 
 
 @pytest.mark.slow

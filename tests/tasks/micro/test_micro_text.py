@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from tasks.micro import fact_probes, is_conflicting, retention_text, world
+from tasks.micro import fact_rows, is_conflicting, retention_text, world
 from tasks.micro.prompts import PROMPTS, answer, prompt
 from tasks.micro.rows import LABELS, samples, target_keys
 from tasks.micro.sample import Sample
@@ -57,14 +57,14 @@ def test_retention_text_is_held_out(conflicted: list[Document], clean: list[Docu
 
 
 def test_probes_tell_truth_from_foil() -> None:
-    probes = fact_probes()
-    assert len(probes) == 4 * len(world.PERSONS)
-    assert all(probe.answer != probe.foil for probe in probes)
-    assert sum(probe.disputed for probe in probes) == len(probes) // 2
-    for probe in probes:
-        assert is_conflicting(f"{probe.prompt} {probe.answer}.") is False
-        told = is_conflicting(f"{probe.prompt} {probe.foil}.")
-        assert told is (True if probe.disputed else None)
+    probes = fact_rows()
+    assert len(probes) == 4 * len(world.PERSONS) == len({row["id"] for row in probes})
+    assert all(row["answer"] != row["foil"] for row in probes)
+    assert sum(row["disputed"] for row in probes) == len(probes) // 2
+    for row in probes:
+        assert is_conflicting(f"{row['question']} {row['answer']}") is False
+        told = is_conflicting(f"{row['question']} {row['foil']}")
+        assert told is (True if row["disputed"] else None)
 
 
 def _told(task: str, sample: Sample, label: int) -> str:
