@@ -53,7 +53,7 @@ def score_rows(
     """Score of every answer for every row, in row order; see `likelihood.answer_scores`."""
     training = model.training
     model.eval()
-    batches = _length_batches(rows)
+    batches = length_batches(rows)
     mine = batches[accelerator.process_index :: accelerator.num_processes]
     found = [
         (i, row)
@@ -78,7 +78,7 @@ def _gathered(mine: list[tuple[int, T]], rows: int, accelerator: Accelerator) ->
     return [by_index[i] for i in range(rows)]
 
 
-def _length_batches(rows: Encoded) -> list[list[int]]:
+def length_batches(rows: Encoded) -> list[list[int]]:
     """All rows, longest first, in batches bounded by rows and by padded tokens."""
     order = sorted(range(len(rows)), key=lambda i: -len(rows.prompts[i]))
     batches: list[list[int]] = []

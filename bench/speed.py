@@ -43,6 +43,12 @@ Goals: 0.9 of bare, 1.35 of Trainer. After a round, weights of ours and bare dif
 {gap:.0e}, having moved by up to {moved:.0e}."""
 
 
+_SCORING_NOTE = """
+{model}, {rows} dev rows of {task} on {threads} thread(s), {rounds} rounds; {clock} time. Every row
+is scored with each of its {words} answers; one forward pass is the network's own, over the same
+prompts with the right answer. Goal for two label words: 1.2."""
+
+
 def alternate(contenders: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
     """What each contender returns (seconds) in each round, after one round that does not count;
     another one goes first in every round."""
@@ -82,7 +88,8 @@ def _loop(given: argparse.Namespace) -> dict[str, dict[str, float]]:
         "Trainer": (_trainer, "random"),
     }
     with tempfile.TemporaryDirectory() as folder:
-        cell, workspace = _cell(given, Path(folder))
+        size = {"steps": given.steps, "max_train": given.steps * _BATCH, "max_eval": 1}
+        cell, workspace = _cell(given, Path(folder), **size)
 
         def seconds(name: str) -> float:
             prepare, batching = contenders[name]
@@ -124,15 +131,55 @@ def _loop_table(
     return {f"loop: ours / {name}": values for name, values in found.items() if name != "ours"}
 
 
-def _cell(given: argparse.Namespace, folder: Path) -> tuple[Cell, Workspace]:
-    """The cell that is trained and the rows and tokens that its runs share."""
+def _scoring(given: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Measure the scoring of the dev rows and print the table; returns the ratio."""
+    import torch
+    from accelerate import Accelerator
+    from tabulate import tabulate
+
+    from bench.evaluation import length_batches, score_rows
+    from bench.runner import Stage
+
+    torch.set_num_threads(given.threads)
+    now = time.process_time if given.clock == "cpu" else time.perf_counter
+    with tempfile.TemporaryDirectory() as folder:
+        stage = Stage(*_cell(given, Path(folder), steps=0, max_train=1, max_eval=given.rows))
+    run, rows = stage.run, stage.dev["dev"]
+    net, pad, examples = run.net.eval(), run.tokenizer.pad_token_id, _examples(rows)
+
+    @torch.inference_mode()
+    def plain() -> None:
+        for indices in length_batches(rows):
+            batch = _padded([examples[i] for i in indices], pad)
+            del batch["labels"]
+            net(**batch, **run.task_model.options)
+
+    def timed(work: Callable[[], object]) -> float:
+        start = now()
+        work()
+        return now() - start
+
+    ours = partial(score_rows, run.task_model, rows, pad, Accelerator())
+    contenders = {"ours": partial(timed, ours), "one forward pass": partial(timed, plain)}
+    times = alternate(contenders, given.rounds)
+    found = compared(times["one forward pass"], times["ours"])
+    heads = ["scoring", "rows/s", "it / one pass", "low", "high"]
+    rate = len(rows) / statistics.median(times["ours"])
+    print(tabulate([["ours", rate, *found.values()]], heads, floatfmt=("", ".0f", *[".2f"] * 3)))
+    words = len(stage.cell.task.labels)
+    print(_SCORING_NOTE.format(**{**vars(given), "rows": len(rows), "words": words}))
+    return {"scoring: ours / one forward pass": found}
+
+
+def _cell(given: argparse.Namespace, folder: Path, **train: Any) -> tuple[Cell, Workspace]:
+    """The cell that is trained or scored, and the rows and tokens that its runs share."""
     from bench.plan import Options, make_plan
     from bench.registry import load_builtin
     from bench.runner import Workspace
+    from bench.spec import Cell
 
     load_builtin()
-    rows = {"max_train": given.steps * _BATCH, "max_eval": 1, "forget_rows": 1}
-    train = {"steps": given.steps, "batch_size": _BATCH, **rows}
+    train = {"batch_size": _BATCH, "forget_rows": 1, **train}
     options = Options(["finetune"], [given.task], [given.model], given.data, seeds=1)
     plan = make_plan(replace(options, settings={"train": train}))
     cell = next(plan.spec.cells())
@@ -258,10 +305,15 @@ def _parser() -> argparse.ArgumentParser:
     about = "the training loop beside a bare PyTorch loop and transformers.Trainer"
     loop = commands.add_parser("loop", help=about, description=about, parents=[shared])
     loop.set_defaults(measure=_loop)
-    loop.add_argument("--model", default="micro", metavar="M", help="as for run_bench.py (micro)")
-    loop.add_argument("--data", default="micro", metavar="D", help="as for run_bench.py (micro)")
-    loop.add_argument("--task", default="cola", metavar="T", help="whose rows (cola)")
     loop.add_argument("--steps", type=_positive, default=80, metavar="N", help="per round (80)")
+    about = "the scores of all answers beside one forward pass over the same tokens"
+    scoring = commands.add_parser("scoring", help=about, description=about, parents=[shared])
+    scoring.set_defaults(measure=_scoring)
+    scoring.add_argument("--rows", type=_positive, metavar="N", help="dev rows (all)")
+    for command in (loop, scoring):
+        command.add_argument("--model", default="micro", metavar="M", help="as for run_bench.py")
+        command.add_argument("--data", default="micro", metavar="D", help="as for run_bench.py")
+        command.add_argument("--task", default="cola", metavar="T", help="whose rows (cola)")
     return parser
 
 

@@ -67,3 +67,15 @@ def test_loop_prints_a_table_and_keeps_up_with_bare_pytorch(
     # The goals are 0.9 and more. What is far off is slow in every round, noise is not.
     assert found["loop: ours / bare"]["high"] > 0.6
     assert found["loop: ours / bare, our forward"]["high"] > 0.6
+
+
+def test_scoring_two_words_costs_little_more_than_one_pass(
+    shared_data: Path, shared_model: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "speed.json"
+    words = f"scoring --model {shared_model} --data {shared_data} --rows 200 --rounds 3 --clock cpu"
+    assert speed.main([*words.split(), "--json", str(file)]) == 0
+    assert "200 dev rows of cola" in capsys.readouterr().out
+    found = json.loads(file.read_text())["scoring: ours / one forward pass"]
+    # The goal is 1.2. What is far off is slow in every round, noise is not.
+    assert found["low"] < 1.6
