@@ -1,7 +1,8 @@
-"""Fisher diagonals and forgetting confidence from exact per-example gradients.
+"""Fisher diagonals, sensitivities and forgetting confidence from exact per-example gradients.
 
-Both are sums over the squares (and products) of single examples' gradients, which `gradients`
-computes batch by batch and never keeps; see there for how, and for what is asked of the model.
+All are sums over the squares (magnitudes, products) of single examples' gradients, which
+`gradients` computes batch by batch and never keeps; see there for how, and for what is asked of
+the model.
 """
 
 from __future__ import annotations
@@ -39,13 +40,37 @@ def fisher_diagonal(
         ValueError: no example, no or unknown names, or losses of another shape.
         RuntimeError: see `collect_gradients`.
     """
+    return _mean(model, batches, losses, names, _Squares)
+
+
+def mean_absolute_gradient(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    losses: Losses,
+    names: Collection[str] | None = None,
+) -> dict[str, Tensor]:
+    """Ω_i = mean over all examples of the absolute gradient of the example's own loss.
+
+    With ‖f(x)‖² for a loss it is the importance of memory-aware synapses (Aljundi et al. 2018,
+    arXiv 1711.09601). Arguments, result and errors are those of `fisher_diagonal`.
+    """
+    return _mean(model, batches, losses, names, _Magnitudes)
+
+
+def _mean(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    losses: Losses,
+    names: Collection[str] | None,
+    sums: type[_Squares],
+) -> dict[str, Tensor]:
     parameters = _select(model, names)
-    squares = _Squares(parameters)
-    collect_gradients(model, batches, losses, parameters, squares)
-    if squares.count == 0:
-        raise ValueError("a Fisher diagonal needs at least one example.")
+    found = sums(parameters)
+    collect_gradients(model, batches, losses, parameters, found)
+    if found.count == 0:
+        raise ValueError("a mean over examples needs at least one example.")
     return {
-        name: squares.total[name].div_(squares.count).view(parameter.shape)
+        name: found.total[name].div_(found.count).view(parameter.shape)
         for name, parameter in parameters.items()
     }
 
@@ -136,6 +161,17 @@ class _Squares:
 
     def sparse(self, name: str, example: Tensor, row: Tensor, gradient: Tensor) -> None:
         self.total[name].index_add_(0, row, gradient.square())
+
+
+class _Magnitudes(_Squares):
+    """Sums of absolute gradients: a `Sink`."""
+
+    def dense(self, name: str, first: int, rows: slice, blocks: Iterable[Tensor]) -> None:
+        for g in blocks:
+            self.total[name][rows].add_(g.abs_().sum(0))
+
+    def sparse(self, name: str, example: Tensor, row: Tensor, gradient: Tensor) -> None:
+        self.total[name].index_add_(0, row, gradient.abs())
 
 
 class _Products:

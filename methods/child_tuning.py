@@ -51,6 +51,8 @@ class ChildTuning(Method):
     Config = ChildTuningConfig
     config: ChildTuningConfig
     off = {"p": 1.0}
+    meaning = "retains"
+    quick = {"fisher_rows": 64}
     variants = {"D": {"mode": "D"}}
 
     def __init__(self, config: ChildTuningConfig) -> None:

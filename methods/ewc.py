@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bench.registry import register_method
 from bench.settings import setting
@@ -48,12 +48,13 @@ class EWC(Method):
         passes="one over 128 texts before training (and their sampling), once per model",
         memory=1.5,
     )
-    Config = EWCConfig
+    Config: ClassVar[type] = EWCConfig
     config: EWCConfig
     off = {"strength": 0.0}
     holds = {"strength": 1e9}
     meaning = "retains"
     quick = {"blocks": 8}
+    text_setting: ClassVar[str] = "fisher"
 
     @property
     def roles(self) -> frozenset[Role]:
@@ -63,25 +64,33 @@ class EWC(Method):
     @property
     def needs(self) -> frozenset[Need]:
         """A model that writes text, or a text to read."""
-        return frozenset({"generation"} if self.config.fisher == "sampled" else {"text"})
+        return frozenset({"generation"} if self._sampled else {"text"})
+
+    @property
+    def _sampled(self) -> bool:
+        return bool(getattr(self.config, self.text_setting) == "sampled")
 
     def refuses(self, model: ModelInfo, recipe: Training) -> str | None:
         """An encoder writes no text to sample from."""
-        if self.config.fisher == "sampled" and not model.generates:
+        if self._sampled and not model.generates:
             return (
                 "it is an encoder, which cannot write the text that F is estimated on; give one "
-                "with --retention FILE --set ewc.fisher=retention"
+                f"with --retention FILE --set {self.name}.{self.text_setting}=retention"
             )
         return None
 
     def prepare(self, run: Run) -> None:
-        """Estimate F at θ0, once for all cells of a model."""
-        from methods.kernels.base_fisher import base_fisher
-
-        fisher = base_fisher(run, self.config.fisher == "sampled", self.config.blocks)
+        """Estimate F at θ0, once for all cells of a model, and scale it."""
+        fisher = self.importance(run)
         total = sum(float(f.double().sum()) for f in fisher.values())
         mean = total / sum(f.numel() for f in fisher.values()) if self.config.normalise else 1.0
         self.stiffness = {name: f * (self.config.strength / mean) for name, f in fisher.items()}
+
+    def importance(self, run: Run) -> dict[str, Tensor]:
+        """F, by parameter."""
+        from methods.kernels.base_fisher import base_fisher
+
+        return base_fisher(run, self._sampled, self.config.blocks)
 
     def after_backward(self, run: Run) -> None:
         """Add λ F (θ − θ0) to the gradients."""

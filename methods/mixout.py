@@ -47,6 +47,7 @@ class Mixout(Method):
     Config = MixoutConfig
     config: MixoutConfig
     off = {"p": 0.0}
+    meaning = "retains"
 
     def __init__(self, config: MixoutConfig) -> None:
         super().__init__(config)

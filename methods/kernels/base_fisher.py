@@ -1,11 +1,13 @@
-"""The Fisher diagonal of what the base model knows about text."""
+"""What the base model knows about text, weight by weight: Fisher diagonal and sensitivity."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bench import texts
-from bench.fisher import fisher_diagonal
+from bench.data import IGNORE
+from bench.fisher import fisher_diagonal, mean_absolute_gradient
 from bench.likelihood import TaskModel, example_losses
 from bench.models import load_language_model
 
@@ -25,6 +27,31 @@ def base_fisher(run: Run, sampled: bool, blocks: int) -> dict[str, Tensor]:
     A text is an example: its log-likelihood is summed over its tokens (masked tokens, on an
     encoder), its gradient squared, and the squares averaged over the texts.
     """
+    return _over_text(run, sampled, blocks, "fisher", example_losses, fisher_diagonal)
+
+
+def base_sensitivity(run: Run, sampled: bool, blocks: int) -> dict[str, Tensor]:
+    """Mean |∂‖f(x)‖²/∂θ| at θ0, over the same texts; f(x) are the logits of the whole vocabulary
+    at all places of the text x where `base_fisher` looks at one token's."""
+    return _over_text(run, sampled, blocks, "sensitivity", _output_norms, mean_absolute_gradient)
+
+
+def _output_norms(model: TaskModel, batch: Batch) -> Tensor:
+    """‖f(x)‖² of each example, [n]."""
+    squares = model(batch.inputs, batch.positions).float().square().sum(-1)
+    norms: Tensor = squares.masked_fill(batch.targets == IGNORE, 0).sum(1)
+    return norms
+
+
+def _over_text(
+    run: Run,
+    sampled: bool,
+    blocks: int,
+    kind: str,
+    values: Callable[[TaskModel, Batch], Tensor],
+    mean: Callable[..., dict[str, Tensor]],
+) -> dict[str, Tensor]:
+    """The `mean` of what becomes of the gradients of `values` over texts; kept as `kind`."""
     info = run.cell.model
 
     def compute() -> dict[str, Tensor]:
@@ -33,7 +60,7 @@ def base_fisher(run: Run, sampled: bool, blocks: int) -> dict[str, Tensor]:
         if sampled:
 
             def report(done: int, of: int) -> None:
-                run.progress("sample text for the Fisher", done, of, None)
+                run.progress(f"sample text for the {kind}", done, of, None)
 
             text = texts.sampled_blocks(net, run.tokenizer, info, blocks, "fisher", report)
         else:
@@ -46,16 +73,16 @@ def base_fisher(run: Run, sampled: bool, blocks: int) -> dict[str, Tensor]:
                 scored=False,
                 length=texts.block_length(net),
             )
-        run.progress("Fisher", 0, 1, None)
+        run.progress(kind, 0, 1, None)
         batches = texts.text_batches(text, run.tokenizer, info.kind, _BATCH)
 
         def losses(_: nn.Module, batch: Batch) -> Tensor:
-            return example_losses(model, batch.to(run.device))
+            return values(model, batch.to(run.device))
 
         # a checkpoint's pooler is pretrained too, but a masked-LM network has none
         names = run.loaded.base.keys() & {name for name, _ in net.named_parameters()}
-        return fisher_diagonal(net, batches, losses, names=names)
+        return mean(net, batches, losses, names=names)
 
     source = "sampled" if sampled else run.cell.retention.hash
-    fisher = run.cache.tensors("fisher", [info.hash, info.kind, source, blocks], compute)
-    return {name: value.to(run.device) for name, value in fisher.items()}
+    found = run.cache.tensors(kind, [info.hash, info.kind, source, blocks], compute)
+    return {name: value.to(run.device) for name, value in found.items()}

@@ -13,7 +13,11 @@ from bench.selfcheck.checks import NotApplicableError, Subject
 from bench.selfcheck.world import World
 
 load_builtin()
-ALSO = [Subject("ewc", "encoder", ("ewc.fisher=retention",))]  # what samples text cannot run there
+ALSO = [  # what samples text cannot run on an encoder
+    Subject("ewc", "encoder", ("ewc.fisher=retention",)),
+    Subject("mas", "encoder", ("mas.text=retention",)),
+    *(Subject("child_tuning:D", kind) for kind in ("causal", "encoder")),
+]
 SUBJECTS = [Subject(name, kind) for name in METHODS.names() for kind in ("causal", "encoder")]
 every_subject = pytest.mark.parametrize("subject", [*SUBJECTS, *ALSO], ids=str)
 every_method = pytest.mark.parametrize(
