@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from bench import continual, stats
@@ -28,10 +28,14 @@ from bench.grouping import (
 )
 from bench.results import CellResult
 from bench.scores import is_lower
+from bench.spec import NOT_GLUE
 from bench.stats import Estimate
 from bench.transfer import Transfer, transfers
 
 AVERAGE = "average"
+GLUE_AVERAGE = "glue average"
+GLUE = ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli")
+"""The tasks of the GLUE score (Wang et al. 2019, arXiv 1804.07461, section 5)."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,7 @@ class Board:
     seeds: tuple[int, ...]
     tables: tuple[Table, ...]  # by task name
     average: Table | None  # over tasks whose scores are shares; None where there is one
+    glue: Table | None  # the average that GLUE defines; None where tasks are missing
     transfers: tuple[Transfer, ...]  # by task, where the model's twin was run too
     elicitations: tuple[Elicitation, ...]  # by task and method, where the truth is known
 
@@ -141,6 +146,7 @@ def _board(
             _task_table(cells, measured[task], names, seeds) for task, cells in by_task.items()
         ),
         average=_average_table(single, names, seeds) if len(single) > 1 else None,
+        glue=_glue_table(by_task, names, seeds),
         transfers=transfers(results, everything, names),
         elicitations=elicitations(results, names),
     )
@@ -156,22 +162,28 @@ Measured = Mapping[MethodKey, Mapping[int, Measures]]
 """A table's finished cells: method -> seed -> figures."""
 
 
-def _measured(cells: Sequence[CellResult]) -> dict[MethodKey, dict[int, Measures]]:
+def _measured(
+    cells: Sequence[CellResult], all_metrics: bool = False
+) -> dict[MethodKey, dict[int, Measures]]:
+    """Each finished cell's figures, by its primary metric or the mean of all its metrics."""
     measured: dict[MethodKey, dict[int, Measures]] = {}
     for result in cells:
         if result["status"] == "done":
-            measured.setdefault(method_of(result), {})[result["cell"]["seed"]] = _measures(result)
+            measured.setdefault(method_of(result), {})[result["cell"]["seed"]] = _measures(
+                result, all_metrics
+            )
     return measured
 
 
-def _measures(result: CellResult) -> Measures:
+def _measures(result: CellResult, all_metrics: bool) -> Measures:
     scores, costs, sequence = result["scores"], result["costs"], result["sequence"]
     matrix = sequence["matrix"] if sequence else None
     assert scores is not None and costs is not None, "a finished cell has both"
     text, lost, facts = result["retention"], result["forgotten"], result["facts"]
+    shown = list(scores["after"]) if all_metrics else [scores["primary"]]
     return Measures(
-        before=scores["before"][scores["primary"]],
-        after=scores["after"][scores["primary"]],
+        before=sum(scores["before"][name] for name in shown) / len(shown),
+        after=sum(scores["after"][name] for name in shown) / len(shown),
         retention=None if text is None else text["after"] - text["before"],
         forgotten=None if lost is None else lost["loss_after"] - lost["loss_before"],
         facts=None if facts is None else facts["settled"]["after"] - facts["settled"]["before"],
@@ -264,6 +276,25 @@ def _average_table(
         rows=_rows(averages, names, len(seeds)),
         notes=tuple(notes),
     )
+
+
+def _glue_table(
+    by_task: Mapping[str, Sequence[CellResult]],
+    names: Mapping[MethodKey, str],
+    seeds: tuple[int, ...],
+) -> Table | None:
+    """The mean over GLUE's tasks of the mean of each task's metrics (of mnli, of both dev sets).
+
+    Many papers leave out wnli; the title says where it is. None where another task is missing, and
+    for the micro world, whose tasks only have the same names.
+    """
+    there = [task for task in GLUE if task in by_task]
+    generated = any(NOT_GLUE in cell["labels"]["data"] for task in there for cell in by_task[task])
+    if generated or not set(GLUE) - set(there) <= {"wnli"}:
+        return None
+    measured = {task: _measured(by_task[task], all_metrics=True) for task in there}
+    title = "GLUE average, wnli included" if "wnli" in there else "GLUE average, without wnli"
+    return replace(_average_table(measured, names, seeds), task=GLUE_AVERAGE, title=title)
 
 
 def _rows(

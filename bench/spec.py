@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tasks.base import Task
 
 ModelKind = Literal["causal", "encoder"]
+NOT_GLUE = "generated, not GLUE"
+"""In the name of the micro world's data, wherever that is shown."""
 THEN = ">"  # between the tasks of a sequence: "cola>rte"
 
 
@@ -111,7 +113,7 @@ class DataSource:
     def name(self) -> str:
         """For display: the last part of a folder's path."""
         if self.source == "micro":
-            return "micro (generated, not GLUE)"
+            return f"micro ({NOT_GLUE})"
         return self.source.rstrip("/").rsplit("/", 1)[-1]
 
 

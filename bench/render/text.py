@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.grouping import REFERENCE
-from bench.leaderboard import AVERAGE, Board, Row, Table
+from bench.leaderboard import AVERAGE, GLUE_AVERAGE, Board, Row, Table
 from bench.scores import MEASURES, is_lower
 from bench.stats import Estimate
 from bench.transfer import Transfer
@@ -197,13 +197,14 @@ def _share(found: Transfer, method: str) -> str:
 
 
 def tables(board: Board) -> tuple[Table, ...]:
-    """All tables in the order of reading: the average comes last."""
-    return board.tables if board.average is None else (*board.tables, board.average)
+    """All tables in the order of reading: averages come last."""
+    averages = [table for table in (board.average, board.glue) if table is not None]
+    return (*board.tables, *averages)
 
 
 def title(table: Table) -> str:
     """Such as "CoLA: Matthews correlation ×100 (to be forgotten: rte)"."""
-    if table.task == AVERAGE:
+    if table.task in (AVERAGE, GLUE_AVERAGE):
         return f"{table.title} ×100"
     metric = table.metric or "no finished cell"
     metric = MEASURES[metric].title if metric in MEASURES else metric

@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -363,3 +364,40 @@ def test_of_perplexities_the_least_stands_first_and_none_is_averaged_with_shares
     shown = terminal.render([board])
     assert "text: perplexity, less is better" in shown
     assert "10.00" in shown and "1000.00" not in shown
+
+
+GLUE_SCORES = {
+    "cola": {"matthews_correlation": 0.5},
+    "sst2": {"accuracy": 0.9},
+    "mrpc": {"accuracy": 0.8, "f1": 0.9},
+    "stsb": {"pearson": 0.7, "spearman": 0.6},
+    "qqp": {"accuracy": 0.8, "f1": 0.7},
+    "mnli": {"accuracy": 0.7, "mismatched_accuracy": 0.6},
+    "qnli": {"accuracy": 0.8},
+    "rte": {"accuracy": 0.6},
+    "wnli": {"accuracy": 0.5},
+}
+
+
+def glue_cells(tasks: Sequence[str], data: str = "data") -> list[CellResult]:
+    made = [result(task=task, data_name=data, forget={"tasks": []}) for task in tasks]
+    for cell, task in zip(made, tasks, strict=True):
+        scores = GLUE_SCORES.get(task, {"accuracy": 0.0})
+        cell["scores"] = {"primary": next(iter(scores)), "before": scores, "after": scores}
+    return made
+
+
+def test_the_average_of_glue_is_over_tasks_of_the_mean_of_their_metrics() -> None:
+    tasks = [*GLUE_SCORES, "ax", "sst5"]
+    whole = the_board(glue_cells(tasks)).glue
+    assert whole is not None and whole.title == "GLUE average, wnli included"
+    assert whole.rows[0].after is not None
+    want = (0.5 + 0.9 + 0.85 + 0.65 + 0.75 + 0.65 + 0.8 + 0.6 + 0.5) / 9
+    assert whole.rows[0].after.mean == pytest.approx(want)
+    usual = the_board(glue_cells([task for task in tasks if task != "wnli"])).glue
+    assert usual is not None and usual.title == "GLUE average, without wnli"
+    assert usual.rows[0].after is not None
+    assert usual.rows[0].after.mean == pytest.approx((want * 9 - 0.5) / 8)
+    assert "GLUE average, without wnli ×100" in terminal.render(boards(glue_cells(tasks[:-3])))
+    assert the_board(glue_cells(tasks[1:])).glue is None
+    assert the_board(glue_cells(tasks, "micro (generated, not GLUE)")).glue is None
