@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from bench.errors import BenchError, unknown_name
-from bench.registry import METHODS, TASKS, load_builtin, load_plugin
+from bench.registry import METHODS, TASKS, load_builtin, load_plugin, load_task_file
 from bench.settings import parse, setting
 
 if TYPE_CHECKING:
@@ -122,6 +122,9 @@ def _run_parser() -> argparse.ArgumentParser:
     where.add_argument(
         "--plugin", nargs="+", action="extend", metavar="FILE", help="Python files to register from"
     )
+    where.add_argument(
+        "--task-file", nargs="+", action="extend", metavar="FILE", help="TOML files of own tasks"
+    )
     where.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     return parser
 
@@ -149,10 +152,12 @@ def _run(words: list[str]) -> int:
     load_builtin()
     for path in given.get("plugin", ()):
         load_plugin(Path(path))
+    own = [load_task_file(Path(path)) for path in given.get("task_file", ())]
     from bench.plan import make_plan
     from bench.store import Store, check_writable
 
     options, out = _options(given)
+    options.tasks = options.tasks or own
     plan = make_plan(options)
     names = "-".join(model.name.replace("/", "--") for model in plan.spec.models)
     folder = Path(out or Path("results", "local", names))

@@ -98,6 +98,19 @@ def load_builtin() -> None:
             raise BenchError(f"plug-in {point.name} ({point.value}) fails: {error!r}.") from error
 
 
+def load_task_file(path: Path) -> str:
+    """Register the task that a TOML file describes; its name.
+
+    Raises:
+        BenchError: the file cannot be read or says something wrong, or the name is taken.
+    """
+    from tasks.own import read_task
+
+    task = read_task(path)
+    TASKS.add(task.name, task, str(path.resolve()))
+    return task.name
+
+
 def load_plugin(path: Path) -> None:
     """Import a Python file that registers methods or tasks.
 

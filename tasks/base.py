@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 Kind = Literal["classification", "regression", "multiple_choice", "generation", "text"]
@@ -55,6 +56,16 @@ class Hub:
 
 
 @dataclass(frozen=True)
+class Files:
+    """A task's own files, read whatever `--data` says: csv, tsv, json, jsonl or parquet, the first
+    two with a header. Labels are compared as text, in the order of `Task.labels`."""
+
+    paths: dict[str, Path]  # split -> file
+    columns: dict[str, str]  # our column (and `label`) -> the file's, or a path into a JSON object
+    label_spellings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Task:
     """One task.
 
@@ -82,10 +93,11 @@ class Task:
     words: tuple[str, ...]
     prompt: str
     metrics: tuple[str, ...]
-    classic: Classic
-    hub: Hub | None
-    paper: str
-    about: str
+    classic: Classic | None = None
+    hub: Hub | None = None
+    files: Files | None = None
+    paper: str = ""
+    about: str = ""
     rows: tuple[int, int] | None = None
     target: str = ""
     extract: str = ""

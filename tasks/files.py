@@ -33,15 +33,20 @@ def classic_rows(task: Task, path: Path, split: str) -> list[Row]:
         BenchError: it cannot be read, or a line is malformed.
     """
     classic = task.classic
-    records = _json(classic, path) if "json" in classic.format else _table(classic, path)
+    assert classic is not None, "the caller has found the task's folder"
     rows = []
-    for number, found in records:
+    for number, found in records(classic, path):
         try:
             row = labelled(task, found, classic.label_spellings)
         except ValueError as error:
             raise BenchError(f"{path}:{number}: {error}.") from None
         rows.append({"id": f"{split}-{number}", **row})
     return rows
+
+
+def records(classic: Classic, path: Path) -> Iterator[Record]:
+    """The file's lines or objects, unlabelled; raises BenchError as `classic_rows` does."""
+    return _json(classic, path) if "json" in classic.format else _table(classic, path)
 
 
 def labelled(task: Task, found: dict[str, Any], spellings: Sequence[str | int]) -> dict[str, Any]:

@@ -1,18 +1,19 @@
-"""Where a task's rows come from: the micro world, a folder in the classic layout, or the hub."""
+"""Where a task's rows come from: its own files, the micro world, a folder (in the classic layout,
+or as `datasets` saves it), or the hub."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from bench.errors import BenchError
 from bench.hub import hub_access
-from tasks import micro
+from tasks import micro, own, saved
 from tasks.base import SPLITS, Hub, Row, Task
-from tasks.files import brief, classic_rows, labelled, pick, read_bytes
+from tasks.files import classic_rows, read_bytes
 from tasks.micro.rows import MAKERS
+from tasks.saved import dataset_rows
 
 HUB = "hub"
 MICRO = "micro"
@@ -31,12 +32,16 @@ def load_rows(task: Task, data: str, split: str) -> list[Row]:
         BenchError: the rows are not there, cannot be reached, or are malformed (file and line
             are named).
     """
+    if task.files:
+        return own.rows(task, task.files, split)
     if data == MICRO:
         return micro.rows(task.name, split)
     task = _owner(task, split)
     if data == HUB:
         hub = _hub(task)
         rows, where = _hub_rows(task, hub, split), f"{hub.path} ({hub.config}, {split})"
+    elif saved_at := saved.folder(task, data):
+        rows, where = saved.rows(task, _hub(task), saved_at, split), f"{saved_at} ({split})"
     else:
         path = _file(task, data, split)
         rows, where = classic_rows(task, path, split), str(path)
@@ -53,28 +58,45 @@ def fingerprint(task: Task, data: str) -> str:
     Raises:
         BenchError: a file is missing or cannot be read.
     """
-    if data == MICRO:
+    if task.files:
+        parts = [own.digest_of(path) for path in task.files.paths.values()]
+    elif data == MICRO:
         return micro.fingerprint(task.name)
-    if data == HUB:
+    elif data == HUB:
         owners = [task, task.train_from] if task.train_from else [task]
         hubs = map(_hub, owners)
         parts = [part for hub in hubs for part in (hub.path, hub.config, hub.revision)]
     else:
-        files = (_file(_owner(task, split), data, split) for split in splits(task, data))
-        parts = [hashlib.sha256(read_bytes(file)).hexdigest() for file in files]
+        parts = [
+            digest
+            for split in splits(task, data)
+            for digest in _digests(_owner(task, split), data, split)
+        ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def available(task: Task, data: str) -> bool:
     """Whether there are rows of all splits; for files, whether the files are there."""
+    if task.files:
+        return all(path.is_file() for path in task.files.paths.values())
     if data == MICRO:
         return task.name in MAKERS
     if data == HUB:
         return task.hub is not None
     try:
-        return all(_file(_owner(task, split), data, split) for split in splits(task, data))
+        return all(
+            saved.folder(owner := _owner(task, split), data) or _file(owner, data, split)
+            for split in splits(task, data)
+        )
     except BenchError:
         return False
+
+
+def _digests(task: Task, data: str, split: str) -> list[str]:
+    """sha256 of each file that one split is read from."""
+    if saved_at := saved.folder(task, data):
+        return saved.digests(_hub(task), saved_at, split)
+    return [hashlib.sha256(read_bytes(_file(task, data, split))).hexdigest()]
 
 
 def _owner(task: Task, split: str) -> Task:
@@ -105,6 +127,8 @@ def facts_of(data: str) -> tuple[Task, list[Row]] | None:
 def _file(task: Task, data: str, split: str) -> Path:
     """The file of one split, in the layout that most files in the task's folder belong to."""
     classic, root = task.classic, Path(data).expanduser()
+    if classic is None:
+        raise BenchError(f"the task {task.name!r} has no classic layout: use --data {HUB}.")
     places = (root / classic.group / classic.folder, root / classic.folder)
     folder = next((place for place in places if place.is_dir()), None)
     if folder is None:
@@ -135,20 +159,4 @@ def _hub_rows(task: Task, hub: Hub, split: str) -> list[Row]:
             )
         builder.download_and_prepare()
         dataset = builder.as_dataset(split=hub.splits[split])
-    for column in hub.columns.values():
-        if column.split(".")[0] not in dataset.column_names:
-            found = brief(dataset.column_names)
-            raise BenchError(f"{name} has no column {column!r}; found: {found}.")
-    return [
-        _hub_row(task, hub, f"{split}-{number}", example)
-        for number, example in enumerate(dataset)
-        if all(example[column] == value for column, value in hub.only.items())
-    ]
-
-
-def _hub_row(task: Task, hub: Hub, name: str, example: Any) -> Row:
-    found = {ours: pick(example, theirs) for ours, theirs in hub.columns.items()}
-    try:
-        return {"id": name, **labelled(task, found, hub.label_spellings)}
-    except ValueError as error:
-        raise BenchError(f"{hub.path} ({hub.config}), row {name}: {error}.") from None
+    return dataset_rows(task, hub, dataset, split, name)

@@ -49,3 +49,25 @@ def test_the_settings_file_of_the_readme_is_read(
     assert "3 methods x 2 tasks x 1 model x 5 seeds = 30 cells" in out
     assert "learning rate 0.0003" in out
     assert "recadam[k=0.2]" in out
+
+
+def test_the_task_of_the_readme_runs_in_both_forms(
+    tiny_causal: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    toml, python = block("toml", 'name = "spam"'), block("python", "my_spam")
+    assert len(toml.splitlines()) < 20
+    assert len(python.strip().partition("register_task(\n")[2].splitlines()) < 20
+    monkeypatch.chdir(tmp_path)
+    for split in ("train", "dev"):
+        Path(f"{split}.csv").write_text('body,class\n"a cat, a dog",ham\nthe king,spam\n')
+    Path("spam.toml").write_text(toml, encoding="utf-8")
+    Path("my_tasks.py").write_text(python, encoding="utf-8")
+    words = ["--methods", "finetune", "--model", str(tiny_causal), "--seeds", "1", "--steps", "1"]
+    words += ["--forget", "cola", "--out", "run", "--set", "train.retention_tokens=128"]
+    own = ["--task-file", "spam.toml", "--plugin", "my_tasks.py", "--tasks", "spam,my_spam"]
+    assert main([*words, *own]) == 0
+    out = capsys.readouterr().out
+    assert "spam: accuracy" in out and "my_spam: accuracy" in out

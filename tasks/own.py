@@ -1,0 +1,211 @@
+"""A reader's own task: described in a TOML file, its rows in files beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import string
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+from bench.errors import BenchError, unknown_name
+from bench.scores import MEASURES
+from tasks.base import SPLITS, Classic, Files, Format, Kind, Row, Task
+from tasks.files import Record, brief, labelled, read_bytes, records
+
+FORMATS: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".json": "json",
+    ".jsonl": "jsonl",
+}
+PARQUET = ".parquet"
+# key -> what a task file must give for it
+_KEYS: dict[str, tuple[type, ...]] = {
+    "name": (str,),
+    "kind": (str,),
+    "columns": (list, dict),
+    "prompt": (str,),
+    "metrics": (list,),
+    "files": (dict,),
+    "labels": (list, dict),
+    "choices": (list,),
+    "target": (str,),
+    "extract": (str,),
+    "max_new_tokens": (int,),
+    "paper": (str,),
+    "about": (str,),
+}
+_NEEDED = ("name", "kind", "columns", "prompt", "metrics", "files")
+_NEEDED_BY_KIND: dict[str, tuple[str, ...]] = {
+    "classification": ("labels",),
+    "regression": ("labels",),
+    "multiple_choice": ("choices",),
+    "generation": ("target", "max_new_tokens"),
+    "text": ("target",),
+}
+_WORDS = {str: "text", list: "a list", dict: "a table", int: "a whole number"}
+
+
+def read_task(path: Path) -> Task:
+    """The task that a TOML file describes; its files' paths are relative to its folder.
+
+    Raises:
+        BenchError: the file is unreadable, or a key is unknown, missing or has a wrong value; the
+            line or the key is named.
+    """
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BenchError(f"task file {path}: {error}.") from None
+    try:
+        return _task(given, path.parent)
+    except ValueError as error:
+        raise BenchError(f"task file {path}: {error}.") from None
+    except BenchError as error:
+        raise BenchError(f"task file {path}: {error}") from None
+
+
+def _task(given: dict[str, Any], folder: Path) -> Task:
+    _check_keys(given)
+    columns = _mapping(given["columns"])
+    labels = _mapping(given.get("labels", {}))
+    choices = tuple(given.get("choices", ()))
+    special = {"label", given.get("target"), *choices}
+    asked = tuple(name for name in columns if name not in special)
+    known = {column: column for column in (*choices, given.get("target")) if column}
+    if "target" not in given:
+        known["label"] = "label"
+    task = Task(
+        name=given["name"],
+        kind=given["kind"],
+        columns=asked,
+        labels=choices or tuple(labels),
+        words=tuple(labels.values()),
+        prompt=given["prompt"],
+        metrics=tuple(given["metrics"]),
+        files=Files(
+            paths=_paths(given["files"], folder),
+            columns={**known, **columns},
+            label_spellings=tuple(labels),
+        ),
+        **{key: given[key] for key in _OPTIONAL if key in given},
+    )
+    _check_names(task)
+    return task
+
+
+_OPTIONAL = ("target", "extract", "max_new_tokens", "paper", "about")
+
+
+def _mapping(value: list[Any] | dict[str, Any]) -> dict[str, str]:
+    """A table as it is; a list as a table of each name to itself."""
+    found = value if isinstance(value, dict) else {str(name): name for name in value}
+    return {name: str(theirs) for name, theirs in found.items()}
+
+
+def _check_keys(given: dict[str, Any]) -> None:
+    for key, value in given.items():
+        if key not in _KEYS:
+            raise unknown_name("key", key, _KEYS)
+        if not isinstance(value, _KEYS[key]) or isinstance(value, bool):
+            wanted = " or ".join(_WORDS[kind] for kind in _KEYS[key])
+            raise ValueError(f"{key} must be {wanted}, not {value!r}")
+    kind = given.get("kind")
+    if kind is not None and kind not in get_args(Kind):
+        raise unknown_name("kind", kind, get_args(Kind))
+    needed = (*_NEEDED, *_NEEDED_BY_KIND.get(str(kind), ()))
+    if missing := [key for key in needed if key not in given]:
+        raise ValueError(f"the key {missing[0]!r} is missing")
+
+
+def _paths(files: dict[str, Any], folder: Path) -> dict[str, Path]:
+    for split in files:
+        if split not in SPLITS:
+            raise unknown_name("split in files", split, SPLITS)
+    if missing := [split for split in SPLITS if split not in files]:
+        raise ValueError(f"files.{missing[0]} is missing")
+    paths = {split: folder / str(files[split]) for split in SPLITS}
+    for split, path in paths.items():
+        if path.suffix not in (*FORMATS, PARQUET):
+            raise ValueError(
+                f"files.{split} = {files[split]!r} does not end in {', '.join([*FORMATS, PARQUET])}"
+            )
+        if not path.is_file():
+            raise ValueError(f"files.{split}: there is no {path}")
+    return paths
+
+
+def _check_names(task: Task) -> None:
+    """The prompt's fields are columns, the metrics are measures."""
+    fields = [field for _, field, _, _ in string.Formatter().parse(task.prompt) if field]
+    for field in fields:
+        if field not in task.columns:
+            raise unknown_name("column in prompt", field, task.columns)
+    for metric in task.metrics:
+        if metric not in MEASURES:
+            raise unknown_name("metric", str(metric), MEASURES)
+    if not task.metrics:
+        raise ValueError("metrics is empty")
+    if task.kind in ("classification", "regression") and len(task.labels) < 2:
+        raise ValueError("labels must name two or more")
+    if task.kind == "regression":
+        try:
+            scale = [float(label) for label in (*task.labels, *task.words)]
+        except ValueError as error:
+            raise ValueError(f"labels of a regression must be numbers: {error}") from None
+        if scale != sorted(scale[: len(task.labels)]) * 2:
+            raise ValueError("labels of a regression must rise, and be their own words")
+
+
+def rows(task: Task, files: Files, split: str) -> list[Row]:
+    """The rows of one split, in order.
+
+    Raises:
+        BenchError: the file cannot be read or is malformed; it and the line are named.
+    """
+    path = files.paths[split]
+    found = []
+    for number, values in _records(files, path):
+        if empty := [name for name, value in values.items() if value is None]:
+            raise BenchError(f"{path}:{number}: {empty[0]!r} has no value.")
+        if "label" in values and task.kind != "regression":
+            values["label"] = str(values["label"])
+        try:
+            row = labelled(task, values, files.label_spellings)
+        except ValueError as error:
+            raise BenchError(f"{path}:{number}: {error}.") from None
+        found.append({"id": f"{split}-{number}", **row})
+    if not found:
+        raise BenchError(f"{path} has no rows.")
+    return found
+
+
+def digest_of(path: Path) -> str:
+    """sha256 of a file's content."""
+    return hashlib.sha256(read_bytes(path)).hexdigest()
+
+
+def _records(files: Files, path: Path) -> Iterator[Record]:
+    if path.suffix == PARQUET:
+        return _parquet(files, path)
+    columns: dict[str, str | int] = dict(files.columns)
+    layout = Classic("", "", (), True, columns, files.label_spellings, format=FORMATS[path.suffix])
+    return records(layout, path)
+
+
+def _parquet(files: Files, path: Path) -> Iterator[Record]:
+    from pyarrow import ArrowException, parquet
+
+    try:
+        table = parquet.read_table(path)
+    except (OSError, ArrowException) as error:
+        first = str(error).partition("\n")[0]
+        raise BenchError(f"{path} cannot be read: {first}.") from None
+    for theirs in files.columns.values():
+        if theirs not in table.column_names:
+            raise BenchError(f"{path}: no column {theirs!r}; found: {brief(table.column_names)}.")
+    columns = [table.column(theirs).to_pylist() for theirs in files.columns.values()]
+    for number, values in enumerate(zip(*columns, strict=True), start=1):
+        yield number, dict(zip(files.columns, values, strict=True))
