@@ -118,8 +118,11 @@ def _places(one: Task) -> list[tuple[str, str]]:
     places = []
     if one.hub:
         places.append(("hub", f"{one.hub.path} ({one.hub.config}) at {one.hub.revision[:12]}"))
-    files = " or ".join(", ".join(layout.values()) for layout in one.classic.layouts)
-    places.append(("folder", f"{one.classic.group}/{one.classic.folder}: {files}"))
+    if one.classic:
+        files = " or ".join(", ".join(layout.values()) for layout in one.classic.layouts)
+        places.append(("folder", f"{one.classic.group}/{one.classic.folder}: {files}"))
+    if one.files:
+        places.append(("own files", ", ".join(map(str, one.files.paths.values()))))
     if one.name in MAKERS:
         places.append(("micro", f"{SIZES['train']} train, {SIZES['dev']} dev, generated"))
     return places
