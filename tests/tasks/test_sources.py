@@ -251,8 +251,8 @@ def test_a_fingerprint_is_of_the_contents_alone(tmp_path: Path) -> None:
 
 
 def test_a_fingerprint_of_the_hub_is_of_the_pinned_version() -> None:
-    prints = {fingerprint(task, "hub") for task in GLUE}
-    assert len(prints) == len(GLUE)
+    there = [task for task in GLUE if task.hub]
+    assert len({fingerprint(task, "hub") for task in there}) == len(there) > 8
     assert fingerprint(RTE, "hub") == fingerprint(RTE, "hub")
 
 
