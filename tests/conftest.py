@@ -66,3 +66,13 @@ def tiny_data(world: World) -> Path:
 def tiny_text(world: World) -> Path:
     """A retention text in the words that the tiny models know."""
     return world.text
+
+
+@pytest.fixture
+def registry_of_this_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is forgotten after it."""
+    from bench.registry import TASKS, load_builtin
+
+    load_builtin()
+    monkeypatch.setattr(TASKS, "_items", dict(TASKS._items))
+    monkeypatch.setattr(TASKS, "_owners", dict(TASKS._owners))

@@ -51,6 +51,7 @@ def test_the_settings_file_of_the_readme_is_read(
     assert "recadam[k=0.2]" in out
 
 
+@pytest.mark.usefixtures("registry_of_this_test")
 def test_the_task_of_the_readme_runs_in_both_forms(
     tiny_causal: Path,
     tmp_path: Path,

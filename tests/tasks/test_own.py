@@ -103,6 +103,7 @@ def test_other_kinds(tmp_path: Path) -> None:
     assert only_row(text, {"t": "a cat"})["answers"] == ["a cat"]
 
 
+@pytest.mark.usefixtures("registry_of_this_test")
 def test_from_the_command_line(
     tiny_causal: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
