@@ -148,7 +148,10 @@ class _Collector:
         self.uses: list[_Use] = []
         self.expected: defaultdict[str, int] = defaultdict(int)
         self.pieces: defaultdict[str, list[Outer | Rows | Tensor]] = defaultdict(list)
-        self.handles = [model.register_forward_pre_hook(self._see_lead, with_kwargs=True)]
+        outer = {model, getattr(model, "base_model", model)}  # a loss may call either
+        self.handles = [
+            m.register_forward_pre_hook(self._see_lead, with_kwargs=True) for m in outer
+        ]
         for module in model.modules():
             self._attach(module)
         self._demote()

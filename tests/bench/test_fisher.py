@@ -473,3 +473,23 @@ def test_a_large_layer_taken_in_parts_keeps_its_precision() -> None:
             for k in g
         )
         assert float(change) == pytest.approx(float(sum(terms)), rel=1e-5)
+
+
+def test_positions_have_a_rule_where_the_loss_calls_the_base_model(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    model, losses = make("gpt2")
+    batches = make_batches()
+
+    def through_the_base(model: nn.Module, batch: Batch) -> Tensor:
+        hidden = model.base_model(  # type: ignore[operator]
+            input_ids=batch["ids"], attention_mask=batch["mask"]
+        ).last_hidden_state
+        logits = model.lm_head(hidden)[:, :-1]  # type: ignore[operator]
+        labels = batch["ids"][:, 1:].masked_fill(batch["mask"][:, 1:] == 0, -100)
+        tokens = functional.cross_entropy(logits.mT, labels, ignore_index=-100, reduction="none")
+        return tokens.sum(1) / (labels != -100).sum(1)
+
+    expected = loop_fisher(model, batches, losses)
+    assert error(fisher_diagonal(model, batches, through_the_base), expected) < TOLERANCE
+    assert not caplog.records
