@@ -7,11 +7,13 @@ the model.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from bench.gradients import Batch, Losses, collect_gradients, matrix_shape
 
@@ -73,6 +75,47 @@ def _mean(
         name: found.total[name].div_(found.count).view(parameter.shape)
         for name, parameter in parameters.items()
     }
+
+
+def class_fisher(
+    model: nn.Module,
+    batches: Sequence[Batch],
+    logits: Losses,
+    draw: torch.Generator | None = None,
+    names: Collection[str] | None = None,
+) -> dict[str, Tensor]:
+    """The true Fisher of a classifier: labels come from the model itself, not from the data.
+
+    With `draw` one label per example is drawn from the model's distribution, at the cost of the
+    empirical Fisher. Without it the expectation over the C labels is exact, Σ_c p_c g_c², in C
+    passes: the gradient of √p_c · (−log p_c), with p_c held fixed, is √p_c g_c.
+
+    Args:
+        logits: (model, batch) -> [n, C].
+
+    Returns, raises: as `fisher_diagonal`.
+    """
+
+    def drawn(model: nn.Module, batch: Batch) -> Tensor:
+        found = logits(model, batch).float()
+        labels = torch.multinomial(found.detach().softmax(-1), 1, generator=draw)[:, 0]
+        return cross_entropy(found, labels, reduction="none")
+
+    def weighted(label: int, model: nn.Module, batch: Batch) -> Tensor:
+        log_p = logits(model, batch).float().log_softmax(-1)[:, label]
+        return -log_p * (0.5 * log_p.detach()).exp()
+
+    if draw is not None:
+        return fisher_diagonal(model, batches, drawn, names)
+    with torch.no_grad():
+        classes = logits(model, batches[0]).shape[-1] if batches else 0
+    total: dict[str, Tensor] = {}
+    for label in range(classes):
+        for name, value in fisher_diagonal(model, batches, partial(weighted, label), names).items():
+            total[name] = total[name].add_(value) if name in total else value
+    if not total:
+        raise ValueError("a Fisher diagonal needs at least one example.")
+    return total
 
 
 @dataclass(frozen=True)
