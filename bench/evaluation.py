@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _BATCH_ROWS = 128
 _BATCH_TOKENS = 16384
+_BATCH_LOGITS = 1 << 27  # of the vocabulary, where answers are predicted: half a gigabyte
 
 
 def outputs(
@@ -53,7 +54,7 @@ def score_rows(
     """Score of every answer for every row, in row order; see `likelihood.answer_scores`."""
     training = model.training
     model.eval()
-    batches = length_batches(rows)
+    batches = length_batches(rows, model.net.config.vocab_size)
     mine = batches[accelerator.process_index :: accelerator.num_processes]
     found = [
         (i, row)
@@ -78,24 +79,29 @@ def _gathered(mine: list[tuple[int, T]], rows: int, accelerator: Accelerator) ->
     return [by_index[i] for i in range(rows)]
 
 
-def length_batches(rows: Encoded) -> list[list[int]]:
-    """All rows, longest first, in batches bounded by rows and by padded tokens."""
+def length_batches(rows: Encoded, vocabulary: int) -> list[list[int]]:
+    """All rows, longest first, in batches bounded by rows, padded tokens and logits."""
     order = sorted(range(len(rows)), key=lambda i: -len(rows.prompts[i]))
     batches: list[list[int]] = []
-    width = 0  # tokens of the widest row in the last batch
+    prompt = answers = 0  # tokens of the longest prompt and the longest answers in the last batch
     for i in order:
-        width = max(width, _tokens(rows, i))
-        if not batches or len(batches[-1]) >= min(_BATCH_ROWS, _BATCH_TOKENS // width):
+        prompt, answers = max(prompt, len(rows.prompts[i])), max(answers, _answer_tokens(rows, i))
+        room = min(
+            _BATCH_ROWS,
+            _BATCH_TOKENS // (prompt + answers),
+            _BATCH_LOGITS // max(1, answers * vocabulary),
+        )
+        if not batches or len(batches[-1]) >= room:
             batches.append([])
-            width = _tokens(rows, i)
+            prompt, answers = len(rows.prompts[i]), _answer_tokens(rows, i)
         batches[-1].append(i)
     return batches
 
 
-def _tokens(rows: Encoded, i: int) -> int:
-    """Tokens of a prompt and of all answers to it, padded to one length."""
+def _answer_tokens(rows: Encoded, i: int) -> int:
+    """Tokens of all answers to a row, padded to one length."""
     answers = rows.answers[i] if rows.answers else []
-    return len(rows.prompts[i]) + len(answers) * max(map(len, answers), default=0)
+    return len(answers) * max(map(len, answers), default=0)
 
 
 @torch.no_grad()

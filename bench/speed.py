@@ -149,7 +149,7 @@ def _scoring(given: argparse.Namespace) -> dict[str, dict[str, float]]:
 
     @torch.inference_mode()
     def plain() -> None:
-        for indices in length_batches(rows):
+        for indices in length_batches(rows, net.config.vocab_size):
             batch = _padded([examples[i] for i in indices], pad)
             del batch["labels"]
             net(**batch, **run.task_model.options)

@@ -45,7 +45,9 @@ def test_scores_of_real_rows(shared_data: Path, shared_model: Path, name: str) -
     tokenizer = AutoTokenizer.from_pretrained(shared_model)
     net = AutoModelForCausalLM.from_pretrained(shared_model, dtype=torch.float32).eval()
     rows = load_rows(task, str(shared_data), "dev")
-    rows = [row for row in rows if len(task.prompt.format(**row)) < 400][:: len(rows) // SAMPLE]
+    rows = [row for row in rows if len(task.prompt.format(**row)) < 400][
+        :: max(1, len(rows) // SAMPLE)
+    ]
     encoded = encode(rows, task, tokenizer, "causal", 512)
     assert encoded.truncated == 0
     scores = score_rows(TaskModel(net), encoded, tokenizer.pad_token_id or 0, Accelerator())
