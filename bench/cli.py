@@ -28,7 +28,7 @@ Does forgetting help or hurt fine-tuning? Compare methods over tasks and seeds.
   run_bench.py list methods|tasks|models                  what there is, with settings
   run_bench.py show NAME                                  all there is to know of a method or task
   run_bench.py table DIR                                  print and write the boards of a folder
-  run_bench.py status DIR                                 which cells are done, failed or stopped
+  run_bench.py status DIR                                 what is done, and why the rest is not
 """
 
 _EXAMPLES = """\
@@ -45,7 +45,8 @@ examples:
     run_bench.py --config run.toml
 
 A second call with the same words runs only what is not done yet; Ctrl-C stops safely.
-exit codes: 0 all cells done, 1 some cells failed, 2 a mistake in what was asked, 130 stopped.
+exit codes: 0 all cells done, 1 some failed or were refused (their method does not fit), 2 a
+mistake in what was asked, or nothing fits, 130 stopped.
 """
 
 
@@ -183,10 +184,14 @@ def _run_cells(plan: Any, cells: list[Any], todo: list[Any], store: Any, folder:
         run_in_process(plan, todo, store, folder)
     if int(os.environ.get("RANK", "0")):
         return OK
-    wanted = {cell.hash for cell in cells}
+    if plan.spec.refused:
+        from bench.executors import keep_refusals
+
+        keep_refusals(plan, store)
+    wanted = {cell.hash for cell in (*cells, *(cell for cell, _ in plan.spec.refusals()))}
     results = [result for result in store.all() if result["hash"] in wanted]
     _show(results, folder)
-    return FAILED_CELLS if any(r["status"] == "failed" for r in results) else OK
+    return FAILED_CELLS if any(r["status"] != "done" for r in results) else OK
 
 
 @dataclass(frozen=True)

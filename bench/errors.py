@@ -10,6 +10,10 @@ class BenchError(Exception):
     """A mistake in what was asked for. The command line prints it and exits with code 2."""
 
 
+class RefusedError(BenchError):
+    """Nothing that was asked for fits the models and tasks."""
+
+
 class CellError(Exception):
     """One cell cannot be finished (a loss that is not a number, say); the grid goes on."""
 

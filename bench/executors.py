@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from bench.display import Display
 from bench.errors import BenchError, CellError
 from bench.plan import Plan
+from bench.registry import place_of
 from bench.spec import AnyCell, TaskSequence
 from bench.store import Store, atomic_write_text
 
@@ -42,7 +43,7 @@ def run_in_process(plan: Plan, cells: Sequence[AnyCell], store: Store, folder: P
     from bench.runner import Workspace, run_cell
     from bench.sequences import run_sequence
 
-    share = any("finetuned" in method.needs for method in plan.spec.methods)
+    share = any("finetuned" in cell.method.needs for cell in cells)
     main = int(os.environ.get("RANK", "0")) == 0  # accelerate's other processes do not write
     with Display(cells) as display:
         workspace = Workspace(folder, display.progress, rows=dict(plan.rows))
@@ -66,8 +67,16 @@ def run_in_process(plan: Plan, cells: Sequence[AnyCell], store: Store, folder: P
 
 
 def _reason(error: Exception) -> str:
-    """Why a cell failed, in one line."""
+    """Why a cell failed, in one line, with the method's line where it has a part in it."""
     text = str(error).strip().partition("\n")[0]
     if isinstance(error, BenchError | CellError):
         return text
-    return f"{type(error).__name__}: {text}"
+    return f"{type(error).__name__}: {text}{place_of(error)}"
+
+
+def keep_refusals(plan: Plan, store: Store) -> None:
+    """Put the cells that cannot run among the results, with the reason, for boards to show."""
+    from bench.outcome import failed_result
+
+    for cell, reason in plan.spec.refusals():
+        store.write(failed_result(cell, reason, "refused"), None)

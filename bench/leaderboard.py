@@ -219,8 +219,8 @@ def _task_table(
 def _cell_notes(
     cells: Sequence[CellResult], names: Mapping[MethodKey, str], seeds: tuple[int, ...]
 ) -> tuple[str, ...]:
-    """Each failed cell with its reason, scores that stand in for undefined ones, and the seeds
-    that were not run, by method."""
+    """Each failed cell with its reason, why a method was refused, scores that stand in for
+    undefined ones, and the seeds that were not run, by method."""
     notes = []
     for key, name in sorted(names.items(), key=lambda item: item[1]):
         mine = {result["cell"]["seed"]: result for result in cells if method_of(result) == key}
@@ -229,6 +229,8 @@ def _cell_notes(
             for seed in sorted(mine)
             if mine[seed]["status"] == "failed"
         ]
+        refused = {r["error"] for r in mine.values() if r["status"] == "refused"}
+        notes += [f"{name} refused: {reason}" for reason in sorted(map(str, refused))]
         remarks: dict[str, list[str]] = {}
         for seed, result in sorted(mine.items()):
             for remark in result["scores"].get("notes", []) if result["scores"] else []:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.predictions import Outputs, correct, flips, predict
 from bench.provenance import peak_memory_mib, provenance
@@ -36,11 +36,13 @@ class Measured:
     facts: list[bool] | None  # which questions on what pretraining told are answered right
 
 
-def failed_result(cell: AnyCell, reason: str) -> CellResult:
-    """The result of a cell that could not be finished."""
+def failed_result(
+    cell: AnyCell, reason: str, status: Literal["failed", "refused"] = "failed"
+) -> CellResult:
+    """The result of a cell that could not be finished, or was not begun."""
     return {
         "schema_version": SCHEMA_VERSION,
-        "status": "failed",
+        "status": status,
         "error": reason,
         "hash": cell.hash,
         "cell": cell.identity(),

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError
+from bench.errors import BenchError, RefusedError
+from bench.fit import refusals
 from bench.models import default_rate, describe
 from bench.registry import TASKS
 from bench.roster import chosen
@@ -99,12 +100,18 @@ def make_plan(options: Options) -> Plan:
         retention=retention,
         seeds=tuple(range(options.first_seed, options.first_seed + options.seeds)),
         steps=steps,
+        refused=refusals(
+            methods,
+            list(zip(models, training, strict=True)),
+            [*((task,) for task in tasks), *sequences],
+            forget,
+            retention,
+        ),
     )
     for model, recipe in zip(models, training, strict=True):
         for task in learned:
             _check_kind(task, model, recipe)
-        for method in methods:
-            _check_fit(method, model, recipe, spec)
+    _check_rest(options, spec)
     return Plan(spec, rows, tuple(notes))
 
 
@@ -249,21 +256,10 @@ def _check_kind(task: Task, model: ModelInfo, recipe: Training) -> None:
         raise BenchError(f"train.shots {recipe.shots}: {model.name}, an encoder, has no prompts.")
 
 
-def _check_fit(method: Method, model: ModelInfo, recipe: Training, spec: RunSpec) -> None:
-    """Raises BenchError where a method cannot work with a model or with the run's other parts."""
-    label, needs = method.label, method.needs
-    if reason := method.refuses(model, recipe):
-        raise BenchError(f"{label} cannot run on {model.name}: {reason}.")
-    if "generation" in needs and not model.generates:
-        raise BenchError(
-            f"{label} needs a model that writes text, and {model.name} is an encoder, which cannot "
-            "generate. Choose a causal model with --model, or leave the method out."
-        )
-    if "text" in needs and spec.retention.text is None:
-        raise BenchError(f"{label} needs a text: give one with --retention FILE.")
-    lonely = [task for task, others in spec.forget.items() if not others]
-    if "forget" in needs and lonely:
-        raise BenchError(
-            f"{label} needs a forgetting task for {', '.join(lonely)}, and the data holds no other "
-            "task: name one with --forget."
-        )
+def _check_rest(options: Options, spec: RunSpec) -> None:
+    """Raises BenchError where nothing that was asked for is left; the reference is beside it."""
+    unasked = options.reference and REFERENCE not in options.methods
+    left = [cell for cell in spec.cells() if not (unasked and cell.label == REFERENCE)]
+    if spec.refused and not left:
+        reasons = {f"{key.method}: {reason}" for key, reason in spec.refused.items()}
+        raise RefusedError(f"no method is left to run. {'; '.join(sorted(reasons))}.")

@@ -94,6 +94,8 @@ def load_builtin() -> None:
     for point in entry_points(group=PLUGIN_GROUP):
         try:
             point.load()
+        except BenchError:
+            raise
         except Exception as error:
             raise BenchError(f"plug-in {point.name} ({point.value}) fails: {error!r}.") from error
 
@@ -134,6 +136,16 @@ def load_plugin(path: Path) -> None:
         raise BenchError(f"plug-in {path}{line} fails: {error!r}.") from error
 
 
+def place_of(error: BaseException) -> str:
+    """ " (FILE:LINE)" of the last frame of `error` that lies in the file of a registered method,
+    "" where none does."""
+    for module in {METHODS.get(name).__module__ for name in METHODS.names()}:
+        file = getattr(sys.modules.get(module), "__file__", None)
+        if file and (line := _line_in(error, Path(file))):
+            return f" ({Path(file).name}{line})"
+    return ""
+
+
 def _line_in(error: BaseException, path: Path) -> str:
     """':LINE' of the last frame of `error` that lies in `path`, '' where none does."""
     if isinstance(error, SyntaxError):
@@ -141,7 +153,7 @@ def _line_in(error: BaseException, path: Path) -> str:
     lines: list[int] = []
     trace = error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(path):
+        if Path(trace.tb_frame.f_code.co_filename).resolve() == path.resolve():
             lines.append(trace.tb_lineno)
         trace = trace.tb_next
     return f":{lines[-1]}" if lines else ""

@@ -106,11 +106,11 @@ class Costs(TypedDict):
 
 
 class CellResult(TypedDict):
-    """One cell, finished or failed. Written as `cells/NAME.json`; predictions stand beside it."""
+    """One cell, finished, failed or refused. Written as `cells/NAME.json`; predictions beside."""
 
     schema_version: int
-    status: Literal["done", "failed"]
-    error: str | None  # the reason, where it failed
+    status: Literal["done", "failed", "refused"]  # refused: its method does not fit
+    error: str | None  # the reason, where it is not done
     hash: str  # of `cell`
     cell: dict[str, Any]  # what was run, whole: bench.spec.Cell.identity()
     labels: dict[str, str]  # display names that are no part of the identity: model, data

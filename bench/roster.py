@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError, unknown_name
-from bench.registry import METHODS
+from bench.registry import METHODS, place_of
 from bench.settings import parse
 
 if TYPE_CHECKING:
@@ -28,8 +28,17 @@ def chosen(names: Iterable[str], settings: Settings) -> tuple[Method, ...]:
     """
     wanted = list(dict.fromkeys(names))
     _check_owners([part for name in wanted for part in _split(name)], settings)
-    methods = [_stacked(name, settings) for name in wanted]
-    return tuple({(m.name, repr(m.settings)): m for m in reversed(methods)}.values())[::-1]
+    methods: dict[str, Method] = {}
+    for name in wanted:
+        try:
+            method = _stacked(name, settings)
+            methods.setdefault(f"{method.label} {method.settings}", method)
+        except BenchError:
+            raise
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}{place_of(error)}"
+            raise BenchError(f"method {name} fails: {text}.") from error
+    return tuple(methods.values())
 
 
 def parts_of(name: str) -> list[type[Method]]:

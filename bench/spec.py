@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from bench import SUITE_VERSION
 from bench.settings import setting
@@ -203,9 +203,14 @@ class TaskSequence:
         return THEN.join(stage.name for stage in self.stages)
 
     @property
+    def method(self) -> Method:
+        """What learns it."""
+        return self.stages[0].method
+
+    @property
     def label(self) -> str:
         """The method as boards show it."""
-        return self.stages[0].label
+        return self.method.label
 
     @property
     def labels(self) -> dict[str, str]:
@@ -246,6 +251,15 @@ def task_hash(task: Task) -> str:
     return digest([*asked, *written])
 
 
+class RefusalKey(NamedTuple):
+    """Cells that cannot run, of all seeds: names of the model and the task, and the method's
+    label."""
+
+    model: str
+    method: str
+    task: str
+
+
 @dataclass(frozen=True)
 class RunSpec:
     """A grid of cells that share everything but method, task, model and seed."""
@@ -260,15 +274,26 @@ class RunSpec:
     retention: Retention
     seeds: tuple[int, ...]
     steps: dict[str, int]  # task -> optimizer steps
+    refused: dict[RefusalKey, str]  # what does not fit, and why
 
     def cells(self) -> Iterator[AnyCell]:
-        """Every cell; the methods of one (model, task, seed) stand together, reference first."""
+        """Every cell that can run; the methods of one (model, task, seed) stand together,
+        reference first."""
+        return (cell for cell, reason in self._all() if reason is None)
+
+    def refusals(self) -> Iterator[tuple[AnyCell, str]]:
+        """The cells that cannot run, each with the reason."""
+        return ((cell, reason) for cell, reason in self._all() if reason is not None)
+
+    def _all(self) -> Iterator[tuple[AnyCell, str | None]]:
         for model, training in zip(self.models, self.training, strict=True):
             for tasks in (*((task,) for task in self.tasks), *self.sequences):
                 for seed in self.seeds:
                     for method in self.methods:
                         stages = self._stages(method, tasks, model, training, seed)
-                        yield stages[0] if len(stages) == 1 else TaskSequence(stages)
+                        cell = stages[0] if len(stages) == 1 else TaskSequence(stages)
+                        key = RefusalKey(model.name, method.label, cell.name)
+                        yield cell, self.refused.get(key)
 
     def _stages(
         self,

@@ -45,8 +45,8 @@ class Store:
     def write(self, result: CellResult, predictions: Predictions | None) -> None:
         """Keep a result; its predictions reach the disk first, so that no result is without them.
 
-        A failed result is replaced by any later one. A finished one stays: writing the same scores
-        again, or a failure of the same cell, changes nothing.
+        A failed or refused result is replaced by any later one. A finished one stays: writing the
+        same scores again, or a failure of the same cell, changes nothing.
 
         Raises:
             BenchError: the cell is there with other scores, or the folder cannot be written.
@@ -183,7 +183,7 @@ def _keeps(path: Path, new: CellResult) -> bool:
     if not path.exists():
         return False
     old = _load(path)
-    if old["status"] == "failed":
+    if old["status"] != "done":
         return False
     if new["status"] == "done" and (old["hash"], old["scores"]) != (new["hash"], new["scores"]):
         raise BenchError(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.plan import Plan
 from bench.settings import changed
-from bench.spec import THEN
+from bench.spec import THEN, RunSpec
 from tasks.base import Task
 from tasks.sources import MICRO
 
@@ -37,9 +37,21 @@ def plan_text(plan: Plan, folder: Path, done: int, todo: int) -> str:
         f"  retention  {spec.retention.name or 'text sampled from the base model'}",
         f"  seeds      {', '.join(map(str, spec.seeds))}",
         f"  results    {folder}",
+        *_lines("refused", _refused(spec)),
         *(f"  note       {note}" for note in plan.notes),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _refused(spec: RunSpec) -> list[str]:
+    """What is kept out, a line per method, model and reason."""
+    tasks: dict[tuple[str, str, str], list[str]] = {}
+    for key, reason in spec.refused.items():
+        tasks.setdefault((key.method, key.model, reason), []).append(key.task)
+    return [
+        f"{method} on {model} ({', '.join(names)}): {reason}"
+        for (method, model, reason), names in tasks.items()
+    ]
 
 
 def _lines(name: str, texts: list[str]) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError
+from bench.errors import RefusedError
 from bench.registry import METHODS
 from bench.selfcheck.world import World, trained, weights
 
@@ -50,7 +50,7 @@ class Subject:
         """
         try:
             return world.plan(self.method, self.kind, *self.words, *settings)
-        except BenchError as error:
+        except RefusedError as error:
             raise NotApplicableError(str(error)) from None
 
     def trained(self, world: World, folder: Path, *settings: str) -> Stage:

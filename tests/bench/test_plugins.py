@@ -1,0 +1,205 @@
+"""Methods from outside: a mistake in any hook costs its own cells and is named with its line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.cli import main
+from bench.errors import BenchError
+from bench.registry import METHODS, load_builtin
+from bench.selfcheck.world import World
+
+Run = Callable[..., tuple[int, str, str]]
+
+BROKEN = """
+from bench.registry import register_method
+from methods.base import Card, Method
+
+def fail():
+    raise ValueError('this is wrong')
+
+@register_method('broken')
+class Broken(Method):
+    card = Card('t', 'p', 'e', 'd', 'none', 1.0)
+    {decorator}
+    def {hook}(self, *given):
+        fail()
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_methods(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a test registers is gone after it."""
+    load_builtin()
+    monkeypatch.setattr(METHODS, "_items", dict(METHODS._items))
+    monkeypatch.setattr(METHODS, "_owners", dict(METHODS._owners))
+    yield
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*words: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+@pytest.fixture
+def grid(world: World, tmp_path: Path) -> list[object]:
+    return [
+        "--tasks", "cola", "--data", world.data, "--seeds", 1, "--out", tmp_path / "run",
+        "--steps", 2, "--batch-size", 4, "--max-eval", 8, "--model", world.models["causal"],
+        "--set", "train.retention_tokens=128", "train.forget_rows=8",
+    ]  # fmt: skip
+
+
+def plugin(folder: Path, hook: str) -> Path:
+    path = folder / "broken.py"
+    decorator = "@property" if hook in ("needs", "label", "settings", "roles") else ""
+    path.write_text(BROKEN.format(hook=hook, decorator=decorator))
+    return path
+
+
+TRAINING = ["prepare", "optimizer", "loss", "after_backward", "after_step", "finish"]
+
+
+@pytest.mark.parametrize("hook", TRAINING)
+def test_a_hook_that_raises_fails_its_cell_and_the_grid_goes_on(
+    run: Run, grid: list[object], tmp_path: Path, hook: str
+) -> None:
+    words = ["--plugin", plugin(tmp_path, hook), "--methods", "broken,recadam", *grid]
+    code, out, err = run(*words)
+    assert code == 1
+    reason = "ValueError: this is wrong (broken.py:6)"
+    assert f"broken x cola x seed 0: FAILED, {reason}" in err
+    assert f"broken seed 0 failed: {reason}" in out
+    (after,) = (tmp_path / "run" / "cells").glob("recadam-*[!s].json")
+    assert json.loads(after.read_text())["status"] == "done"
+    (log,) = (tmp_path / "run" / "logs").iterdir()
+    assert 'broken.py", line 13' in log.read_text()
+
+
+def test_a_state_that_cannot_be_kept_fails_its_cell(
+    run: Run, grid: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.training.CHECKPOINT_SECONDS", 0.0)
+    words = ["--plugin", plugin(tmp_path, "state_dict"), "--methods", "broken", *grid]
+    code, out, _ = run(*words)
+    assert code == 1
+    assert "broken seed 0 failed: ValueError: this is wrong (broken.py:6)" in out
+
+
+@pytest.mark.parametrize("hook", ["needs", "refuses"])
+def test_a_question_that_raises_refuses_the_method_and_the_grid_goes_on(
+    run: Run, grid: list[object], tmp_path: Path, hook: str
+) -> None:
+    words = ["--plugin", plugin(tmp_path, hook), "--methods", "broken,recadam", *grid]
+    code, out, _ = run(*words)
+    assert code == 1
+    assert "broken refused: ValueError: this is wrong (broken.py:6)" in out
+    assert "2 done, 0 failed, 1 refused, 0 stopped" in run("status", tmp_path / "run")[1]
+
+
+@pytest.mark.parametrize("hook", ["__init__", "label", "settings", "roles"])
+def test_a_method_that_cannot_be_made_is_one_line(
+    run: Run, grid: list[object], tmp_path: Path, hook: str
+) -> None:
+    name = "broken+ewc" if hook == "roles" else "broken"
+    words = ["--plugin", plugin(tmp_path, hook), "--methods", f"{name},recadam", *grid]
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    assert f"method {name} fails: ValueError: this is wrong (broken.py:6)." in err
+    assert err.count("\n") == 1
+
+
+def test_a_method_that_takes_a_name_names_both_owners(
+    run: Run, grid: list[object], tmp_path: Path
+) -> None:
+    path = plugin(tmp_path, "prepare")
+    path.write_text(path.read_text().replace("'broken'", "'lwf'"))
+    code, _, err = run("--plugin", path, "--methods", "lwf", *grid)
+    assert code == 2
+    assert f"method 'lwf' is defined twice: in methods.lwf and in {path}." in err
+
+
+def test_what_does_not_fit_is_refused_and_the_rest_runs(
+    run: Run, grid: list[object], world: World, tmp_path: Path
+) -> None:
+    words = ["--methods", "lwf,recadam", *grid, "--model", world.models["encoder"]]
+    code, out, _ = run(*words, "--dry-run")
+    assert code == 0
+    assert "refused    lwf on tiny-encoder (cola): it needs a model that writes text" in out
+    assert "= 2 cells, 0 done, 2 to run" in out
+    code, first, _ = run(*words)
+    assert code == 1
+    assert "lwf refused: it needs a model that writes text, and tiny-encoder" in first.replace(
+        "\n  ", " "
+    )
+    assert "0/1" in first
+    code, second, _ = run(*words)
+    assert (code, "2 done, 0 to run" in second) == (1, True)
+    assert "0/1" in run("table", tmp_path / "run")[1]
+
+
+def test_a_text_that_is_missing_refuses_only_what_reads_it(run: Run, grid: list[object]) -> None:
+    words = ["--methods", "ewc,recadam", *grid, "ewc.fisher=retention", "--dry-run"]
+    code, out, _ = run(*words)
+    assert code == 0
+    assert "it needs a text: give one with --retention FILE" in out
+
+
+def test_where_nothing_asked_for_is_left_nothing_runs(
+    run: Run, grid: list[object], world: World, tmp_path: Path
+) -> None:
+    words = ["--methods", "lwf,ewc", *grid, "--model", world.models["encoder"]]
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    assert "no method is left to run. ewc: it cannot run on tiny-encoder: " in err
+    assert "lwf: it needs a model that writes text" in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+    code, out, _ = run(*words, "--dry-run", "--methods", "lwf,finetune")
+    assert code == 0, "finetune was asked for, and fits"
+
+
+def test_a_refused_cell_runs_once_it_fits(
+    run: Run, grid: list[object], world: World, tmp_path: Path
+) -> None:
+    path = plugin(tmp_path, "refuses")
+    words = ["--plugin", path, "--methods", "broken,recadam", *grid]
+    assert run(*words)[0] == 1
+    shutil.copy(path, tmp_path / "kept.py")
+    path.write_text(path.read_text().replace("        fail()", "        return None"))
+    code, out, _ = run(*words)
+    assert "= 3 cells, 2 done, 1 to run" in out
+    assert code == 0
+
+
+def test_an_installed_package_registers_by_its_entry_point(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site"
+    (site / "mine-1.0.dist-info").mkdir(parents=True)
+    (site / "mine-1.0.dist-info" / "METADATA").write_text("Name: mine\nVersion: 1.0\n")
+    entry = "[forgetting_bench.plugins]\nmine = mine_methods\n"
+    (site / "mine-1.0.dist-info" / "entry_points.txt").write_text(entry)
+    source = BROKEN.format(hook="finish", decorator="").replace("'broken'", "'mine'")
+    (site / "mine_methods.py").write_text(source)
+    monkeypatch.syspath_prepend(str(site))
+    assert "\nmine" in run("list", "methods")[1]
+    (site / "mine_methods.py").write_text("1 / 0\n")
+    monkeypatch.delitem(__import__("sys").modules, "mine_methods")
+    with pytest.raises(BenchError, match=r"plug-in mine \(mine_methods\) fails: ZeroDivisionError"):
+        load_builtin()
+    source = source.replace("'mine'", "'lwf'")
+    (site / "mine_methods.py").write_text(source + "\n# longer, so that it is compiled again\n")
+    with pytest.raises(BenchError, match=r"^method 'lwf' is defined twice: in methods\.lwf and in"):
+        load_builtin()
