@@ -111,7 +111,7 @@ def test_a_failed_cell_is_shown_and_the_others_finish(
     assert "mine.py" in log.read_text()
     code, out, _ = run("status", tmp_path / "run")
     assert code == 0
-    assert "6 done, 2 failed, 0 stopped" in out
+    assert "6 done, 2 failed, 0 refused, 0 stopped" in out
     plugin.write_text(plugin.read_text().replace("== 1", "== 9"))
     # the mended cells run again, and only they
     code, out, _ = subprocess_run(words)
