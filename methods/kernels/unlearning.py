@@ -283,6 +283,14 @@ def ascend_ahead(run: Run, config: LWFConfig, answers: AnswerSet) -> None:
         ascend(run, config, answers, turn)
 
 
+def turn_of(run: Run, answers: AnswerSet, size: int, turn: int) -> list[int]:
+    """The `turn`-th batch, from 0: all answers once, and then in another order once more."""
+    lengths = [len(answer) for answer in answers.answers]
+    rounds, place = divmod(turn, math.ceil(len(answers) / size))
+    task, seed = run.cell.task.name, run.cell.seed
+    return epoch_order(lengths, size, "random", task, seed, "unlearn", rounds)[place]
+
+
 def ascend(run: Run, config: LWFConfig, answers: AnswerSet, turn: int) -> float:
     """One step of gradient ascent, through the run's own optimizer, on the `turn`-th batch of D_U
     (a new shuffle each time round); returns the batch's loss before it, in nats per token.
@@ -292,18 +300,9 @@ def ascend(run: Run, config: LWFConfig, answers: AnswerSet, turn: int) -> float:
     Raises:
         CellError: the loss is not a finite number.
     """
-    lengths = [len(answer) for answer in answers.answers]
-    per_round = math.ceil(len(answers) / config.batch_size)
-    order = epoch_order(
-        lengths,
-        config.batch_size,
-        "random",
-        run.cell.task.name,
-        run.cell.seed,
-        "unlearn",
-        turn // per_round,
-    )
-    batch = answers.batch(order[turn % per_round], run.tokenizer.pad_token_id).to(run.device)
+    batch = answers.batch(
+        turn_of(run, answers, config.batch_size, turn), run.tokenizer.pad_token_id
+    ).to(run.device)
     tokens = (batch.targets != IGNORE).sum()
     loss = example_losses(run.model, batch).sum() / tokens
     value = float(loss.detach())

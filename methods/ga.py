@@ -1,0 +1,72 @@
+"""Gradient ascent: unlearn the forgetting task's own rows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.registry import register_method
+from bench.settings import setting
+from methods.base import Card, Need
+from methods.side import SideLoss
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bench.data import Batch
+    from bench.run import Run
+    from methods.kernels.unlearning import AnswerSet
+
+
+@dataclass(frozen=True)
+class GAConfig:
+    """Settings of gradient ascent."""
+
+    weight: float = setting(0.05, "w, what the negated loss is scaled by", low=0.0)
+    rows: int = setting(256, "training rows of the forgetting tasks", low=1)
+    batch_size: int = setting(16, "of these rows per step", low=1)
+    max_unlearn_nll: float | None = setting(
+        None, "nats per token from which a batch counts as unlearned; none: ln |V|", low=0.0
+    )
+
+
+@register_method("ga")
+class GA(SideLoss):
+    """Learn the task and, in the same steps, raise the loss of the right answers of D_F.
+
+    Ascent has no end of its own: a batch whose loss has reached the bound gives no gradient.
+    """
+
+    card = Card(
+        title="Gradient ascent",
+        paper="as the baseline of arXiv 2404.05868",
+        equation="L = L_task + w E_{D_F} [log π(y | x)]",
+        defaults="this suite",
+        passes="one forward and backward pass on a batch of D_F per step",
+        memory=1.0,
+    )
+    Config = GAConfig
+    config: GAConfig
+    off = {"weight": 0.0}
+    meaning = "forgets"
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """Rows of a forgetting task."""
+        return frozenset({"forget"})
+
+    def gather(self, run: Run) -> AnswerSet:
+        """Rows of the forgetting tasks, with their right answers."""
+        from methods.kernels.side import forget_rows
+
+        return forget_rows(run, self.config.rows)
+
+    def side_loss(self, run: Run, losses: Tensor, batch: Batch, indices: list[int]) -> Tensor:
+        """log π, averaged over the rows; 0 where they are unlearned."""
+        from methods.kernels.side import token_mean
+
+        bound = self.config.max_unlearn_nll
+        limit = math.log(run.net.config.vocab_size) if bound is None else bound
+        done = float(token_mean(losses.detach(), batch)) >= limit
+        return -losses.mean() * (not done)

@@ -1,0 +1,61 @@
+"""Multitask: the other tasks are trained on beside the new one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.registry import register_method
+from bench.settings import setting
+from methods.base import Card, Need
+from methods.side import SideLoss
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bench.data import Batch
+    from bench.run import Run
+    from methods.kernels.unlearning import AnswerSet
+
+
+@dataclass(frozen=True)
+class MultitaskConfig:
+    """Settings of multitask training."""
+
+    weight: float = setting(1.0, "w, the weight of the other tasks' loss", low=0.0)
+    rows: int = setting(256, "training rows of the forgetting tasks", low=1)
+    batch_size: int = setting(16, "of these rows per step", low=1)
+
+
+@register_method("multitask")
+class Multitask(SideLoss):
+    """Train on rows of the forgetting tasks, too, which are so kept from being forgotten."""
+
+    card = Card(
+        title="Multitask training",
+        paper="Caruana 1997",
+        equation="L = L_task + w L_others",
+        defaults="equal weights: this suite",
+        passes="one forward and backward pass on a batch of the other tasks per step",
+        memory=1.0,
+    )
+    Config = MultitaskConfig
+    config: MultitaskConfig
+    off = {"weight": 0.0}
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """Rows of a forgetting task."""
+        return frozenset({"forget"})
+
+    def gather(self, run: Run) -> AnswerSet:
+        """Rows of the forgetting tasks, with their right answers."""
+        from methods.kernels.side import forget_rows
+
+        return forget_rows(run, self.config.rows)
+
+    def side_loss(self, run: Run, losses: Tensor, batch: Batch, indices: list[int]) -> Tensor:
+        """The mean loss of their answers' tokens."""
+        from methods.kernels.side import token_mean
+
+        return token_mean(losses, batch)

@@ -1,0 +1,83 @@
+"""Negative preference optimisation: unlearning that slows down by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.registry import register_method
+from bench.settings import setting
+from methods.base import Card, Need
+from methods.side import SideLoss
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bench.data import Batch
+    from bench.run import Run
+    from methods.kernels.unlearning import AnswerSet
+
+
+@dataclass(frozen=True)
+class NPOConfig:
+    """Settings of negative preference optimisation."""
+
+    weight: float = setting(0.1, "w, the weight of the unlearning loss", low=0.0)
+    beta: float = setting(0.1, "β, the inverse temperature; towards 0: gradient ascent", above=0.0)
+    rows: int = setting(256, "training rows of the forgetting tasks", low=1)
+    batch_size: int = setting(16, "of these rows per step", low=1)
+
+
+@register_method("npo")
+class NPO(SideLoss):
+    """Learn the task and, in the same steps, make the right answers of D_F less likely than they
+    are to the base model π0; the less likely they are by then, the weaker the push."""
+
+    card = Card(
+        title="Negative preference optimisation",
+        paper="arXiv 2404.05868",
+        equation="L = L_task − w (2/β) E_{D_F} [log σ(−β log(π(y | x) / π0(y | x)))]",
+        defaults="this suite",
+        passes="a forward pass over D_F before training; one forward and backward pass on a batch "
+        "of it per step",
+        memory=1.0,
+    )
+    Config = NPOConfig
+    config: NPOConfig
+    off = {"weight": 0.0}
+    meaning = "forgets"
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """Rows of a forgetting task."""
+        return frozenset({"forget"})
+
+    def gather(self, run: Run) -> AnswerSet:
+        """Rows of the forgetting tasks, with their right answers."""
+        from methods.kernels.side import forget_rows
+
+        return forget_rows(run, self.config.rows)
+
+    def prepare(self, run: Run) -> None:
+        """Gather the rows, and −log π0 of each."""
+        import torch
+
+        from methods.kernels.side import losses_now
+
+        super().prepare(run)
+        self.base = losses_now(run, self.rows) if self.weight else torch.zeros(0)
+
+    def side_loss(self, run: Run, losses: Tensor, batch: Batch, indices: list[int]) -> Tensor:
+        """−(2/β) log σ(−β log(π/π0)), averaged over the rows."""
+        from methods.kernels.side import preference
+
+        return preference(losses, self.base.to(losses.device)[indices], self.config.beta)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The rows, and −log π0 of each."""
+        return {**super().state_dict(), "base": self.base}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """The rows, and −log π0 of each."""
+        super().load_state_dict(state)
+        self.base = state["base"]

@@ -1,0 +1,83 @@
+"""Replay: text of the kind that the model was pretrained on, mixed into training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.registry import register_method
+from bench.settings import setting
+from methods.base import Card, Need
+from methods.side import SideLoss
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bench.data import Batch
+    from bench.run import Run
+    from methods.kernels.unlearning import AnswerSet
+
+
+@dataclass(frozen=True)
+class ReplayConfig:
+    """Settings of replay."""
+
+    share: float = setting(
+        0.25, "blocks of text per example of the task; at least one if over 0", low=0.0, high=16.0
+    )
+    weight: float = setting(1.0, "w, the weight of the text's loss", low=0.0)
+    source: str = setting(
+        "sampled",
+        "text that the base model writes, or the part of the retention file that is not scored",
+        choices=("sampled", "retention"),
+    )
+    blocks: int = setting(128, "pieces of text, of up to 128 tokens", low=1)
+
+
+@register_method("replay")
+class Replay(SideLoss):
+    """Add the language-model loss of a few blocks of text to every step.
+
+    The blocks have nothing in common with the text whose loss is scored as retention.
+    """
+
+    card = Card(
+        title="Replay of pretraining text",
+        paper="arXiv 2502.06042",
+        equation="L = L_task + w L_text",
+        defaults="this suite; the paper mixes in 1 % of pretraining data",
+        passes="writing the text; one forward and backward pass on share x batch blocks per step",
+        memory=1.0,
+    )
+    Config = ReplayConfig
+    config: ReplayConfig
+    off = {"share": 0.0}
+    meaning = "retains"
+    quick = {"blocks": 16}
+    why_not_encoder = "the new head stands in the place of the one that predicts text"
+
+    @property
+    def weight(self) -> float:
+        """w, or 0 without a share."""
+        return self.config.weight if self.config.share else 0.0
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """A model that writes text, or a text to read."""
+        return frozenset({"generation"} if self.config.source == "sampled" else {"text"})
+
+    def batch_size(self, run: Run) -> int:
+        """Blocks per step."""
+        return max(1, round(self.config.share * run.cell.training.batch_size))
+
+    def gather(self, run: Run) -> AnswerSet:
+        """The blocks."""
+        from methods.kernels.side import text_rows
+
+        return text_rows(run, self.config.source == "sampled", self.config.blocks)
+
+    def side_loss(self, run: Run, losses: Tensor, batch: Batch, indices: list[int]) -> Tensor:
+        """The mean loss of the text's tokens."""
+        from methods.kernels.side import token_mean
+
+        return token_mean(losses, batch)
