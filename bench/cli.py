@@ -28,6 +28,7 @@ Does forgetting help or hurt fine-tuning? Compare methods over tasks and seeds.
   run_bench.py list methods|tasks|models                  what there is, with settings
   run_bench.py show NAME                                  all there is to know of a method or task
   run_bench.py table DIR                                  print and write the boards of a folder
+  run_bench.py submission DIR --method M --seed S         the zip file for GLUE's server
   run_bench.py status DIR                                 what is done, and why the rest is not
 """
 
@@ -53,7 +54,13 @@ mistake in what was asked, or nothing fits, 130 stopped.
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    commands = {"list": _list, "show": _card, "table": _table, "status": _status}
+    commands = {
+        "list": _list,
+        "show": _card,
+        "table": _table,
+        "status": _status,
+        "submission": _submission,
+    }
     signal.signal(signal.SIGTERM, _terminate)
     try:
         command = commands.get(words[0]) if words else None
@@ -126,6 +133,9 @@ def _run_parser() -> argparse.ArgumentParser:
     where.add_argument(
         "--task-file", nargs="+", action="extend", metavar="FILE", help="TOML files of own tasks"
     )
+    where.add_argument(
+        "--submission", action="store_true", help="answer GLUE's test rows too; see submission"
+    )
     where.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     return parser
 
@@ -167,7 +177,7 @@ def _run(words: list[str]) -> int:
 
     cells = list(plan.spec.cells())
     store = Store(folder)
-    todo, done = open_cells(cells, store)
+    todo, done = open_cells(cells, store, plan.submission)
     if not given.get("dry_run"):
         check_writable(folder)
     print(plan_text(plan, folder, len(done), len(todo)), flush=True)
@@ -204,6 +214,7 @@ class _Plain:
     retention: str | None = setting(None, "text that should be retained")
     kind: str | None = setting(None, "how to load it", choices=("causal", "encoder"))
     no_reference: bool = setting(False, "leave finetune out")
+    submission: bool = setting(False, "answer GLUE's test rows too")
     out: str | None = setting(None, "the run's folder")
 
 
@@ -258,6 +269,7 @@ def _options(given: dict[str, Any]) -> tuple[Any, str | None]:
         retention=plain.retention,
         kind=cast("ModelKind | None", plain.kind),
         reference=not plain.no_reference,
+        submission=plain.submission,
         settings=settings,
     )
     return options, plain.out
@@ -340,4 +352,22 @@ def _status(words: list[str]) -> int:
 
     folder = _folder_argument("status", words)
     print(status(Store(folder).all(), folder))
+    return OK
+
+
+def _submission(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="run_bench.py submission", allow_abbrev=False)
+    parser.add_argument("folder", metavar="DIR", help="of a run with --submission")
+    parser.add_argument("--method", required=True, metavar="M", help="as the boards name it")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="(0)")
+    parser.add_argument("--out", metavar="FILE", help="(submission.zip in DIR)")
+    given = parser.parse_args(words)
+    from bench.submission import write_zip
+
+    folder = Path(given.folder)
+    out = Path(given.out) if given.out else folder / "submission.zip"
+    there, missing = write_zip(folder, given.method, given.seed, out)
+    print(f"written: {out} with {', '.join(there)}")
+    if missing:
+        print(f"the server wants these too: {', '.join(missing)}")
     return OK

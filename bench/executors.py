@@ -15,17 +15,22 @@ from bench.plan import Plan
 from bench.registry import place_of
 from bench.spec import AnyCell, TaskSequence
 from bench.store import Store, atomic_write_text
+from bench.submission import lacks_answers
 
 if TYPE_CHECKING:
     from bench.results import CellResult
 
 
-def open_cells(cells: Sequence[AnyCell], store: Store) -> tuple[list[AnyCell], list[CellResult]]:
-    """The cells that have no finished result, and the results of the others."""
+def open_cells(
+    cells: Sequence[AnyCell], store: Store, submission: bool = False
+) -> tuple[list[AnyCell], list[CellResult]]:
+    """The cells that have no finished result, and the results of the others; with `submission`
+    a cell is open too that has not answered its test rows."""
     todo, done = [], []
     for cell in cells:
         result = store.read(cell.hash)
-        if result is not None and result["status"] == "done":
+        missing = submission and lacks_answers(store.folder, cell)
+        if result is not None and result["status"] == "done" and not missing:
             done.append(result)
         else:
             todo.append(cell)
@@ -46,7 +51,9 @@ def run_in_process(plan: Plan, cells: Sequence[AnyCell], store: Store, folder: P
     share = any("finetuned" in cell.method.needs for cell in cells)
     main = int(os.environ.get("RANK", "0")) == 0  # accelerate's other processes do not write
     with Display(cells) as display:
-        workspace = Workspace(folder, display.progress, rows=dict(plan.rows))
+        workspace = Workspace(
+            folder, display.progress, rows=dict(plan.rows), submission=plan.submission
+        )
         for cell in cells:
             display.start(cell)
             predictions = None

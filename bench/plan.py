@@ -24,6 +24,7 @@ from bench.spec import (
     RunSpec,
     Training,
 )
+from bench.submission import test_rows
 from tasks.base import Row, Task
 from tasks.prompting import by_letter, with_shots
 from tasks.sources import MICRO, available, fingerprint, load_rows, splits
@@ -49,6 +50,7 @@ class Options:
     retention: str | None = None
     kind: ModelKind | None = None
     reference: bool = True
+    submission: bool = False
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # "train" or method -> values
 
 
@@ -59,6 +61,7 @@ class Plan:
     spec: RunSpec
     rows: dict[tuple[str, str, str], list[Row]]  # (task, data, split) -> rows
     notes: tuple[str, ...]  # what a reader of the plan should know
+    submission: bool = False  # whether GLUE's test rows are answered too
 
 
 def make_plan(options: Options) -> Plan:
@@ -112,7 +115,10 @@ def make_plan(options: Options) -> Plan:
         for task in learned:
             _check_kind(task, model, recipe)
     _check_rest(options, spec)
-    return Plan(spec, rows, tuple(notes))
+    if options.submission:
+        for task in tasks:
+            test_rows(task, options.data)  # complains now, not after the training
+    return Plan(spec, rows, tuple(notes), options.submission)
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import evaluation as ev
-from bench import texts
+from bench import submission, texts
 from bench.cache import Cache
 from bench.data import Encoded
 from bench.encoding import encode, subset
@@ -42,6 +42,7 @@ class Workspace:
 
     folder: Path
     progress: Progress
+    submission: bool = False  # whether GLUE's test rows are answered too
     tokenizers: dict[str, Any] = field(default_factory=dict)
     rows: dict[tuple[str, str, str], list[Row]] = field(default_factory=dict)
     encoded: dict[tuple[Any, ...], Encoded] = field(default_factory=dict)
@@ -107,6 +108,8 @@ def run_cell(
     stage.lap("train")
     after = stage.measure(base=False)
     stage.lap("score_after")
+    if workspace.submission:
+        stage.answer_test_rows()
     result = cell_result(cell, stage, record, before, after)
     return result, predictions(cell, stage, before, after)
 
@@ -176,6 +179,17 @@ class Stage:
             seconds = record["prepare"] + record["train"]
             self.cache.put_tensors("finetuned", _finetuned_key(cell, None), weights, seconds)
         return record
+
+    def answer_test_rows(self) -> None:
+        """Keep what the model answers to the test rows of GLUE's server."""
+        task, answers = self.cell.task, {}
+        for sheet, rows in submission.test_rows(task, self.cell.data.source).items():
+            self.workspace.progress(f"answer {sheet}", 0, 1, None)
+            found = encode(rows, task, self.tokenizer, self.cell.model.kind, self.run.max_length)
+            outputs = self._outputs(found, task, base=False)
+            answers[sheet] = submission.spelled(task, predict(task, found, outputs))
+        if answers and self.run.accelerator.is_main_process:
+            submission.keep(self.workspace.folder, self.cell, answers)
 
     def measure(self, base: bool) -> Measured:
         """Score the dev rows, the forgetting tasks, the retention text and the facts; the base's

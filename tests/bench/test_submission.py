@@ -1,0 +1,109 @@
+"""The zip for GLUE's server: names, headers, label strings and row counts, from a real run."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from bench import submission
+from bench.cli import main
+from bench.errors import BenchError
+from bench.registry import TASKS, load_builtin
+from bench.submission import SHEETS, spelled
+
+load_builtin()
+# The files of the zip and their rows, as gluebenchmark.com/faq and the test files have them.
+WANTED = {
+    "CoLA.tsv": 1063, "SST-2.tsv": 1821, "MRPC.tsv": 1725, "STS-B.tsv": 1379, "QQP.tsv": 390965,
+    "MNLI-m.tsv": 9796, "MNLI-mm.tsv": 9847, "QNLI.tsv": 5463, "RTE.tsv": 3000, "WNLI.tsv": 146,
+    "AX.tsv": 1104,
+}  # fmt: skip
+
+
+def test_the_sheets_are_the_servers() -> None:
+    found = {sheet.name: sheet.rows for group in SHEETS.values() for sheet in group}
+    assert found == WANTED
+    assert set(SHEETS) <= set(TASKS.names())
+
+
+def test_labels_are_spelt_as_the_server_reads_them() -> None:
+    def both(name: str) -> list[str]:
+        return spelled(TASKS.get(name), range(len(TASKS.get(name).labels)))
+
+    for name in ("cola", "sst2", "mrpc", "qqp", "wnli"):
+        assert both(name) == ["0", "1"]
+    assert both("qnli") == both("rte") == ["entailment", "not_entailment"]
+    assert both("mnli") == ["entailment", "neutral", "contradiction"]
+    assert spelled(TASKS.get("stsb"), [-0.2, 2.34567, 5.5]) == ["0.000", "2.346", "5.000"]
+
+
+@pytest.fixture
+def data(tiny_data: Path, tmp_path: Path) -> Path:
+    """The tiny data with test files of the server's number of rows."""
+    folder = shutil.copytree(tiny_data, tmp_path / "data")
+    text = random.Random("test rows").choice
+    words = ["the cat", "a dog", "the king saw a cat"]
+    cola = [f"{i}\t{text(words)}" for i in range(1063)]
+    (folder / "glue/CoLA/test.tsv").write_text("\n".join(["index\tsentence", *cola, ""]))
+    rte = [f"{i}\t{text(words)}\t{text(words)}" for i in range(3000)]
+    header = "index\tsentence1\tsentence2"
+    (folder / "glue/RTE/test.tsv").write_text("\n".join([header, *rte, ""]))
+    return folder
+
+
+def test_from_a_run_to_the_zip(
+    tiny_causal: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--methods", "finetune", "--tasks", "cola,rte", "--model", tiny_causal, "--data", data]
+    words += ["--seeds", 1, "--steps", 2, "--out", tmp_path / "run"]
+    words += ["--set", "train.retention_tokens=128", "train.forget_rows=8"]
+
+    def run(*more: str) -> int:
+        return main([str(word) for word in (*words, *more)])
+
+    assert run() == 0
+    assert run("--submission") == 0
+    assert "0 done, 2 to run" in capsys.readouterr().out  # they had not answered the test rows
+    assert run("--submission") == 0
+    assert "2 done, 0 to run" in capsys.readouterr().out
+    made = ["submission", str(tmp_path / "run"), "--method", "finetune"]
+    assert main(made) == 0
+    assert "the server wants these too: SST-2.tsv" in capsys.readouterr().out
+    with zipfile.ZipFile(tmp_path / "run" / "submission.zip") as archive:
+        assert sorted(archive.namelist()) == ["CoLA.tsv", "RTE.tsv"]
+        for name, labels in {
+            "CoLA.tsv": {"0", "1"},
+            "RTE.tsv": set(TASKS.get("rte").labels),
+        }.items():
+            lines = archive.read(name).decode().removesuffix("\n").split("\n")
+            assert lines[0] == "index\tprediction"
+            rows = [line.split("\t") for line in lines[1:]]
+            assert [int(index) for index, _ in rows] == list(range(WANTED[name]))
+            assert {label for _, label in rows} <= labels
+    for more, message in (
+        (["--method", "finetun"], "Did you mean 'finetune'?"),
+        (["--seed", "7"], "finetune has no answers for seed 7; it has [0]."),
+    ):
+        assert main([*made, *more]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_a_file_that_the_server_would_refuse(data: Path) -> None:
+    cola = TASKS.get("cola")
+    path = data / "glue" / "CoLA" / "test.tsv"
+    assert submission.test_rows(cola, str(data))["CoLA.tsv"][0].keys() == {
+        "id",
+        "sentence",
+        "label",
+    }
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(BenchError, match=r"test\.tsv has 1062 rows; the server wants 1063\."):
+        submission.test_rows(cola, str(data))
+    path.unlink()
+    with pytest.raises(BenchError, match=r"no test rows for CoLA\.tsv; looked at "):
+        submission.test_rows(cola, str(data))
+    assert submission.test_rows(TASKS.get("sst5"), str(data)) == {}
