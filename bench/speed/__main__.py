@@ -1,0 +1,50 @@
+"""The commands of `python -m bench.speed`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import bench.speed
+from bench.errors import BenchError
+from bench.speed import loop, scoring
+from bench.speed.options import positive
+
+_COMMANDS = {"loop": loop, "scoring": scoring}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.speed", description=bench.speed.__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--rounds", type=positive, default=7, metavar="R", help="rounds (7)")
+    shared.add_argument("--threads", type=positive, default=1, metavar="T", help="threads (1)")
+    clock = "cpu: processor time, steadier where others use the machine, for 1 thread (wall)"
+    shared.add_argument("--clock", choices=("wall", "cpu"), default="wall", help=clock)
+    shared.add_argument("--json", type=Path, metavar="FILE", help="write the ratios there, too")
+    for name, module in _COMMANDS.items():
+        about = module.__doc__
+        command = commands.add_parser(name, help=about, description=about, parents=[shared])
+        command.set_defaults(measure=module.measure)
+        module.add_options(command)
+    return parser
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Measure what was asked for; returns the exit code."""
+    given = _parser().parse_args(words)
+    try:
+        found = given.measure(given)
+    except BenchError as error:
+        print(f"python -m bench.speed: {error}", file=sys.stderr)
+        return 2
+    if given.json:
+        given.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

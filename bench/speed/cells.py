@@ -1,0 +1,64 @@
+"""The cell that is trained or scored here, and its rows as Hugging Face models take them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import argparse
+
+    from torch import Tensor
+
+    from bench.data import Encoded
+    from bench.runner import Workspace
+    from bench.spec import Cell
+
+BATCH = 16
+
+
+def one_cell(given: argparse.Namespace, folder: Path, **train: Any) -> tuple[Cell, Workspace]:
+    """The cell that is trained or scored, and the rows and tokens that its runs share."""
+    from bench.plan import Options, make_plan
+    from bench.registry import load_builtin
+    from bench.runner import Workspace
+    from bench.spec import Cell
+
+    load_builtin()
+    train = {"batch_size": BATCH, "forget_rows": 1, **train}
+    options = Options(["finetune"], [given.task], [given.model], given.data, seeds=1)
+    plan = make_plan(replace(options, settings={"train": train}))
+    cell = next(plan.spec.cells())
+    assert isinstance(cell, Cell), "no sequence was asked for"
+    return cell, Workspace(folder, lambda *progress: None, rows=dict(plan.rows))
+
+
+def examples_of(rows: Encoded) -> list[dict[str, Tensor]]:
+    """Examples as Hugging Face models take them: labels of -100 where nothing is predicted."""
+    import torch
+
+    found = []
+    for i, (prompt, gold) in enumerate(zip(rows.prompts, rows.gold, strict=True)):
+        answer = rows.answers[i][gold] if rows.answers else []
+        values = {"input_ids": prompt + answer, "attention_mask": [1] * len(prompt + answer)}
+        if rows.types:
+            values["token_type_ids"] = rows.types[i]
+        example = {name: torch.tensor(value) for name, value in values.items()}
+        labels = torch.tensor([-100] * len(prompt) + answer if answer else gold)
+        found.append({**example, "labels": labels})
+    return found
+
+
+def padded(examples: list[dict[str, Tensor]], pad: int) -> dict[str, Tensor]:
+    """A batch of examples, padded to the longest."""
+    import torch
+    from torch.nn.utils.rnn import pad_sequence
+
+    fill = {"input_ids": pad, "labels": -100}
+    batch = {}
+    for name in examples[0]:
+        column = [example[name] for example in examples]
+        rows = column[0].ndim > 0
+        batch[name] = pad_sequence(column, True, fill.get(name, 0)) if rows else torch.stack(column)
+    return batch
