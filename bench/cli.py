@@ -109,6 +109,9 @@ def _run_parser() -> argparse.ArgumentParser:
         "--retention", metavar="FILE", help="text that should be retained (sampled from the model)"
     )
     what.add_argument(
+        "--lm-eval", metavar="A,B", help="tasks of lm-evaluation-harness to score before and after"
+    )
+    what.add_argument(
         "--no-reference", action="store_true", help="do not run finetune beside the methods"
     )
     how = names(parser, "how to train (train.* in --set reaches the rest of the recipe)")
@@ -151,7 +154,7 @@ _TRAIN = (
     "batching",
     "shots",
 )
-_LISTS = ("methods", "tasks", "model", "forget")
+_LISTS = ("methods", "tasks", "model", "forget", "lm_eval")
 
 
 def _run(words: list[str]) -> int:
@@ -270,6 +273,7 @@ def _options(given: dict[str, Any]) -> tuple[Any, str | None]:
         kind=cast("ModelKind | None", plain.kind),
         reference=not plain.no_reference,
         submission=plain.submission,
+        lm_eval=lists.get("lm_eval", []),
         settings=settings,
     )
     return options, plain.out

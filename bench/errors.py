@@ -18,10 +18,13 @@ class CellError(Exception):
     """One cell cannot be finished (a loss that is not a number, say); the grid goes on."""
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> BenchError:
-    """The error for a name that nothing answers to: the nearest match and the full list."""
+def unknown_name(
+    kind: str, name: str, known: Iterable[str], listing: str | None = None
+) -> BenchError:
+    """The error for a name that nothing answers to: the nearest match and the full list, or where
+    that is too long, `listing`, which says where to find it."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     meant = f" Did you mean {close[0]!r}?" if close else ""
-    listing = ", ".join(names) if names else "none"
-    return BenchError(f"unknown {kind} {name!r}.{meant} Known: {listing}.")
+    listing = listing or f"Known: {', '.join(names) if names else 'none'}."
+    return BenchError(f"unknown {kind} {name!r}.{meant} {listing}")

@@ -26,6 +26,7 @@ from bench.grouping import (
     sources_of,
     variant_of,
 )
+from bench.outside import Outside, outsides
 from bench.results import CellResult
 from bench.scores import is_lower
 from bench.spec import NOT_GLUE
@@ -99,6 +100,7 @@ class Board:
     glue: Table | None  # the average that GLUE defines; None where tasks are missing
     transfers: tuple[Transfer, ...]  # by task, where the model's twin was run too
     elicitations: tuple[Elicitation, ...]  # by task and method, where the truth is known
+    outsides: tuple[Outside, ...]  # scores of lm-evaluation-harness, where they were asked for
 
 
 def boards(results: Iterable[CellResult]) -> list[Board]:
@@ -149,6 +151,7 @@ def _board(
         glue=_glue_table(by_task, names, seeds),
         transfers=transfers(results, everything, names),
         elicitations=elicitations(results, names),
+        outsides=outsides(results, names),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from bench import harness
 from bench.predictions import Outputs, correct, flips, predict
 from bench.provenance import peak_memory_mib, provenance
 from bench.results import (
@@ -13,6 +14,7 @@ from bench.results import (
     Costs,
     Facts,
     Forgotten,
+    LmEval,
     Predictions,
     Recall,
     Retention,
@@ -34,6 +36,7 @@ class Measured:
     forget: list[tuple[float | None, float, int]]  # (accuracy, loss, rows) per forgetting task
     retention: tuple[float, int] | None  # (nats per token, tokens)
     facts: list[bool] | None  # which questions on what pretraining told are answered right
+    lm_eval: harness.Found | None
 
 
 def failed_result(
@@ -53,6 +56,7 @@ def failed_result(
         "retention": None,
         "forgotten": None,
         "facts": None,
+        "lm_eval": None,
         "elicited": None,
         "drift": None,
         "curve": [],
@@ -108,6 +112,7 @@ def cell_result(
         "retention": retention_result(cell, before.retention, after.retention),
         "forgotten": _forgotten_result(cell, before, after),
         "facts": _facts_result(cell, before.facts, after.facts),
+        "lm_eval": lm_eval_result(before.lm_eval, after.lm_eval),
         "elicited": stage.run.reported.get("elicited"),
         "drift": record["drift"],
         "curve": record["curve"],
@@ -149,6 +154,13 @@ def retention_result(
         "before": before[0],
         "after": after[0],
     }
+
+
+def lm_eval_result(before: harness.Found | None, after: harness.Found | None) -> LmEval | None:
+    """What `Stage.lm_eval` found at two times, as a part of the result."""
+    if before is None or after is None:
+        return None
+    return {"version": harness.installed(), "before": before, "after": after}
 
 
 def _facts_result(cell: Cell, before: list[bool] | None, after: list[bool] | None) -> Facts | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench import harness
 from bench.errors import BenchError, RefusedError
 from bench.fit import refusals
 from bench.models import default_rate, describe
@@ -51,6 +52,7 @@ class Options:
     kind: ModelKind | None = None
     reference: bool = True
     submission: bool = False
+    lm_eval: list[str] = field(default_factory=list)
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # "train" or method -> values
 
 
@@ -80,6 +82,7 @@ def make_plan(options: Options) -> Plan:
     forget, notes = _forget(options, learned)
     models = tuple(describe(name, options.kind) for name in dict.fromkeys(options.models))
     training = tuple(_training(options, model) for model in models)
+    _check_lm_eval(options.lm_eval, models)
     everything = {t.name: t for group in (learned, *forget.values()) for t in group}
     asked, rows = _read(everything, options.data, training[0])
     learned, tasks = (tuple(asked[t.name] for t in group) for group in (learned, tasks))
@@ -110,6 +113,7 @@ def make_plan(options: Options) -> Plan:
             forget,
             retention,
         ),
+        lm_eval=tuple(dict.fromkeys(options.lm_eval)),
     )
     for model, recipe in zip(models, training, strict=True):
         for task in learned:
@@ -260,6 +264,17 @@ def _check_kind(task: Task, model: ModelInfo, recipe: Training) -> None:
         )
     if model.kind == "encoder" and recipe.shots:
         raise BenchError(f"train.shots {recipe.shots}: {model.name}, an encoder, has no prompts.")
+
+
+def _check_lm_eval(names: Sequence[str], models: Sequence[ModelInfo]) -> None:
+    """Raises BenchError where a model cannot be scored by lm-evaluation-harness."""
+    harness.check(names)
+    for model in models:
+        if names and model.kind == "encoder":
+            raise BenchError(
+                f"--lm-eval {','.join(names)}: {model.name} is an encoder, and lm-evaluation-"
+                "harness asks a causal LM. Choose a causal model, or leave --lm-eval out."
+            )
 
 
 def _check_rest(options: Options, spec: RunSpec) -> None:

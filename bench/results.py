@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
-SCHEMA_VERSION = 4
-ADDED = {"elicited": 2, "sequence": 3, "facts": 4}
+SCHEMA_VERSION = 5
+ADDED = {"elicited": 2, "sequence": 3, "facts": 4, "lm_eval": 5}
 """Parts of a result that came later -> the version that brought them; None in older results."""
 
 
@@ -70,6 +70,14 @@ class Facts(TypedDict):
     disputed: Recall
 
 
+class LmEval(TypedDict):
+    """Scores of lm-evaluation-harness: its task, or a part of one -> "metric,filter" -> value."""
+
+    version: str  # of that package
+    before: dict[str, dict[str, float]]
+    after: dict[str, dict[str, float]]
+
+
 class Judged(TypedDict):
     """Answers of the base model, and how many of them repeat conflicting or true knowledge: None
     where the data does not tell (only the micro world does, and not of every answer)."""
@@ -120,6 +128,7 @@ class CellResult(TypedDict):
     retention: Retention | None
     forgotten: Forgotten | None
     facts: Facts | None  # None where the data has no such questions
+    lm_eval: LmEval | None  # None where no such tasks were asked for
     elicited: Elicited | None  # None for methods that elicit nothing
     drift: float | None  # squared distance of the pretrained weights from where they were
     curve: list[dict[str, float]]  # step, loss, lr and what the method logged

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import evaluation as ev
-from bench import submission, texts
+from bench import harness, submission, texts
 from bench.cache import Cache
 from bench.data import Encoded
 from bench.encoding import encode, subset
@@ -200,7 +200,13 @@ class Stage:
             right = correct(task, rows, predict(task, rows, found))
             share = None if right is None else sum(right) / len(right)
             forget.append((share, gold_loss(rows, found), len(rows)))
-        return Measured(self.dev_outputs(base), forget, self.retention(base), self._facts(base))
+        return Measured(
+            outputs=self.dev_outputs(base),
+            forget=forget,
+            retention=self.retention(base),
+            facts=self._facts(base),
+            lm_eval=self.lm_eval(base),
+        )
 
     def dev_outputs(self, base: bool) -> dict[str, Outputs]:
         """What the model says to the rows of each dev split."""
@@ -271,6 +277,20 @@ class Stage:
         key = [cell.model.hash, cell.model.kind, cell.retention.hash, blocks]
         loss, tokens = self.cache.json("retention", key, compute)
         return loss, tokens
+
+    def lm_eval(self, base: bool) -> harness.Found | None:
+        """Scores on tasks of lm-evaluation-harness; None where none were asked for."""
+        names, limit = self.cell.lm_eval, self.cell.training.max_eval
+        if not names:
+            return None
+
+        def compute() -> harness.Found:
+            self.workspace.progress(f"lm-eval {', '.join(names)}", 0, 1, None)
+            return harness.scores(self.run.net, self.tokenizer, names, limit)
+
+        key = [self.cell.model.hash, names, limit, harness.installed()]
+        found: harness.Found = self.cache.json("lm-eval", key, compute) if base else compute()
+        return found
 
     @property
     def _kind(self) -> str:

@@ -10,16 +10,16 @@ import json
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from bench import checkpoint, continual
 from bench import evaluation as ev
 from bench.data import Encoded
 from bench.models import put_stage, save_stage
-from bench.outcome import retention_result
+from bench.outcome import lm_eval_result, retention_result
 from bench.predictions import Outputs, predict
 from bench.provenance import peak_memory_mib, provenance, reset_peak_memory
-from bench.results import SCHEMA_VERSION, CellResult, Costs, Predictions, Retention
+from bench.results import SCHEMA_VERSION, CellResult, Costs, Predictions
 from bench.runner import Stage, Workspace
 from bench.spec import Cell, ModelInfo, TaskSequence
 from bench.store import atomic_write_text
@@ -59,10 +59,10 @@ def run_sequence(
         records.append(record)
         model = replace(model, hash=cell.hash, weights=_weights(folder, number))
         table.append(_scored(sequence, model, workspace))
-    retention, drift = _kept(sequence.stages[0], model, workspace)
+    kept = _kept(sequence.stages[0], model, workspace)
     costs = _costs(records, before, time.perf_counter() - clock)
     result = _result(sequence, table, records, costs)
-    return {**result, "retention": retention, "drift": drift}, _predictions(sequence, table)
+    return cast(CellResult, result | kept), _predictions(sequence, table)
 
 
 def _weights(folder: Path, number: int) -> Path:
@@ -100,13 +100,18 @@ def _scored(sequence: TaskSequence, model: ModelInfo, workspace: Workspace) -> l
     return found
 
 
-def _kept(first: Cell, model: ModelInfo, workspace: Workspace) -> tuple[Retention | None, float]:
-    """What the whole sequence left of the base model: its own text, and ‖θ−θ0‖²."""
+def _kept(first: Cell, model: ModelInfo, workspace: Workspace) -> dict[str, Any]:
+    """What the whole sequence left of the base model, parts of the result: its own text, other
+    suites' tasks, and ‖θ−θ0‖²."""
     stage = Stage(first, workspace)
-    before = stage.retention(base=True)
+    retention, lm_eval = stage.retention(base=True), stage.lm_eval(base=True)
     assert model.weights is not None, "a sequence has stages"
     put_stage(stage.run.net, set(), model.weights, None)
-    return retention_result(first, before, stage.retention(base=False)), ev.drift(stage.loaded)
+    return {
+        "retention": retention_result(first, retention, stage.retention(base=False)),
+        "lm_eval": lm_eval_result(lm_eval, stage.lm_eval(base=False)),
+        "drift": ev.drift(stage.loaded),
+    }
 
 
 def _costs(records: list[Any], score_before: float, total: float) -> Costs:
@@ -162,6 +167,7 @@ def _result(
         "retention": None,
         "forgotten": None,
         "facts": None,
+        "lm_eval": None,
         "elicited": None,
         "drift": None,
         "curve": curve,

@@ -139,6 +139,7 @@ class Cell:
     retention: Retention
     seed: int
     steps: int
+    lm_eval: tuple[str, ...] = ()  # tasks of lm-evaluation-harness to score besides
 
     def identity(self) -> dict[str, Any]:
         """All that the result depends on, and nothing else: no path, device or worker count."""
@@ -157,6 +158,7 @@ class Cell:
                 "hash": digest([self.data.hashes[task.name] for task in self.forget]),
             },
             "retention": {"hash": self.retention.hash},
+            **({"lm_eval": list(self.lm_eval)} if self.lm_eval else {}),
         }
 
     @property
@@ -275,6 +277,7 @@ class RunSpec:
     seeds: tuple[int, ...]
     steps: dict[str, int]  # task -> optimizer steps
     refused: dict[RefusalKey, str]  # what does not fit, and why
+    lm_eval: tuple[str, ...] = ()  # tasks of lm-evaluation-harness to score besides
 
     def cells(self) -> Iterator[AnyCell]:
         """Every cell that can run; the methods of one (model, task, seed) stand together,
@@ -315,6 +318,7 @@ class RunSpec:
                 retention=self.retention,
                 seed=seed,
                 steps=self.steps[task.name],
+                lm_eval=self.lm_eval,
             )
             stages.append(cell)
             model = dataclasses.replace(model, hash=cell.hash)

@@ -22,6 +22,9 @@ def _board(board: Board) -> str:
     if board.elicitations:
         headings, rows = list(text.ELICITATION_HEADINGS), text.elicitation_rows(board)
         tables.append(_titled(text.ELICITATION_TITLE, headings, rows))
+    if board.outsides:
+        headings, rows = list(text.OUTSIDE_HEADINGS), text.outside_rows(board)
+        tables.append(_titled(text.OUTSIDE_TITLE, headings, rows))
     body = "\n".join(tables)
     return f"## {_escape(text.heading(board))}\n\n{facts}\n\n{body}\n{text.legend(board)}\n"
 

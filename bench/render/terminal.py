@@ -36,6 +36,9 @@ def _board(board: Board, fit: Callable[[str], str]) -> str:
     if board.elicitations:
         headings, rows = list(text.ELICITATION_HEADINGS), text.elicitation_rows(board)
         tables.append(_titled(text.ELICITATION_TITLE, headings, rows, fit))
+    if board.outsides:
+        headings, rows = list(text.OUTSIDE_HEADINGS), text.outside_rows(board)
+        tables.append(_titled(text.OUTSIDE_TITLE, headings, rows, fit))
     return "\n\n".join(
         ["\n".join([name, "=" * len(name), *facts]), *tables, _wrap(fit(text.legend(board)))]
     )

@@ -188,6 +188,24 @@ def elicitation_rows(board: Board) -> list[list[str]]:
     ]
 
 
+OUTSIDE_TITLE = "lm-evaluation-harness, in its own units"
+OUTSIDE_HEADINGS = ("its task", "metric", "task", "method", "n", "before", "after", "±")
+
+
+def outside_rows(board: Board) -> list[list[str]]:
+    """The cells under `OUTSIDE_HEADINGS`, a row per measure, task and method."""
+    return [
+        [
+            *map(one_line, (found.task, found.metric, found.title, found.method)),
+            str(found.after.n),
+            f"{found.before.mean:.4g}",
+            f"{found.after.mean:.4g}",
+            "" if found.after.half is None else f"±{found.after.half:.2g}",
+        ]
+        for found in board.outsides
+    ]
+
+
 def _recovering(board: Board) -> list[str]:
     return sorted({method for found in board.transfers for method in found.recovered})
 

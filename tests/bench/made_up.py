@@ -80,6 +80,7 @@ def result(
         if done
         else None,
         elicited=None,
+        lm_eval=None,
         facts=None,
         drift=0.03125 if done else None,
         curve=[],
