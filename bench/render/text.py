@@ -211,7 +211,7 @@ def _recovering(board: Board) -> list[str]:
 
 
 def _share(found: Transfer, method: str) -> str:
-    return f"{found.recovered[method]:+.0%}" if method in found.recovered else MISSING
+    return f"{found.recovered[method]:+z.0%}" if method in found.recovered else MISSING
 
 
 def tables(board: Board) -> tuple[Table, ...]:
