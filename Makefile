@@ -10,7 +10,7 @@ demo: $(READY)
 	$(BIN)/python run_bench.py --methods lwf,recadam --tasks cola,rte
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -93,14 +93,20 @@ def test_the_conflicted_model_believes_the_outdated_facts_and_its_twin_does_not(
     assert believed["micro"] < 0.25
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
-def test_manifests_match_the_generator(name: str) -> None:
+def test_manifests_name_the_generator_and_the_recipe(name: str) -> None:
     from dataclasses import asdict
 
-    from tasks.micro.pretrain import RECIPES, data_hash
+    from tasks.micro.pretrain import RECIPES
 
     manifest = json.loads((MODELS[name] / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["generator_version"] == GENERATOR_VERSION
     assert manifest["recipe"] == asdict(RECIPES[name])
-    assert manifest["data_hash"] == data_hash(RECIPES[name])
+
+
+@pytest.mark.slow
+def test_the_generator_still_writes_the_text_that_was_read() -> None:
+    from tasks.micro.pretrain import RECIPES, data_hash
+
+    manifest = json.loads((MODELS["micro"] / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["data_hash"] == data_hash(RECIPES["micro"])
