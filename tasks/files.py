@@ -39,7 +39,7 @@ def classic_rows(task: Task, path: Path, split: str) -> list[Row]:
         try:
             row = labelled(task, found, classic.label_spellings)
         except ValueError as error:
-            raise BenchError(f"{path}:{number}: {error}.") from None
+            raise BenchError(f"{_place(classic, path, number)}: {error}.") from None
         rows.append({"id": f"{split}-{number}", **row})
     return rows
 
@@ -79,8 +79,8 @@ def labelled(task: Task, found: dict[str, Any], spellings: Sequence[str | int]) 
 def _table(classic: Classic, path: Path) -> Iterator[Record]:
     """The lines of a file with columns."""
     lines = iter(_fields(classic, path))
-    number, first = next(lines, (0, []))
-    if not first:
+    number, first = next(lines, (0, None))
+    if first is None:
         return
     positions = _positions(classic, first, path)
     if not classic.header:
@@ -120,10 +120,20 @@ def _json(classic: Classic, path: Path) -> Iterator[Record]:
         try:
             if any(pick(record, column) != value for column, value in classic.only.items()):
                 continue
-            yield number, {ours: pick(record, str(to)) for ours, to in classic.columns.items()}
+            found = {ours: pick(record, str(to)) for ours, to in classic.columns.items()}
         except LookupError as error:
-            place = f"{path}:{number}" if classic.format == "jsonl" else f"{path}, object {number}"
+            place = _place(classic, path, number)
             raise BenchError(f"{place}: no {error.args[0]!r} in {brief([record])}.") from None
+        for ours, value in found.items():
+            if ours != "label" and not isinstance(value, str):
+                place = _place(classic, path, number)
+                raise BenchError(f"{place}: {ours!r} is no text but {brief([value])}.")
+        yield number, found
+
+
+def _place(classic: Classic, path: Path, number: int) -> str:
+    """Where a record stands."""
+    return f"{path}, object {number}" if classic.format == "json" else f"{path}:{number}"
 
 
 def _objects(classic: Classic, path: Path) -> Iterator[tuple[int, Any]]:
@@ -132,7 +142,10 @@ def _objects(classic: Classic, path: Path) -> Iterator[tuple[int, Any]]:
         for number, line in enumerate(lines, start=1):
             yield number, _parsed(line, path, number)
     elif lines:
-        yield from enumerate(_parsed("\n".join(lines), path, 1), start=1)
+        found = _parsed("\n".join(lines), path, 1)
+        if not isinstance(found, list):
+            raise BenchError(f"{path}:1: no list of objects but {brief([found])}.")
+        yield from enumerate(found, start=1)
 
 
 def _parsed(text: str, path: Path, first_line: int) -> Any:
