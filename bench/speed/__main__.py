@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import bench.speed
-from bench.errors import BenchError
-from bench.speed import loop, scoring
+from bench.errors import BenchError, CellError
+from bench.speed import kernels, loop, methods, scoring
 from bench.speed.options import positive
 
-_COMMANDS = {"loop": loop, "scoring": scoring}
+_COMMANDS = {"loop": loop, "scoring": scoring, "methods": methods, "kernels": kernels}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -22,9 +22,7 @@ def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--rounds", type=positive, default=7, metavar="R", help="rounds (7)")
     shared.add_argument("--threads", type=positive, default=1, metavar="T", help="threads (1)")
-    clock = "cpu: processor time, steadier where others use the machine, for 1 thread (wall)"
-    shared.add_argument("--clock", choices=("wall", "cpu"), default="wall", help=clock)
-    shared.add_argument("--json", type=Path, metavar="FILE", help="write the ratios there, too")
+    shared.add_argument("--json", type=Path, metavar="FILE", help="write what was found there, too")
     for name, module in _COMMANDS.items():
         about = module.__doc__
         command = commands.add_parser(name, help=about, description=about, parents=[shared])
@@ -38,7 +36,7 @@ def main(words: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(words)
     try:
         found = given.measure(given)
-    except BenchError as error:
+    except (BenchError, CellError) as error:
         print(f"python -m bench.speed: {error}", file=sys.stderr)
         return 2
     if given.json:

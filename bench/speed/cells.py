@@ -1,4 +1,4 @@
-"""The cell that is trained or scored here, and its rows as Hugging Face models take them."""
+"""The cells that are trained or scored here, and its rows as Hugging Face models take them."""
 
 from __future__ import annotations
 
@@ -13,25 +13,34 @@ if TYPE_CHECKING:
 
     from bench.data import Encoded
     from bench.runner import Workspace
-    from bench.spec import Cell
+    from bench.spec import Cell, RunSpec
 
 BATCH = 16
 
 
-def one_cell(given: argparse.Namespace, folder: Path, **train: Any) -> tuple[Cell, Workspace]:
-    """The cell that is trained or scored, and the rows and tokens that its runs share."""
+def make_cells(
+    given: argparse.Namespace, methods: list[str], folder: Path, **train: Any
+) -> tuple[RunSpec, Workspace]:
+    """A cell for each method, and the rows and tokens that its runs share."""
     from bench.plan import Options, make_plan
-    from bench.registry import load_builtin
     from bench.runner import Workspace
+
+    train = {"batch_size": BATCH, "forget_rows": 1, **train}
+    options = Options(methods, [given.task], [given.model], given.data, seeds=1)
+    plan = make_plan(replace(options, settings={"train": train}))
+    return plan.spec, Workspace(folder, lambda *progress: None, rows=dict(plan.rows))
+
+
+def one_cell(given: argparse.Namespace, folder: Path, **train: Any) -> tuple[Cell, Workspace]:
+    """The cell of plain fine-tuning, as `make_cells` makes it."""
+    from bench.registry import load_builtin
     from bench.spec import Cell
 
     load_builtin()
-    train = {"batch_size": BATCH, "forget_rows": 1, **train}
-    options = Options(["finetune"], [given.task], [given.model], given.data, seeds=1)
-    plan = make_plan(replace(options, settings={"train": train}))
-    cell = next(plan.spec.cells())
+    spec, workspace = make_cells(given, ["finetune"], folder, **train)
+    cell = next(spec.cells())
     assert isinstance(cell, Cell), "no sequence was asked for"
-    return cell, Workspace(folder, lambda *progress: None, rows=dict(plan.rows))
+    return cell, workspace
 
 
 def examples_of(rows: Encoded) -> list[dict[str, Tensor]]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -14,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.speed.cells import BATCH, examples_of, one_cell, padded
-from bench.speed.options import add_cell_options, positive
-from bench.speed.timing import alternate, compared
+from bench.speed.options import add_cell_options, add_clock_option, positive
+from bench.speed.timing import alternate, compared, timed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,6 +40,7 @@ Goals: 0.9 of bare, 1.35 of Trainer. After a round, weights of ours and bare dif
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `measure`."""
     add_cell_options(parser)
+    add_clock_option(parser)
     parser.add_argument("--steps", type=positive, default=80, metavar="N", help="per round (80)")
 
 
@@ -53,7 +52,6 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
     from bench.training import train
 
     torch.set_num_threads(given.threads)
-    now = time.process_time if given.clock == "cpu" else time.perf_counter
     ends: dict[str, dict[str, Tensor]] = {}  # the weights that each ends with
     contenders: dict[str, tuple[_Prepare, str]] = {
         "ours": (lambda run: lambda: train(run, run.cell.method, None), "bucketed"),
@@ -71,12 +69,7 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
             recipe = replace(cell.training, batching=batching)
             run = Stage(replace(cell, training=recipe), workspace).run
             work = prepare(run)
-            gc.collect()
-            start = now()
-            work()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            took = now() - start
+            took = timed(work, given.clock)
             ends[name] = {name: p.detach().cpu() for name, p in run.net.named_parameters()}
             return took
 

@@ -17,3 +17,9 @@ def add_cell_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="micro", metavar="M", help="as for run_bench.py")
     parser.add_argument("--data", default="micro", metavar="D", help="as for run_bench.py")
     parser.add_argument("--task", default="cola", metavar="T", help="whose rows (cola)")
+
+
+def add_clock_option(parser: argparse.ArgumentParser) -> None:
+    """Which clock a call is timed with."""
+    about = "cpu: processor time, steadier where others use the machine, for 1 thread (wall)"
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help=about)

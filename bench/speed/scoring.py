@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from bench.speed.cells import examples_of, one_cell, padded
-from bench.speed.options import add_cell_options, positive
-from bench.speed.timing import alternate, compared
+from bench.speed.options import add_cell_options, add_clock_option, positive
+from bench.speed.timing import alternate, compared, timed
 
 _NOTE = """
 {model}, {rows} dev rows of {task} on {threads} thread(s), {rounds} rounds; {clock} time. Every row
@@ -23,6 +22,7 @@ prompts with the right answer. Goal for two label words: 1.2."""
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `measure`."""
     add_cell_options(parser)
+    add_clock_option(parser)
     parser.add_argument("--rows", type=positive, metavar="N", help="dev rows (all)")
 
 
@@ -36,7 +36,6 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
     from bench.runner import Stage
 
     torch.set_num_threads(given.threads)
-    now = time.process_time if given.clock == "cpu" else time.perf_counter
     with tempfile.TemporaryDirectory() as folder:
         stage = Stage(*one_cell(given, Path(folder), steps=0, max_train=1, max_eval=given.rows))
     run, rows = stage.run, stage.dev["dev"]
@@ -49,13 +48,9 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
             del batch["labels"]
             net(**batch, **run.task_model.options)
 
-    def timed(work: Callable[[], object]) -> float:
-        start = now()
-        work()
-        return now() - start
-
     ours = partial(score_rows, run.task_model, rows, pad, Accelerator())
-    contenders = {"ours": partial(timed, ours), "one forward pass": partial(timed, plain)}
+    works: dict[str, Callable[[], object]] = {"ours": ours, "one forward pass": plain}
+    contenders = {name: partial(timed, work, given.clock) for name, work in works.items()}
     times = alternate(contenders, given.rounds)
     found = compared(times["one forward pass"], times["ours"])
     heads = ["scoring", "rows/s", "it / one pass", "low", "high"]

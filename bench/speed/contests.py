@@ -1,0 +1,219 @@
+"""Each numerical kernel, what it is compared with, and how far it is off."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.fisher import class_fisher, fisher_diagonal, forgetting_confidence
+from bench.generation import sample
+from bench.models import Loaded
+from bench.speed import references
+from bench.speed.references import relative_error
+from bench.speed.worlds import PAD, Batch, Size, World, bert, class_logits, label_losses, llama
+from methods.ewc import EWC, EWCConfig
+from methods.kernels.recadam import RecAdamW, Schedule
+
+CHECKED = 4  # examples that an error is taken over
+LR, GAMMA, DECAY = 1e-5, 5000.0, 0.01  # as published; the suite's decay
+ALPHA = 5e-4
+NEW_TOKENS = 16  # of an elicited answer
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Two calls whose times are compared, and the error of the first."""
+
+    ours: Callable[[], object]
+    theirs: Callable[[], object]
+    error: Callable[[], float] | None = None
+    of_speeds: bool = False  # whether the ratio is of speeds and not of times
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """How to set a contest up, and by what its work grows."""
+
+    build: Callable[[Size], Contest]
+    samples: int = 64  # but where `--growth` asks for more
+    axes: tuple[str, ...] = ("samples", "hidden", "length")
+
+
+def recadam_step(size: Size) -> Contest:
+    """Ten of RecAdam's updates beside ten of fused AdamW's."""
+    net = llama(size).net
+    ours, theirs = (_with_gradients(copy.deepcopy(net)) for _ in range(2))
+    recadam = _recadam(ours, Schedule("sigmoid", k=0.1, t0=250))
+    adamw = torch.optim.AdamW(theirs.values(), lr=LR, weight_decay=DECAY, fused=True)
+
+    def ten(optimizer: torch.optim.Optimizer) -> None:
+        for _ in range(10):
+            optimizer.step()
+
+    return Contest(partial(ten, recadam), partial(ten, adamw), partial(_recadam_error, net))
+
+
+def _with_gradients(net: Any) -> dict[str, Tensor]:
+    """The parameters, each with a random gradient."""
+    parameters = dict(net.named_parameters())
+    for parameter in parameters.values():
+        parameter.grad = 0.01 * torch.randn_like(parameter)
+    return parameters
+
+
+def _recadam(parameters: dict[str, Tensor], schedule: Schedule) -> RecAdamW:
+    group = {"params": list(parameters.values()), "names": list(parameters), "pretrained": True}
+    anchor = {name: p.detach() + 0.01 * torch.randn_like(p) for name, p in parameters.items()}
+    return RecAdamW([{**group, "weight_decay": DECAY}], anchor, schedule, GAMMA, lr=LR)
+
+
+def _recadam_error(net: Any) -> float:
+    """After three steps around the middle of the annealing."""
+    schedule = Schedule("sigmoid", k=0.5, t0=2)
+    parameters = dict(list(copy.deepcopy(net).named_parameters())[:CHECKED])
+    starts = {name: p.detach().clone() for name, p in parameters.items()}
+    optimizer = _recadam(parameters, schedule)
+    gradients: dict[str, list[Tensor]] = {name: [] for name in parameters}
+    for _ in range(3):
+        for name, parameter in parameters.items():
+            parameter.grad = torch.randn_like(parameter)
+            gradients[name].append(parameter.grad)
+        optimizer.step()
+    anchors = dict(zip(parameters, optimizer.targets[0], strict=True))
+    expected = {
+        name: references.recadam(start, gradients[name], anchors[name], schedule, LR, GAMMA, DECAY)
+        for name, start in starts.items()
+    }
+    return relative_error({name: p.detach() for name, p in parameters.items()}, expected)
+
+
+def ewc_training(size: Size) -> Contest:
+    """Training steps with EWC's hook and without it."""
+    world = llama(size)
+    net, method = world.net, EWC(EWCConfig())
+    base = {name: p.detach() + 0.01 * torch.randn_like(p) for name, p in net.named_parameters()}
+    method.stiffness = {name: torch.rand_like(value) for name, value in base.items()}
+    # the part of a Run that the hook reads
+    run: Any = SimpleNamespace(logging=False, anchor=base, loaded=Loaded(None, net, base))  # type: ignore[arg-type]
+    optimizer = torch.optim.AdamW(net.parameters(), lr=LR, fused=True)
+
+    def steps(hook: Callable[[], object]) -> None:
+        for batch in world.batches:
+            world.losses(net, batch).mean().backward()  # type: ignore[no-untyped-call]
+            hook()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+    def error() -> float:
+        """Of the penalty's gradient, against autograd in float64."""
+        for parameter in net.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        method.after_backward(run)
+        found = {name: p.grad for name, p in net.named_parameters()}
+        theta = {n: p.detach().double().requires_grad_() for n, p in net.named_parameters()}
+        terms = (method.stiffness[n].double() * (p - base[n]).square() for n, p in theta.items())
+        penalty = 0.5 * sum((term.sum() for term in terms), torch.zeros((), device=net.device))
+        gradients = torch.autograd.grad(penalty, list(theta.values()))
+        net.zero_grad(set_to_none=True)
+        return relative_error(found, dict(zip(theta, gradients, strict=True)))
+
+    return Contest(
+        partial(steps, lambda: method.after_backward(run)), partial(steps, lambda: None), error
+    )
+
+
+def fisher(make: Callable[[Size], World], size: Size) -> Contest:
+    """The Fisher diagonal beside one ordinary forward and backward pass."""
+    world = make(size)
+
+    def error() -> float:
+        few = _few(world)
+        found = fisher_diagonal(world.net, [few], world.losses)
+        return relative_error(found, references.fisher(world.net, few, world.losses))
+
+    return Contest(
+        lambda: fisher_diagonal(world.net, world.batches, world.losses), world.ordinary, error
+    )
+
+
+def true_fisher(size: Size) -> Contest:
+    """The Fisher diagonal of labels drawn from the model, beside the same pass."""
+    world = bert(size)
+
+    def drawn(batches: list[Batch]) -> dict[str, Tensor]:
+        draw = torch.Generator(world.net.device).manual_seed(0)
+        return class_fisher(world.net, batches, class_logits, draw)
+
+    def error() -> float:
+        few = _few(world)
+        draw = torch.Generator(world.net.device).manual_seed(0)
+        with torch.no_grad():
+            shares = class_logits(world.net, few).softmax(-1)
+        labelled = {**few, "labels": torch.multinomial(shares, 1, generator=draw)[:, 0]}
+        return relative_error(drawn([few]), references.fisher(world.net, labelled, label_losses))
+
+    return Contest(lambda: drawn(world.batches), world.ordinary, error)
+
+
+def confidence(make: Callable[[Size], World], size: Size) -> Contest:
+    """Forgetting confidence of each sample, beside one ordinary pass over them."""
+    world = make(size)
+    parameters = dict(world.net.named_parameters())
+    weights = {name: torch.rand_like(p) for name, p in parameters.items()}
+    star = {name: p.detach() + 1e-3 * torch.randn_like(p) for name, p in parameters.items()}
+
+    def of(batches: list[Batch]) -> Tensor:
+        values = world.net, batches, world.losses, weights, star, ALPHA
+        return forgetting_confidence(*values).change
+
+    def error() -> float:
+        """Of what differs between samples; the part that is the same for all is left out."""
+        few = _few(world)
+        expected = references.confidence(world.net, few, world.losses, weights, star, ALPHA)
+        return relative_error({"change": of([few]).cpu()}, {"change": expected})
+
+    return Contest(lambda: of(world.batches), world.ordinary, error)
+
+
+def elicitation(size: Size) -> Contest:
+    """Sampled answers to a batch of prompts beside one prompt at a time."""
+    world = llama(size)
+    prompts = [
+        ids[mask.bool()].tolist()
+        for batch in world.batches
+        for ids, mask in zip(batch["ids"], batch["mask"], strict=True)
+    ]
+    # no end token: all answers have the same length
+    tokenizer = SimpleNamespace(pad_token_id=PAD, eos_token_id=None)
+
+    def answers(prompts: list[list[int]]) -> None:
+        sample(world.net, tokenizer, prompts, seed=0, max_new_tokens=NEW_TOKENS)
+
+    def one_by_one() -> None:
+        for prompt in prompts:
+            answers([prompt])
+
+    return Contest(lambda: answers(prompts), one_by_one, of_speeds=True)
+
+
+def _few(world: World) -> Batch:
+    return {name: value[:CHECKED] for name, value in world.batches[0].items()}
+
+
+KERNELS = {
+    "recadam step / fused AdamW": Kernel(recadam_step, axes=("hidden",)),
+    "training with EWC / without": Kernel(ewc_training),
+    "fisher / ordinary, llama": Kernel(partial(fisher, llama)),
+    "fisher / ordinary, bert": Kernel(partial(fisher, bert)),
+    "true fisher / ordinary, bert": Kernel(true_fisher),
+    "confidence / ordinary, llama": Kernel(partial(confidence, llama), 32),
+    "confidence / ordinary, bert": Kernel(partial(confidence, bert), 32),
+    "elicitation: batch of 32 / one by one": Kernel(elicitation, 32),
+}

@@ -1,0 +1,69 @@
+"""The numerical kernels beside the ordinary work that they add to or replace."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from bench.speed.options import add_clock_option
+from bench.speed.timing import alternate, compared, growth_mib, timed
+
+if TYPE_CHECKING:
+    from bench.speed.contests import Contest
+
+_NOTE = """
+Networks of random weights, hidden size 256 x 4 blocks, vocabulary 4,096; 64 sequences (confidence
+and elicitation: 32) of 32 to 64 tokens, padded to 64, in batches of 16, elicitation in one of 32;
+{threads} thread(s), {rounds} rounds, {clock} time.
+  ratio         time of the first / time of the second (elicitation: tokens per second), median
+                and extremes of the rounds
+  MiB, its MiB  how far memory rises during a call of the first, and of the second
+  max error     against a loop of single examples in float64 (RecAdam: against its published
+                rule, EWC: against autograd of the penalty), over the largest entry
+Goals: 1.35, 1.03, 1.20 (Fisher), 1.35 (confidence), and elicitation 3 or more."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `measure`."""
+    add_clock_option(parser)
+    about = "also the time against samples, hidden size and sequence length"
+    parser.add_argument("--growth", action="store_true", help=about)
+
+
+def measure(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Measure every kernel and print the table; returns its values by kernel, with those of
+    `--growth` under "growth"."""
+    import torch
+    from tabulate import tabulate
+
+    from bench.speed.contests import KERNELS
+    from bench.speed.growth import measure_growth
+    from bench.speed.worlds import Size
+
+    torch.set_num_threads(given.threads)
+    found: dict[str, dict[str, Any]] = {}
+    for name, kernel in KERNELS.items():
+        found[name] = _contest(kernel.build(Size(kernel.samples)), given)
+    heads = ["kernel", "ratio", "low", "high", "MiB", "its MiB", "max error"]
+    formats = ("", ".2f", ".2f", ".2f", ".0f", ".0f", ".0e")
+    rows = [[name, *one.values()] for name, one in found.items()]
+    print(tabulate(rows, heads, floatfmt=formats, missingval="–"))
+    print(_NOTE.format(**vars(given)))
+    if given.growth:
+        found["growth"] = measure_growth(given)
+    return found
+
+
+def _contest(contest: Contest, given: argparse.Namespace) -> dict[str, float | None]:
+    """One row of the table."""
+    works = {"ours": contest.ours, "theirs": contest.theirs}
+    contenders = {name: partial(timed, work, given.clock) for name, work in works.items()}
+    times = alternate(contenders, given.rounds)
+    ours, theirs = times["ours"], times["theirs"]
+    return {
+        **(compared(ours, theirs) if contest.of_speeds else compared(theirs, ours)),
+        "peak_mib": growth_mib(contest.ours),
+        "other_peak_mib": growth_mib(contest.theirs),
+        "max_rel_error": contest.error() if contest.error else None,
+    }
