@@ -1,4 +1,8 @@
-"""Running text, not tasks: a retention file or the model's own, cut into blocks and scored."""
+"""Running text, not tasks: a retention file or the model's own, cut into blocks and scored.
+
+Blocks do not overlap (the stride is the block): a causal LM predicts every token of a block once,
+from a start token and the tokens before it in its block. The start token itself is not scored.
+"""
 
 from __future__ import annotations
 
