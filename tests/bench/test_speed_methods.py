@@ -34,9 +34,13 @@ def test_costs_are_beyond_finetune_of_the_same_round() -> None:
 
 @pytest.mark.skipif(peak_memory_mib() is None, reason="this system does not tell the peak memory")
 def test_growth_is_the_peak_also_of_memory_that_was_used_before() -> None:
+    pins: list[torch.Tensor] = []
+
     def work() -> None:
         for _ in range(2):  # one after the other: the peak is one of them
-            [torch.ones(1 << 14) for _ in range(512)]  # 32 MiB in pieces that malloc keeps
+            pieces = [torch.ones(1 << 13) for _ in range(1024)]  # 32 MiB, from malloc's heap
+            pins.append(torch.ones(1 << 13))  # at the heap's end, which cannot shrink below it
+            del pieces
 
     for _ in range(2):
         grown = growth_mib(work)
