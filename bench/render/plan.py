@@ -35,6 +35,7 @@ def plan_text(plan: Plan, folder: Path, done: int, todo: int) -> str:
         *_lines("sequence", sequences),
         *(f"  training   {recipe}" for recipe in recipes),
         f"  retention  {spec.retention.name or 'text sampled from the base model'}",
+        *_lines("lm-eval", [", ".join(spec.lm_eval)] if spec.lm_eval else []),
         f"  seeds      {', '.join(map(str, spec.seeds))}",
         f"  results    {folder}",
         *_lines("refused", _refused(spec)),

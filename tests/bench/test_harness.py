@@ -121,6 +121,8 @@ def test_what_cannot_be_asked(
     ):
         assert main([*words, "--model", str(model), "--lm-eval", tasks]) == 2
         assert message in capsys.readouterr().err
+    assert main([*words, "--model", str(tiny_causal), "--lm-eval", "arc_easy,wikitext"]) == 0
+    assert "  lm-eval    arc_easy, wikitext\n" in capsys.readouterr().out
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(BenchError, match="in one process"):
         harness.check(["arc_easy"])
