@@ -17,7 +17,12 @@ from tasks.base import Row, Task
 from tasks.sources import load_rows
 
 SAMPLE = 12
-TASK_NAMES = ("cola", "rte", "sst2", "sst5", "qasc", "psychol")
+CASES = [
+    *((name, SAMPLE) for name in ("cola", "rte", "sst2", "sst5", "qasc", "psychol")),
+    pytest.param("sst5", 250, marks=pytest.mark.slow),  # all of them take a minute
+    *(pytest.param(name, None, marks=pytest.mark.slow) for name in ("rte", "psychol")),
+]
+"""(task, how many of its dev rows; None: all that fit the model's context)"""
 
 
 def slow_scores(net: Any, tokenizer: Any, task: Task, row: Row) -> list[tuple[float, int]]:
@@ -35,8 +40,10 @@ def slow_scores(net: Any, tokenizer: Any, task: Task, row: Row) -> list[tuple[fl
     return found
 
 
-@pytest.mark.parametrize("name", TASK_NAMES)
-def test_scores_of_real_rows(shared_data: Path, shared_model: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "sample"), CASES)
+def test_scores_of_real_rows(
+    shared_data: Path, shared_model: Path, name: str, sample: int | None
+) -> None:
     from accelerate import Accelerator
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -45,9 +52,8 @@ def test_scores_of_real_rows(shared_data: Path, shared_model: Path, name: str) -
     tokenizer = AutoTokenizer.from_pretrained(shared_model)
     net = AutoModelForCausalLM.from_pretrained(shared_model, dtype=torch.float32).eval()
     rows = load_rows(task, str(shared_data), "dev")
-    rows = [row for row in rows if len(task.prompt.format(**row)) < 400][
-        :: max(1, len(rows) // SAMPLE)
-    ]
+    fit = [row for row in rows if len(tokenizer(task.prompt.format(**row))["input_ids"]) < 450]
+    rows = fit[:: max(1, len(rows) // sample) if sample else 1]
     encoded = encode(rows, task, tokenizer, "causal", 512)
     assert encoded.truncated == 0
     scores = score_rows(TaskModel(net), encoded, tokenizer.pad_token_id or 0, Accelerator())
