@@ -53,28 +53,29 @@ def find(folder: Path) -> Path | None:
 
 
 def load(folder: Path, run: Run, method: Method) -> Any:
-    """Put weights and method state back; returns the document for `restore_optimizer`.
+    """Put method state and step back; returns the document for `restore`.
 
     Raises:
         OSError, ValueError, KeyError, SafetensorError: the checkpoint does not fit this run.
     """
-    import torch
     from safetensors.torch import load_file
 
     document = json.loads((folder / _LAST).read_text(encoding="utf-8"))
-    weights = load_file(folder / "weights.safetensors")
-    with torch.no_grad():
-        for name, parameter in run.net.named_parameters():
-            parameter.copy_(weights[name])
     method.load_state_dict(load_file(folder / "method.safetensors"))
     run.step = document["step"]
     return document
 
 
-def restore_optimizer(folder: Path, document: Any, optimizer: Optimizer) -> Any:
-    """Put the optimizer's state back; returns the `extra` that was saved."""
+def restore(folder: Path, document: Any, run: Run, optimizer: Optimizer) -> Any:
+    """Put the weights and the optimizer's state back, once the method has built its optimizer and
+    with it whatever it adds to the network; returns the `extra` that was saved."""
+    import torch
     from safetensors.torch import load_file
 
+    weights = load_file(folder / "weights.safetensors")
+    with torch.no_grad():
+        for name, parameter in run.net.named_parameters():
+            parameter.copy_(weights[name])
     state: dict[int, dict[str, Any]] = {}
     for key, value in load_file(folder / "optimizer.safetensors").items():
         index, name = key.split(".", 1)

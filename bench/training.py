@@ -48,7 +48,7 @@ def train(run: Run, method: Method, folder: Path | None, stop_at: int | None = N
         record["shared"] = run.cache.saved_seconds - saved
     optimizer = method.optimizer(run)
     if found:
-        record = checkpoint.restore_optimizer(found, document, optimizer)
+        record = checkpoint.restore(found, document, run, optimizer)
         record["resumes"] += 1
         run.reported = record["reported"]
     record["prepare"] += time.perf_counter() - clock

@@ -120,7 +120,8 @@ class Stack(Method):
 
     def optimizer(self, run: Run) -> Optimizer:
         """That of the part that has its own, or AdamW, when the others have set to work."""
-        for part in sorted(self.parts, key=lambda part: "optimizer" not in part.roles):
+        own = {"optimizer", "adapter"}
+        for part in sorted(self.parts, key=lambda part: not own & part.roles):
             run = _around(run, adamw=partial(part.optimizer, run))
         return run.adamw()
 
