@@ -107,6 +107,7 @@ def test_a_resumed_run_starts_from_the_adapters_that_were_saved(
     assert plain.keys() == whole.keys() and not same(plain, whole)
 
 
+@pytest.mark.filterwarnings("error::UserWarning")  # peft would put it right, aloud
 def test_gpt2s_transposed_layers(world: World, tmp_path: Path) -> None:
     """Its Conv1D keeps W as [in, out]: the change is the transpose, and the output is the same."""
     stage = stage_for(world.plan("lora", "causal", *WORDS), tmp_path)
