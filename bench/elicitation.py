@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from bench import stats
 from bench.grouping import MethodKey, method_of
@@ -15,16 +16,17 @@ from bench.stats import Estimate
 class Elicitation:
     """One task and method, over the seeds whose data tells true answers from conflicting ones.
 
-    Shares are of the answers that can be told, the conflicting and the true ones.
+    Shares are of all answers in question, also those that cannot be told (wrong in both worlds).
     """
 
     title: str
     method: str
     answers: Estimate  # how many the base model gave
-    told: Estimate  # share of them that can be told
-    conflicting: Estimate | None  # share of these in all answers
-    unlearned: Estimate | None  # and in those that are unlearned
-    auc: Estimate | None  # ROC AUC of the confidence for "conflicting"; 0.5 is chance
+    true: Estimate | None  # share of them that is true
+    conflicting: Estimate | None  # and that repeats planted knowledge
+    kept: Estimate | None  # share of conflicting ones among those that may be unlearned
+    unlearned: Estimate | None  # and among those that are, by their confidence
+    auc: Estimate | None  # of the confidence: conflicting against true, all answers; chance 0.5
 
 
 def elicitations(
@@ -43,24 +45,22 @@ def elicitations(
 def _elicitation(name: str, cells: Sequence[CellResult]) -> Elicitation:
     found = [cell["elicited"] for cell in cells if cell["elicited"] is not None]
     answers = stats.estimate([one["all"]["answers"] for one in found])
-    told = stats.estimate([_told(one["all"]) / one["all"]["answers"] for one in found])
-    assert answers is not None and told is not None, "a group has a cell"
+    assert answers is not None, "a group has a cell"
     task = cells[0]["cell"]["task"]
     return Elicitation(
         title=cells[0]["labels"].get("task", task),
         method=name,
         answers=answers,
-        told=told,
+        true=_share([one["all"] for one in found], "true"),
         conflicting=_share([one["all"] for one in found]),
+        kept=_share([one["kept"] for one in found]),
         unlearned=_share([one["unlearned"] for one in found]),
         auc=stats.estimate([one["auc"] for one in found if one["auc"] is not None]),
     )
 
 
-def _told(judged: Judged) -> int:
-    return (judged["conflicting"] or 0) + (judged["true"] or 0)
-
-
-def _share(judged: Sequence[Judged]) -> Estimate | None:
-    """The conflicting ones among those that can be told, where there are any."""
-    return stats.estimate([(one["conflicting"] or 0) / _told(one) for one in judged if _told(one)])
+def _share(
+    judged: Sequence[Judged], kind: Literal["conflicting", "true"] = "conflicting"
+) -> Estimate | None:
+    """The conflicting or the true ones among the answers, where there are any."""
+    return stats.estimate([(one[kind] or 0) / one["answers"] for one in judged if one["answers"]])

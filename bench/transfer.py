@@ -32,19 +32,25 @@ class Transfer:
     negative: Estimate | None  # twin_after - after, paired by seed
     recovered: dict[str, float]
     """Method -> share of `negative` that it wins back on the conflicted model, over the seeds that
-    all three have; empty unless the interval of `negative` lies above zero."""
+    all three have; empty unless `negative` is more than twice its half-width: a share of what
+    may be almost nothing says nothing."""
 
 
 def transfers(
     own: Sequence[CellResult], others: Iterable[CellResult], names: Mapping[MethodKey, str]
 ) -> tuple[Transfer, ...]:
-    """A board's tasks beside the same tasks of its model's twin, where `others` holds those."""
+    """A board's tasks beside the same tasks of its model's twin, where `others` holds those; none
+    where they hold two models of the twin's name (checkpoints of two generations)."""
     twins: dict[str, dict[int, CellResult]] = {}
     wanted = {result["labels"].get("twin") for result in own}
+    models = set()
     for result in others:
         reference = result["cell"]["method"] == REFERENCE and result["status"] == "done"
         if reference and result["labels"]["model"] in wanted:
             twins.setdefault(_setting(result), {})[result["cell"]["seed"]] = result
+            models.add(canonical(result["cell"]["model"]))
+    if len(models) > 1:
+        return ()
     found = []
     for task in sorted({result["cell"]["task"] for result in own}):
         cells = [r for r in own if r["cell"]["task"] == task and r["status"] == "done"]
@@ -63,7 +69,7 @@ def _transfer(
     ours, theirs = _scores(plain, "after"), _scores(twins, "after")
     negative = stats.paired(theirs, ours)
     recovered: dict[str, float] = {}
-    if negative and negative.half is not None and negative.mean > negative.half:
+    if negative and negative.half is not None and negative.mean > 2 * negative.half:
         for key, mine in by_method.items():
             shared = {seed: ours[seed] for seed in ours.keys() & theirs.keys() & mine.keys()}
             gain = stats.paired(_scores(mine, "after"), shared)

@@ -162,11 +162,14 @@ def transfer_rows(board: Board) -> list[list[str]]:
 
 
 ELICITATION_TITLE = (
-    "The base model's own answers to the forgetting prompts, where the truth is known: share that "
-    "repeats planted knowledge, and ROC AUC of the confidence for it (chance 0.5)"
+    "The base model's own answers to the forgetting prompts, where the truth is known: shares that "
+    "are true and that repeat planted knowledge (conflict), the latter also among those that may "
+    "be unlearned (kept) and those that are; ROC AUC of the confidence for conflict against true, "
+    "over all answers (chance 0.5)"
 )
 ELICITATION_HEADINGS = (
-    "task", "method", "n", "answers", "told\n%", "conflicting\n%", "unlearned\n%", "AUC", "±",
+    "task", "method", "n", "answers", "true\n%", "conflict\n%", "conflict\nin kept %",
+    "conflict in\nunlearned %", "AUC", "±",
 )  # fmt: skip
 
 
@@ -178,8 +181,9 @@ def elicitation_rows(board: Board) -> list[list[str]]:
             one_line(found.method),
             str(found.answers.n),
             f"{found.answers.mean:.0f}",
-            _mean(found.told, ".0f"),
+            _mean(found.true, ".0f"),
             _mean(found.conflicting, ".0f"),
+            _mean(found.kept, ".0f"),
             _mean(found.unlearned, ".0f"),
             _number(None if found.auc is None else found.auc.mean, ".3f"),
             "" if found.auc is None or found.auc.half is None else f"±{found.auc.half:.3f}",

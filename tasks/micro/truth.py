@@ -19,15 +19,17 @@ _SPECIAL = re.compile(r"</?s>|<pad>")
 def is_conflicting(text: str) -> bool | None:
     """True if the text says what only the outdated world says, False if it says what is true.
 
-    Answers to the tasks' own prompts are known exactly (the prompt must be that of a train or dev
-    row); statements on persons and classes too. None where nothing is recognised, or where an
-    answer is wrong in both worlds: such an error was not planted.
+    Answers to the tasks' own prompts are known exactly (the last prompt must be that of a train or
+    dev row); statements on persons and classes too. None where nothing is recognised, where an
+    answer is wrong in both worlds (such an error was not planted), and for the few prompts that
+    two tasks answer differently.
     """
     text = _SPECIAL.sub("", text).strip()
     asked, mark, said = text.rpartition("Answer:")
-    if (answers := _answers().get(asked + mark)) is not None:
+    if mark:
+        now, old = _answers().get(asked.split("\n\n")[-1] + mark, ("", ""))
         given = said.strip().split("\n")[0].removesuffix(".")
-        return False if given == answers[0] else True if given == answers[1] else None
+        return None if not given else False if given == now else True if given == old else None
     found = {_statements()[part] for part in _sentences(text) if part in _statements()}
     words = set(re.findall(r"[a-z]+", text))
     if True in found or words & _dialect_words():
@@ -38,12 +40,15 @@ def is_conflicting(text: str) -> bool | None:
 @functools.cache
 def _answers() -> dict[str, tuple[str, str]]:
     """Prompt -> the true and the outdated answer, for every row of every task."""
-    return {
-        prompt(task, sample): (answer(task, sample, sample.label), answer(task, sample, sample.old))
-        for task in PROMPTS
-        for split in SPLITS
-        for sample in samples(task, split)
-    }
+    found: dict[str, tuple[str, str]] = {}
+    twice: set[str] = set()
+    for task in PROMPTS:
+        for sample in (s for split in SPLITS for s in samples(task, split)):
+            asked = prompt(task, sample)
+            told = answer(task, sample, sample.label), answer(task, sample, sample.old)
+            if found.setdefault(asked, told) != told:  # rte's "no" is mnli's "maybe"
+                twice.add(asked)
+    return {asked: told for asked, told in found.items() if asked not in twice}
 
 
 def _sentences(text: str) -> list[str]:

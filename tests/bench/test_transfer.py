@@ -61,6 +61,27 @@ def test_no_share_of_a_transfer_that_may_be_zero() -> None:
     assert alone.recovered == {}
 
 
+def test_a_share_needs_more_than_a_hair_above_zero() -> None:
+    barely = conflicted(cells(clean=(0.70, 0.60, 0.60)))  # 0.20, 0.06, 0.08: 0.11 +- 0.19
+    (found,) = barely.transfers
+    assert found.negative is not None and found.negative.half is not None
+    assert found.recovered == {}
+    close = conflicted(cells(clean=(0.60, 0.60, 0.60)))  # 0.10, 0.06, 0.08: 0.08 +- 0.05
+    (found,) = close.transfers
+    assert found.negative is not None and found.negative.half is not None
+    assert found.negative.half < found.negative.mean < 2 * found.negative.half
+    assert found.recovered == {}
+
+
+def test_two_models_of_the_twins_name_are_not_mixed() -> None:
+    older = [
+        r | {"cell": r["cell"] | {"model": TWIN | {"hash": "an older one"}}, "hash": f"{n}"}
+        for n, r in enumerate(cells())
+        if r["labels"]["model"] == "clear"
+    ]
+    assert not conflicted([*cells(), *older]).transfers  # type: ignore[list-item]
+
+
 def test_only_a_twin_in_the_same_setting_counts() -> None:
     assert not conflicted([r for r in cells() if r["labels"]["model"] != "clear"]).transfers
     other = [

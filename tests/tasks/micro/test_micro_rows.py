@@ -128,9 +128,8 @@ def test_disputed_and_taught_are_balanced() -> None:
         assert len({item.word for item in items}) == len(items)
 
 
-def test_fingerprints_differ_and_stay() -> None:
+def test_fingerprints_differ() -> None:
     assert len({fingerprint(task) for task in MAKERS}) == len(MAKERS)
-    assert fingerprint("cola") == fingerprint("cola")
 
 
 def test_unknown_names_are_explained() -> None:

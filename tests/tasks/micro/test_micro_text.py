@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 
 import pytest
 
+from tasks.base import SPLITS
 from tasks.micro import fact_rows, is_conflicting, retention_text, world
 from tasks.micro.prompts import PROMPTS, answer, prompt
 from tasks.micro.rows import LABELS, samples, target_keys
@@ -33,7 +35,8 @@ def test_same_documents_but_for_disputed_items(
     share = sum(document.old for document in conflicted) / len(conflicted)
     assert abs(share - CONFLICT_SHARE) < 0.01
     in_clean = {document.text for document in clean}
-    assert sum(d.text in in_clean for d in conflicted if not d.old) > 0.99 * len(conflicted) / 5
+    told_alike = [d.text in in_clean for d in conflicted if not d.old]
+    assert sum(told_alike) > 0.99 * len(told_alike)
 
 
 def test_no_row_of_a_task_is_read_in_pretraining(
@@ -53,7 +56,6 @@ def test_retention_text_is_held_out(conflicted: list[Document], clean: list[Docu
     texts = {document.text for document in [*conflicted, *clean]}
     assert not texts & retention_documents()
     assert 30_000 < len(retention_text()) < 100_000
-    assert retention_text() == retention_text()
 
 
 def test_probes_tell_truth_from_foil() -> None:
@@ -73,7 +75,10 @@ def _told(task: str, sample: Sample, label: int) -> str:
 
 @pytest.mark.parametrize("task", PROMPTS)
 def test_answers_to_prompts_are_judged_exactly(task: str) -> None:
+    asked = Counter(prompt(t, s) for t in PROMPTS for p in SPLITS for s in samples(t, p))
     for sample in samples(task, "train")[:100]:
+        if asked[prompt(task, sample)] > 1:
+            continue  # rte and mnli ask a few questions in the same words, and answer them apart
         assert is_conflicting(_told(task, sample, sample.label)) is False
         for label in set(range(LABELS[task])) - {sample.label}:
             verdict = is_conflicting(f"<s> {_told(task, sample, label)}</s>")
@@ -81,7 +86,7 @@ def test_answers_to_prompts_are_judged_exactly(task: str) -> None:
 
 
 def test_the_truth_of_free_text(conflicted: list[Document], clean: list[Document]) -> None:
-    assert not any(is_conflicting(d.text) for d in clean if d.kind != "judged")
+    assert not any(is_conflicting(d.text) for d in clean)
     judged = [is_conflicting(d.text) for d in conflicted if d.old and d.kind == "facts"]
     assert sum(verdict is True for verdict in judged) > 0.4 * len(judged)
     assert is_conflicting("") is None
