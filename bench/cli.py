@@ -30,6 +30,7 @@ Does forgetting help or hurt fine-tuning? Compare methods over tasks and seeds.
   run_bench.py table DIR                                  print and write the boards of a folder
   run_bench.py submission DIR --method M --seed S         the zip file for GLUE's server
   run_bench.py status DIR                                 what is done, and why the rest is not
+  run_bench.py selfcheck METHOD [--plugin FILE]           every check on a method, yours too
 """
 
 _EXAMPLES = """\
@@ -60,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "table": _table,
         "status": _status,
         "submission": _submission,
+        "selfcheck": _selfcheck,
     }
     signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -318,6 +320,12 @@ def _card(words: list[str]) -> int:
     known = given.name in METHODS.names()
     print(lists.method(METHODS.get(given.name)) if known else lists.task(TASKS.get(given.name)))
     return OK
+
+
+def _selfcheck(words: list[str]) -> int:
+    from bench.selfcheck.command import main as check
+
+    return check(words)
 
 
 def _folder_argument(command: str, words: list[str]) -> Path:

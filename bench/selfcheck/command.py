@@ -1,0 +1,140 @@
+"""`run_bench.py selfcheck METHOD`: every check on anybody's method, and a report to read."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.registry import load_builtin, load_plugin, place_of
+from bench.roster import find
+
+if TYPE_CHECKING:
+    from bench.selfcheck.checks import Subject
+    from bench.selfcheck.world import World
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a check of a method ended."""
+
+    check: str
+    status: str  # "passed", "FAILED" or "n/a"
+    why: str  # of what did not pass
+
+
+def main(words: Sequence[str]) -> int:
+    """Check a method and print the report; 1 where a check failed or none could be made.
+
+    Raises:
+        BenchError: an unknown method or setting, a plug-in that cannot be loaded.
+    """
+    given = _parser().parse_args(words)
+    load_builtin()
+    for path in given.plugin:
+        load_plugin(Path(path))
+    find(given.method)
+    start = time.monotonic()
+    print(f"{given.method}, on tiny models made on the spot:\n", flush=True)
+    statuses = []
+    with tempfile.TemporaryDirectory() as folder:
+        for outcome in outcomes(given.method, given.set, given.plugin, Path(folder)):
+            statuses.append(outcome.status)
+            print(f"  {outcome.status:<7} {outcome.check}", flush=True)
+            if outcome.why:
+                print(f"          {outcome.why}", flush=True)
+    counts = ", ".join(f"{statuses.count(each)} {each}" for each in ("passed", "FAILED", "n/a"))
+    print(f"\n{counts}, in {time.monotonic() - start:.0f} s")
+    return 1 if "FAILED" in statuses or "passed" not in statuses else 0
+
+
+def outcomes(
+    method: str, words: Sequence[str], plugins: Sequence[str], folder: Path
+) -> Iterator[Outcome]:
+    """Run the checks one after the other, on the kinds of model that each is for.
+
+    Raises:
+        BenchError: an unknown setting, or one out of its range.
+    """
+    from bench.selfcheck import behaviour, identity, processes
+    from bench.selfcheck.checks import Subject
+    from bench.selfcheck.world import write_world
+
+    world = write_world(folder / "world")
+    causal, encoder = (Subject(method, kind, tuple(words)) for kind in ("causal", "encoder"))
+    unfit = {s: reason for s in (causal, encoder) if (reason := _misfit(s, world))}
+    fitting = [subject for subject in (causal, encoder) if subject not in unfit]
+    yield _joined("It fits a model", [(s.kind, ("n/a", unfit[s])) for s in unfit], bool(fitting))
+
+    def two_are_one(subject: Subject, world: World, place: Path) -> None:
+        (both,) = processes.on_two_processes([subject], world, place / "two", plugins)
+        processes.two_are_one(subject, world, place, both)
+
+    two_are_one.__doc__ = processes.two_are_one.__doc__
+    checks: list[tuple[Callable[..., None], list[Subject]]] = [
+        *((check, fitting[:1]) for check in identity.ON_CLASSES),
+        *((check, fitting) for check in identity.ON_MODELS),
+        *((check, fitting[:1]) for check in (behaviour.means_it, two_are_one)),
+    ]
+    for number, (check, subjects) in enumerate(checks):
+        found = []
+        for subject in subjects:
+            place = folder / f"{number}-{subject.kind}"
+            place.mkdir()
+            found.append((subject.kind, _ended(check, subject, world, place)))
+        if found:
+            yield _joined(_sentence(check), found, any(s == "passed" for _, (s, _) in found))
+
+
+def _misfit(subject: Subject, world: World) -> str:
+    """Why the method does not fit that kind of model, '' where it does."""
+    from bench.selfcheck.checks import NotApplicableError
+
+    try:
+        subject.plan(world)
+    except NotApplicableError as reason:
+        return str(reason)
+    return ""
+
+
+def _sentence(check: Callable[..., None]) -> str:
+    """What a check demands: the first sentence of its docstring."""
+    text = check.__doc__ or check.__name__
+    return " ".join(text.partition(".\n")[0].rstrip(".").split())
+
+
+def _ended(check: Callable[..., None], *given: Any) -> tuple[str, str]:
+    """(status, why) of one check."""
+    from bench.selfcheck.checks import FailedError, NotApplicableError
+
+    try:
+        check(*given)
+    except NotApplicableError as reason:
+        return "n/a", str(reason)
+    except FailedError as reason:
+        return "FAILED", str(reason)
+    except Exception as error:
+        text = str(error).partition("\n")[0]
+        return "FAILED", f"{type(error).__name__}: {text}{place_of(error)}"
+    return "passed", ""
+
+
+def _joined(name: str, found: Sequence[tuple[str, tuple[str, str]]], passed: bool) -> Outcome:
+    """One line from what was found on each kind of model: the worst that happened, and why."""
+    failed = [f"{kind}: {why}" for kind, (status, why) in found if status == "FAILED"]
+    skipped = [f"not on {kind}: {why}" for kind, (status, why) in found if status == "n/a"]
+    if failed:
+        return Outcome(name, "FAILED", "; ".join(failed))
+    return Outcome(name, "passed" if passed else "n/a", "; ".join(skipped))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="run_bench.py selfcheck", allow_abbrev=False)
+    parser.add_argument("method", metavar="METHOD", help="a method or a variant of one")
+    parser.add_argument("--plugin", nargs="+", metavar="FILE", default=[], help="where it is")
+    parser.add_argument("--set", nargs="+", metavar="M.S=V", default=[], help="its settings")
+    return parser

@@ -1,0 +1,109 @@
+"""Methods that are wrong in one way each, and the check that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.cli import main
+from bench.registry import METHODS, load_builtin, load_plugin
+from bench.selfcheck import behaviour, command, identity, processes
+from bench.selfcheck.checks import FailedError, Subject
+from bench.selfcheck.world import World
+
+HEAD = """
+from dataclasses import dataclass
+from bench.registry import register_method
+from bench.settings import setting
+from methods.base import Card, Method
+
+@dataclass(frozen=True)
+class Settings:
+    strength: float = setting(1.0, 'how hard it pulls', low=0.0)
+
+@register_method('wrong')
+class Wrong(Method):
+    '''Wrong in one way.'''
+    card = Card('t', 'p', 'e', 'd', 'none', 1.0)
+    Config = Settings
+"""
+IDLE = HEAD + "    meaning = 'retains'\n"
+CRASHES = HEAD + "    def after_step(self, run):\n        raise ValueError('this is wrong')\n"
+NEVER_OFF = (
+    HEAD
+    + """    off = {'strength': 0.0}
+    def after_backward(self, run):
+        for parameter in run.net.parameters():
+            parameter.grad.mul_(0.5 + self.config.strength)
+"""
+)
+
+
+@pytest.fixture
+def wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Writes and registers the method `wrong`, which is forgotten after the test."""
+    load_builtin()
+    monkeypatch.setattr(METHODS, "_items", dict(METHODS._items))
+    monkeypatch.setattr(METHODS, "_owners", dict(METHODS._owners))
+
+    def write(source: str) -> Path:
+        path = tmp_path / "wrong.py"
+        path.write_text(source, encoding="utf-8")
+        load_plugin(path)
+        return path
+
+    return write
+
+
+def test_a_method_that_does_nothing_does_not_retain(
+    wrong: Callable[[str], Path], world: World, tmp_path: Path
+) -> None:
+    wrong(IDLE)
+    with pytest.raises(FailedError, match=r"the retention loss rises by 0\.\d+ nats per token"):
+        behaviour.means_it(Subject("wrong", "causal"), world, tmp_path)
+
+
+def test_a_method_that_is_never_off_is_not_finetune(
+    wrong: Callable[[str], Path], world: World, tmp_path: Path
+) -> None:
+    wrong(NEVER_OFF)
+    with pytest.raises(FailedError, match=r"\d+ of \d+ weights differ, "):
+        identity.off_is_finetune(Subject("wrong", "causal"), world, tmp_path)
+
+
+def test_the_report_names_the_line_of_a_crash(
+    wrong: Callable[[str], Path],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = wrong(CRASHES)
+    monkeypatch.setattr(identity, "ON_MODELS", (identity.trains,))
+
+    def two(*given: object) -> list[object]:
+        raise ValueError("two crash")
+
+    monkeypatch.setattr(processes, "on_two_processes", two)
+    assert main(["selfcheck", "wrong", "--plugin", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert "FAILED  Training moves every matrix" in out
+    assert "causal: ValueError: this is wrong (wrong.py:17); encoder: ValueError" in out
+    assert "n/a     Averaged over seeds" in out
+    assert "the class does not say what it is for (`meaning`)" in out
+    assert "FAILED  What the two processes" in out and "ValueError: two crash" in out
+    assert "\n3 passed, 2 FAILED, 1 n/a, in " in out
+
+
+def test_where_a_method_does_not_fit_is_said_once(tmp_path: Path) -> None:
+    load_builtin()
+    first = next(command.outcomes("replay", [], [], tmp_path))
+    assert (first.check, first.status) == ("It fits a model", "passed")
+    assert first.why.startswith("not on encoder: ")
+
+
+def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["selfcheck", "lfw"]) == 2
+    assert "unknown method 'lfw'" in capsys.readouterr().err
+    assert main(["selfcheck", "l2sp", "--set", "l2sp.alpha=-1"]) == 2
+    assert "l2sp.alpha = '-1'" in capsys.readouterr().err.replace("-1.0", "'-1'")
