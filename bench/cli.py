@@ -306,19 +306,23 @@ def _list(words: list[str]) -> int:
 
 def _card(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="run_bench.py show", allow_abbrev=False)
-    parser.add_argument("name", metavar="NAME", help="a method or a task")
+    parser.add_argument("name", metavar="NAME", help="a method (also METHOD:VARIANT) or a task")
     parser.add_argument("--plugin", nargs="+", metavar="FILE", default=[])
     given = parser.parse_args(words)
     load_builtin()
     for path in given.plugin:
         load_plugin(Path(path))
     from bench.render import lists
+    from bench.roster import find
 
     names = [*METHODS.names(), *TASKS.names()]
-    if given.name not in names:
+    name = given.name.partition(":")[0]
+    if name not in names:
         raise unknown_name("method or task", given.name, names)
-    known = given.name in METHODS.names()
-    print(lists.method(METHODS.get(given.name)) if known else lists.task(TASKS.get(given.name)))
+    if name in METHODS.names():
+        print(lists.method(find(given.name)[0]))
+    else:
+        print(lists.task(TASKS.get(given.name)))
     return OK
 
 

@@ -8,8 +8,13 @@ from pathlib import Path
 import pytest
 
 from bench.cli import _run_parser, main
+from bench.registry import load_builtin
+from bench.render.readme import with_methods
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+EXAMPLES = Path(__file__).parent / "examples"
 
 
 def block(language: str, containing: str) -> str:
@@ -30,6 +35,24 @@ def test_the_method_of_the_readme_runs(
     words += ["--steps", 8, "--set", "my_l2sp.alpha=1e6", "train.clip=0"]
     assert main([str(word) for word in words]) == 0
     assert "my_l2sp[alpha=1000000.0]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["my_methods", "my_tasks"])
+def test_the_examples_are_those_that_the_readme_shows(name: str) -> None:
+    shown = block("python", {"my_methods": "my_l2sp", "my_tasks": "my_spam"}[name])
+    assert (EXAMPLES / f"{name}.py").read_text(encoding="utf-8") == shown
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("registry_of_this_test")
+def test_the_example_passes_selfcheck(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["selfcheck", "my_l2sp", "--plugin", str(EXAMPLES / "my_methods.py")]) == 0
+    assert "0 failed" in capsys.readouterr().out
+
+
+def test_the_table_of_methods_is_made_of_their_cards() -> None:
+    load_builtin()
+    assert with_methods(README) == README, "run: python -m bench.render.readme README.md"
 
 
 def test_every_option_that_the_readme_names_exists() -> None:

@@ -33,6 +33,7 @@ def method(cls: type[Method]) -> str:
         f"  {card.equation}",
         f"  paper: {card.paper}",
         f"  defaults: {card.defaults}",
+        f"  needs: {', '.join(sorted(cls(cls.Config()).needs)) or 'nothing'}",
         f"  extra passes: {card.passes}",
         f"  memory: {card.memory:g} x",
     ]

@@ -1,0 +1,21 @@
+from pathlib import Path
+
+from bench.registry import register_task
+from tasks.base import Files, Task
+
+register_task(
+    Task(
+        name="my_spam",
+        kind="classification",
+        columns=("text",),
+        labels=("ham", "spam"),
+        words=("no", "yes"),
+        prompt="Mail: {text}\nIs it spam? Answer:",
+        metrics=("accuracy", "f1"),
+        files=Files(
+            paths={"train": Path("train.csv"), "dev": Path("dev.csv")},
+            columns={"text": "body", "label": "class"},
+            label_spellings=("ham", "spam"),
+        ),
+    )
+)
