@@ -26,11 +26,11 @@ def with_methods(text: str) -> str:
 
 
 def _table() -> str:
-    lines = [
-        "| name | what | equation | paper | extra passes | memory |",
-        "|---|---|---|---|---|---:|",
-    ]
+    lines = ["| name | what | equation | paper | extra passes | memory |"]
+    lines.append("|---|---|---|---|---|---:|")
     for name in METHODS.names():
+        if not METHODS.get(name).__module__.startswith("methods."):
+            continue  # of a plug-in
         card = METHODS.get(name).card
         paper = _ARXIV.sub(r"[\1](https://arxiv.org/abs/\1)", card.paper)
         cells = (f"`{name}`", card.title, card.equation, paper, card.passes, f"{card.memory:g}×")
