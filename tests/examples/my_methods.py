@@ -12,6 +12,8 @@ class L2SPConfig:
 
 @register_method("my_l2sp")
 class L2SP(Method):
+    """Pull the weights back to θ0."""
+
     card = Card(
         title="L2-SP",
         paper="Li et al. 2018, arXiv 1802.01483",

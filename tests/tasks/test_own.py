@@ -194,7 +194,11 @@ BROKEN: dict[str, tuple[str, str | bytes, str]] = {
     "tsv, cut off": ("tsv", "body\tclass\na\tham\nb", ":3: 1 columns, where the first line has 2."),
     "jsonl, cut off": ("jsonl", '{"body": "a", "class": "ham"}\n{"body": "b', ":2: not JSON ("),
     "jsonl, a missing column": ("jsonl", '{"body": "a"}', ":1: no 'class' in {'body': 'a'}."),
-    "jsonl, no value": ("jsonl", '{"body": null, "class": "ham"}', ":1: 'text' has no value."),
+    "jsonl, no value": (
+        "jsonl",
+        '{"body": null, "class": "ham"}',
+        ":1: 'text' is no text but None.",
+    ),
     "jsonl, an empty line": (
         "jsonl",
         '{"body": "a", "class": "ham"}\n\n{"body": "b", "class": "ham"}\n',
