@@ -22,10 +22,21 @@ same task and seed ends with), `forget` (the prompts of a forgetting task)."""
 
 
 Role = Literal[
-    "loss", "pull", "mask", "step", "optimizer", "forward", "subset", "adapter", "finish"
+    "loss",
+    "side",
+    "pull",
+    "mask",
+    "step",
+    "optimizer",
+    "forward",
+    "subset",
+    "adapter",
+    "finish",
+    "start",
 ]
 """What a method does to a training run, which says what it can be stacked with:
 `loss` builds on `run.task_loss(batch)`, which it calls once per micro-batch, and adds terms;
+`side` adds the gradient of a loss of its own after the backward pass;
 `pull` draws the pretrained weights to θ0 or to each other, in their gradients or their update;
 `mask` rescales the gradients that are there;
 `step` takes optimizer steps of its own (`run.update`);
@@ -33,7 +44,8 @@ Role = Literal[
 `forward` computes the loss at other weights than those that are trained;
 `subset` trains some of the pretrained weights only;
 `adapter` freezes the pretrained weights, trains new ones and merges them at the end;
-`finish` moves the weights after the last step."""
+`finish` moves the weights after the last step;
+`start` moves them before the first one."""
 
 Meaning = Literal["retains", "forgets"]
 """What a method is for, which `run_bench.py selfcheck` measures: to keep more of the base model

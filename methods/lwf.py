@@ -99,7 +99,7 @@ class LWF(Method):
     @property
     def roles(self) -> frozenset[Role]:
         """Steps of its own, to unlearn."""
-        return frozenset({"step"})
+        return frozenset({"start"} if self.config.schedule == "ahead" else {"step"})
 
     @property
     def needs(self) -> frozenset[Need]:

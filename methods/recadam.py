@@ -70,7 +70,8 @@ class RecAdam(Method):
     @property
     def roles(self) -> frozenset[Role]:
         """An update of its own, with a force towards θ0 in it."""
-        return frozenset({"optimizer", "pull"})
+        start: frozenset[Role] = frozenset({"start"} if self.config.init == "random" else ())
+        return start | {"optimizer", "pull"}
 
     def gamma(self, recipe: Training) -> float:
         """γ; the published 5000 at the published learning rate 2e-5 is 0.1 / lr."""

@@ -34,7 +34,7 @@ class SideLoss(Method):
     @property
     def roles(self) -> frozenset[Role]:
         """A term beside the task's loss."""
-        return frozenset({"loss"})
+        return frozenset({"side"})
 
     def refuses(self, model: ModelInfo, recipe: Training) -> str | None:
         """An encoder has no loss for such rows."""

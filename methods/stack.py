@@ -27,6 +27,9 @@ _EXCLUSIVE: dict[Role, str] = {
 _CLASHES: dict[tuple[Role, Role], str] = {
     ("step", "optimizer"): "{0} takes steps of its own, and {1}'s update rule would take each for "
     "one on the task",
+    ("step", "mask"): "{0} takes steps of its own, which {1} does not mask",
+    ("side", "mask"): "{0} adds its gradient after the backward pass, where {1} may have masked",
+    ("side", "forward"): "{0} takes its gradient at the weights themselves, {1} at others",
     (
         "pull",
         "adapter",
@@ -55,6 +58,11 @@ def clash(parts: Sequence[Method]) -> str | None:
 def _pair(one: Method, other: Method) -> str | None:
     if one.name == other.name:
         return f"{one.name} is in it twice"
+    if "start" in one.roles:
+        return (
+            f"{one.name} moves the weights before training, and {other.name} would prepare on "
+            "those instead of the base model's"
+        )
     for role, reason in _EXCLUSIVE.items():
         if role in one.roles & other.roles:
             return reason

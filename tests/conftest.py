@@ -71,8 +71,9 @@ def tiny_text(world: World) -> Path:
 @pytest.fixture
 def registry_of_this_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is forgotten after it."""
-    from bench.registry import TASKS, load_builtin
+    from bench.registry import METHODS, TASKS, load_builtin
 
     load_builtin()
-    monkeypatch.setattr(TASKS, "_items", dict(TASKS._items))
-    monkeypatch.setattr(TASKS, "_owners", dict(TASKS._owners))
+    for registry in (METHODS, TASKS):
+        monkeypatch.setattr(registry, "_items", dict(registry._items))
+        monkeypatch.setattr(registry, "_owners", dict(registry._owners))

@@ -239,3 +239,19 @@ def test_a_clash_is_one_line_before_anything_starts() -> None:
         chosen(["ewc+lwff"], {})
     with pytest.raises(BenchError, match=r"unknown method ''"):
         chosen(["ewc+"], {})
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("recadam:random_init+replay", "moves the weights before training"),
+        ("lwf:ahead+mas", "moves the weights before training"),
+        ("freeze+recadam:random_init", "moves the weights before training"),
+        ("child_tuning+lwf", "steps of its own, which child_tuning does not mask"),
+        ("child_tuning:D+replay", "after the backward pass"),
+        ("mixout+ga", "at the weights themselves"),
+    ],
+)
+def test_what_would_be_wrong_without_a_word_is_refused(name: str, reason: str) -> None:
+    with pytest.raises(BenchError, match=reason):
+        chosen([name], {})
