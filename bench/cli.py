@@ -47,7 +47,7 @@ examples:
     run_bench.py --config run.toml
 
 A second call with the same words runs only what is not done yet; Ctrl-C stops safely.
-exit codes: 0 all cells done, 1 some failed or were refused (their method does not fit), 2 a
+exit codes: 0 all cells done, 1 some failed or were refused (what does not fit), 2 a
 mistake in what was asked, or nothing fits, 130 stopped.
 """
 

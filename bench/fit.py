@@ -1,4 +1,4 @@
-"""Which methods of a run fit which models and tasks: asked before anything starts."""
+"""Which methods, models and tasks of a run fit each other: asked before anything starts."""
 
 from __future__ import annotations
 
@@ -20,16 +20,46 @@ def refusals(
     forget: Mapping[str, tuple[Task, ...]],
     retention: Retention,
 ) -> dict[RefusalKey, str]:
-    """Why a method is kept out of a model's cells on a task (or sequence of tasks), where it is."""
+    """Why cells cannot run, by model, method and task (or sequence of tasks), where they cannot."""
     found: dict[RefusalKey, str] = {}
     for model, recipe in models:
-        for method in methods:
-            for tasks in groups:
-                lonely = [task.name for task in tasks if not forget[task.name]]
-                if reason := _misfit(method, model, recipe, lonely, retention):
-                    key = RefusalKey(model.name, method.label, THEN.join(t.name for t in tasks))
-                    found[key] = reason
+        for tasks in groups:
+            name = THEN.join(task.name for task in tasks)
+            lonely = [task.name for task in tasks if not forget[task.name]]
+            beyond = next(filter(None, (_unanswerable(t, model, recipe) for t in tasks)), None)
+            for method in methods:
+                if reason := beyond or _misfit(method, model, recipe, lonely, retention):
+                    found[RefusalKey(model.name, method.label, name)] = reason
     return found
+
+
+def in_words(refused: Mapping[RefusalKey, str]) -> list[str]:
+    """`ewc, lwf on MODEL (cola, rte): REASON`, a line for all methods and tasks that share it."""
+    tasks: dict[tuple[str, str, str], list[str]] = {}
+    for key, reason in refused.items():
+        tasks.setdefault((key.model, key.method, reason), []).append(key.task)
+    methods: dict[tuple[str, str, str], list[str]] = {}
+    for (model, method, reason), names in tasks.items():
+        methods.setdefault((model, ", ".join(names), reason), []).append(method)
+    return [
+        f"{', '.join(names)} on {model} ({which}): {reason}"
+        for (model, which, reason), names in methods.items()
+    ]
+
+
+def _unanswerable(task: Task, model: ModelInfo, recipe: Training) -> str | None:
+    """Why the model cannot answer the task, whatever the method."""
+    reasons = {
+        "multiple_choice": "whose head has the same labels for all rows, while the choices of this "
+        "task differ from row to row",
+        "generation": "which cannot write",
+        "text": "which predicts masked tokens, not the next one",
+    }
+    if model.kind == "encoder" and task.kind in reasons:
+        return f"{task.name} needs a causal model: {model.name} is an encoder, {reasons[task.kind]}"
+    if model.kind == "encoder" and recipe.shots:
+        return f"train.shots {recipe.shots}: {model.name}, an encoder, has no prompts"
+    return None
 
 
 def _misfit(

@@ -156,9 +156,12 @@ def _board(
 
 
 def _is_averaged(cells: Sequence[CellResult]) -> bool:
-    """Whether a task counts in the average: no sequence, and no perplexity beside shares."""
+    """Whether a task counts in the average: no sequence, no perplexity beside shares, and none
+    that the model cannot learn, by whatever method."""
+    if "stages" in cells[0]["cell"] or all(result["status"] == "refused" for result in cells):
+        return False
     primary = [result["scores"]["primary"] for result in cells if result["scores"]]
-    return "stages" not in cells[0]["cell"] and not any(map(is_lower, primary))
+    return not any(map(is_lower, primary))
 
 
 Measured = Mapping[MethodKey, Mapping[int, Measures]]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import harness
 from bench.errors import BenchError, RefusedError
-from bench.fit import refusals
+from bench.fit import in_words, refusals
 from bench.models import default_rate, describe
 from bench.registry import TASKS
 from bench.roster import chosen
@@ -115,9 +115,6 @@ def make_plan(options: Options) -> Plan:
         ),
         lm_eval=tuple(dict.fromkeys(options.lm_eval)),
     )
-    for model, recipe in zip(models, training, strict=True):
-        for task in learned:
-            _check_kind(task, model, recipe)
     _check_rest(options, spec)
     if options.submission:
         for task in tasks:
@@ -249,23 +246,6 @@ def _read(
     return asked, rows
 
 
-def _check_kind(task: Task, model: ModelInfo, recipe: Training) -> None:
-    """Raises BenchError where a model cannot answer a task."""
-    reasons = {
-        "multiple_choice": "its head has the same labels for all rows, and the choices of this "
-        "task differ from row to row",
-        "generation": "it cannot write",
-        "text": "it predicts masked tokens, not the next one",
-    }
-    if model.kind == "encoder" and task.kind in reasons:
-        raise BenchError(
-            f"{task.name} cannot run on {model.name}, an encoder: {reasons[task.kind]}. Choose a "
-            "causal model."
-        )
-    if model.kind == "encoder" and recipe.shots:
-        raise BenchError(f"train.shots {recipe.shots}: {model.name}, an encoder, has no prompts.")
-
-
 def _check_lm_eval(names: Sequence[str], models: Sequence[ModelInfo]) -> None:
     """Raises BenchError where a model cannot be scored by lm-evaluation-harness."""
     harness.check(names)
@@ -282,5 +262,4 @@ def _check_rest(options: Options, spec: RunSpec) -> None:
     unasked = options.reference and REFERENCE not in options.methods
     left = [cell for cell in spec.cells() if not (unasked and cell.label == REFERENCE)]
     if spec.refused and not left:
-        reasons = {f"{key.method}: {reason}" for key, reason in spec.refused.items()}
-        raise RefusedError(f"no method is left to run. {'; '.join(sorted(reasons))}.")
+        raise RefusedError(f"nothing is left to run. {'; '.join(in_words(spec.refused))}.")

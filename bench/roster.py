@@ -24,7 +24,7 @@ def chosen(names: Iterable[str], settings: Settings) -> tuple[Method, ...]:
 
     Raises:
         BenchError: an unknown method, variant, setting or owner of settings; a bad value; a value
-            that no method of the run takes; a stack that is not well defined.
+            that no method of the run takes.
     """
     wanted = list(dict.fromkeys(names))
     _check_owners([part for name in wanted for part in _split(name)], settings)
@@ -75,10 +75,8 @@ def _stacked(name: str, settings: Settings) -> Method:
     parts = [method(part, settings) for part in _split(name)]
     if len(parts) == 1:
         return parts[0]
-    from methods.stack import Stack, clash, in_order
+    from methods.stack import Stack, in_order
 
-    if reason := clash(parts):
-        raise BenchError(f"{name} is not defined: {reason}.")
     return Stack(in_order(parts))
 
 

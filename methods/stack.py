@@ -118,7 +118,9 @@ class Stack(Method):
         return frozenset().union(*(part.roles for part in self.parts))
 
     def refuses(self, model: ModelInfo, recipe: Training) -> str | None:
-        """What the first part says that cannot work."""
+        """That the parts clash, or what the first of them says that cannot work."""
+        if reason := clash(self.parts):
+            return f"the stack is not defined: {reason}"
         return next(filter(None, (part.refuses(model, recipe) for part in self.parts)), None)
 
     def prepare(self, run: Run) -> None:

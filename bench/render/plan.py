@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bench.fit import in_words
 from bench.plan import Plan
 from bench.settings import changed
-from bench.spec import THEN, RunSpec
+from bench.spec import THEN
 from tasks.base import Task
 from tasks.sources import MICRO
 
@@ -38,21 +39,10 @@ def plan_text(plan: Plan, folder: Path, done: int, todo: int) -> str:
         *_lines("lm-eval", [", ".join(spec.lm_eval)] if spec.lm_eval else []),
         f"  seeds      {', '.join(map(str, spec.seeds))}",
         f"  results    {folder}",
-        *_lines("refused", _refused(spec)),
+        *_lines("refused", in_words(spec.refused)),
         *(f"  note       {note}" for note in plan.notes),
     ]
     return "\n".join(lines) + "\n"
-
-
-def _refused(spec: RunSpec) -> list[str]:
-    """What is kept out, a line per method, model and reason."""
-    tasks: dict[tuple[str, str, str], list[str]] = {}
-    for key, reason in spec.refused.items():
-        tasks.setdefault((key.method, key.model, reason), []).append(key.task)
-    return [
-        f"{method} on {model} ({', '.join(names)}): {reason}"
-        for (method, model, reason), names in tasks.items()
-    ]
 
 
 def _lines(name: str, texts: list[str]) -> list[str]:

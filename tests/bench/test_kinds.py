@@ -1,4 +1,4 @@
-"""A cell of each kind of task, in the micro world; and what cannot be asked of a model."""
+"""A cell of each kind of task, in the micro world."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from bench.errors import BenchError
 from bench.runner import run_cell
 from tests.worlds import only_cell, plan_for, workspace_for
 
@@ -53,11 +52,3 @@ def test_each_kind_can_be_forgotten(forget: str, judged: bool, tmp_path: Path) -
     assert math.isfinite(lost["loss_after"]) and lost["loss_after"] != lost["loss_before"]
     assert (lost["accuracy_after"] is not None) is judged
     assert result["elicited"]["all"]["answers"] > 0
-
-
-@pytest.mark.parametrize(
-    ("task", "reason"), [("qasc", "the choices of this task differ"), ("gsm8k", "it cannot write")]
-)
-def test_what_an_encoder_cannot_answer(task: str, reason: str) -> None:
-    with pytest.raises(BenchError, match=f"{task} cannot run on micro-encoder.*{reason}"):
-        plan_for(["finetune"], [task], Path("micro-encoder"), Path("micro"))

@@ -130,46 +130,6 @@ def test_a_method_that_takes_a_name_names_both_owners(
     assert f"method 'lwf' is defined twice: in methods.lwf and in {path}." in err
 
 
-def test_what_does_not_fit_is_refused_and_the_rest_runs(
-    run: Run, grid: list[object], world: World, tmp_path: Path
-) -> None:
-    words = ["--methods", "lwf,recadam", *grid, "--model", world.models["encoder"]]
-    code, out, _ = run(*words, "--dry-run")
-    assert code == 0
-    assert "refused    lwf on tiny-encoder (cola): it needs a model that writes text" in out
-    assert "= 2 cells, 0 done, 2 to run" in out
-    code, first, _ = run(*words)
-    assert code == 1
-    assert "lwf refused: it needs a model that writes text, and tiny-encoder" in first.replace(
-        "\n  ", " "
-    )
-    assert "0/1" in first
-    code, second, _ = run(*words)
-    assert (code, "2 done, 0 to run" in second) == (1, True)
-    assert "0/1" in run("table", tmp_path / "run")[1]
-
-
-def test_a_text_that_is_missing_refuses_only_what_reads_it(run: Run, grid: list[object]) -> None:
-    words = ["--methods", "ewc,recadam", *grid, "ewc.fisher=retention", "--dry-run"]
-    code, out, _ = run(*words)
-    assert code == 0
-    assert "it needs a text: give one with --retention FILE" in out
-
-
-def test_where_nothing_asked_for_is_left_nothing_runs(
-    run: Run, grid: list[object], world: World, tmp_path: Path
-) -> None:
-    words = ["--methods", "lwf,ewc", *grid, "--model", world.models["encoder"]]
-    code, out, err = run(*words)
-    assert (code, out) == (2, "")
-    assert "no method is left to run. ewc: it cannot run on tiny-encoder: " in err
-    assert "lwf: it needs a model that writes text" in err
-    assert err.count("\n") == 1
-    assert not (tmp_path / "run").exists()
-    code, out, _ = run(*words, "--dry-run", "--methods", "lwf,finetune")
-    assert code == 0, "finetune was asked for, and fits"
-
-
 def test_a_refused_cell_runs_once_it_fits(
     run: Run, grid: list[object], world: World, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ import torch
 import transformers as hf
 from torch import Tensor
 
-from bench.errors import BenchError, CellError
+from bench.errors import CellError, RefusedError
 from bench.registry import METHODS
 from bench.runner import Stage
 from bench.selfcheck.checks import same
@@ -150,5 +150,5 @@ def test_targets_are_named_or_the_names_are_given(ended: Any) -> None:
 )
 def test_what_has_nothing_to_do_under_it_is_refused(stack: str, reason: str, world: World) -> None:
     assert METHODS.get("lora") is LoRA
-    with pytest.raises(BenchError, match=reason):
+    with pytest.raises(RefusedError, match=reason):
         world.plan(stack, "causal")
