@@ -56,7 +56,6 @@ def describe(name: str, kind: ModelKind | None = None) -> ModelInfo:
         hash=_hash_folder(folder, _SUFFIXES) if revision is None else f"{name}@{revision}",
         tokenizer=_hash_folder(folder, _SUFFIXES - {".safetensors"}),
         hidden_size=_number(config, "hidden_size", "n_embd", "dim"),
-        blocks=_number(config, "num_hidden_layers", "n_layer", "n_layers"),
         twin=TWINS.get(name),
     )
 

@@ -91,8 +91,7 @@ class ModelInfo:
     kind: ModelKind
     hash: str
     tokenizer: str  # hash of what the tokenizer is loaded from
-    hidden_size: int
-    blocks: int  # 0 where the configuration does not say
+    hidden_size: int  # 0 where the configuration does not say
     twin: str | None = None  # the model pretrained alike, without this one's planted conflict
     weights: Path | None = None  # safetensors in place of the source's: an earlier stage's
 

@@ -11,6 +11,7 @@ from bench.settings import setting
 from methods.base import Card, Method, Role
 
 if TYPE_CHECKING:
+    from torch import nn
     from torch.optim import Optimizer
 
     from bench.run import Run
@@ -49,36 +50,33 @@ class Freeze(Method):
         return frozenset({"subset"})
 
     def refuses(self, model: ModelInfo, recipe: Training) -> str | None:
-        """More blocks than the model has."""
-        return self._too_many(model.blocks) if model.blocks else None
+        """More blocks than the model has, or none that can be told apart."""
+        from methods.kernels.skeleton import complaint
 
-    def _too_many(self, blocks: int) -> str | None:
-        if (self.config.blocks or 0) <= blocks:
-            return None
-        return f"freeze.blocks = {self.config.blocks}, and the model has {blocks} blocks"
+        return complaint(model, self._below)
 
     def optimizer(self, run: Run) -> Optimizer:
         """AdamW over what is not frozen.
 
         Raises:
-            CellError: more blocks to freeze than there are.
+            CellError: more blocks to freeze than there are, or none that can be told apart.
         """
-        from methods.kernels.depth import depths
-
-        depth = depths(run.net)
-        blocks = max(depth.values()) - 1
-        if reason := self._too_many(blocks):
-            raise CellError(reason)
-        count = self.config.blocks
-        frozen = round(self.config.share * blocks) if count is None else count
-        self.frozen = [
-            parameter
-            for name, parameter in run.net.named_parameters()
-            if frozen and depth[name] > blocks - frozen and parameter.requires_grad
-        ]
+        self.frozen = [parameter for parameter in self._below(run.net) if parameter.requires_grad]
         for parameter in self.frozen:
             parameter.requires_grad_(False)
         return run.adamw()
+
+    def _below(self, net: nn.Module) -> list[nn.Parameter]:
+        """The parameters of the embeddings and the bottom blocks."""
+        from methods.kernels.depth import depths
+
+        depth, count = depths(net), self.config.blocks
+        blocks = max(depth.values()) - 1
+        if count is not None and count > blocks:
+            raise CellError(f"freeze.blocks = {count}, and the model has {blocks} blocks")
+        frozen = round(self.config.share * blocks) if count is None else count
+        named = net.named_parameters()
+        return [p for name, p in named if frozen and depth[name] > blocks - frozen]
 
     def finish(self, run: Run) -> None:
         """What was frozen can be trained again, by whatever comes next."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from bench.run import Run
+    from bench.spec import ModelInfo, Training
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,19 @@ class LLRD(Method):
         """Rates of its own."""
         return frozenset({"optimizer"})
 
+    def refuses(self, model: ModelInfo, recipe: Training) -> str | None:
+        """No blocks that can be told apart."""
+        from methods.kernels.depth import depths
+        from methods.kernels.skeleton import complaint
+
+        return complaint(model, depths)
+
     def optimizer(self, run: Run) -> Optimizer:
-        """AdamW over the run's groups, each cut by depth."""
+        """AdamW over the run's groups, each cut by depth.
+
+        Raises:
+            CellError: no blocks that can be told apart.
+        """
         from methods.kernels.depth import depths
 
         depth = depths(run.net)

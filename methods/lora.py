@@ -10,9 +10,11 @@ from bench.settings import setting
 from methods.base import Card, Method, Role
 
 if TYPE_CHECKING:
+    from torch import nn
     from torch.optim import Optimizer
 
     from bench.run import Run
+    from bench.spec import ModelInfo, Training
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,18 @@ class LoRA(Method):
     def roles(self) -> frozenset[Role]:
         """Trains adapters."""
         return frozenset({"adapter"})
+
+    def refuses(self, model: ModelInfo, recipe: Training) -> str | None:
+        """Targets that the model has not."""
+        if self.config.targets == LoRAConfig.targets:  # which every model has
+            return None
+        from methods.kernels.lora import target_layers
+        from methods.kernels.skeleton import complaint
+
+        def check(net: nn.Module) -> None:
+            target_layers(net, dict(net.named_parameters()), self.config.targets)
+
+        return complaint(model, check)
 
     def optimizer(self, run: Run) -> Optimizer:
         """AdamW over the adapters, which are put in here, and a new head.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,7 +25,7 @@ def attach(run: Run, config: LoRAConfig) -> LoraModel:
     Raises:
         CellError: the model has no such layers.
     """
-    layers = target_layers(run, config.targets)
+    layers = target_layers(run.net, run.loaded.base, config.targets)
     new = [p for name, p in run.net.named_parameters() if name not in run.loaded.base]
     with torch.random.fork_rng():
         torch.manual_seed(run.seed("lora"))
@@ -44,16 +45,22 @@ def attach(run: Run, config: LoRAConfig) -> LoraModel:
     return tuner
 
 
-def target_layers(run: Run, targets: str) -> dict[str, nn.Module]:
-    """The pretrained linear layers that get an adapter, by name."""
-    output = run.net.get_output_embeddings()
+def target_layers(net: Any, pretrained: Container[str], targets: str) -> dict[str, nn.Module]:
+    """The linear layers with `pretrained` parameters that get an adapter, by name.
+
+    Raises:
+        CellError: the network has none of that name, or none at all.
+    """
+    output = net.get_output_embeddings()
     linear = {
         name: module
-        for name, module in run.net.named_modules()
+        for name, module in net.named_modules()
         if isinstance(module, nn.Linear | Conv1D)
         and module is not output
-        and f"{name}.weight" in run.loaded.base
+        and f"{name}.weight" in pretrained
     }
+    if not linear:
+        raise CellError(f"{type(net).__name__} has no pretrained linear layer for LoRA")
     if targets == "all-linear":
         return linear
     wanted, there = targets.split("+"), sorted({_last(name) for name in linear})

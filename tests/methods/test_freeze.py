@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.errors import BenchError, CellError
+from bench.errors import CellError, RefusedError
 from bench.runner import Stage
 from bench.training import train
 from methods.freeze import Freeze, FreezeConfig
@@ -57,9 +57,8 @@ def test_what_is_frozen_takes_no_memory_and_is_free_afterwards(
 
 def test_more_blocks_than_there_are(tiny_causal: Path, tiny_data: Path, tmp_path: Path) -> None:
     message = "freeze.blocks = 3, and the model has 2 blocks"
-    with pytest.raises(BenchError, match=message):
+    with pytest.raises(RefusedError, match=message):
         plan_for(["freeze"], ["cola"], tiny_causal, tiny_data, "freeze.blocks=3")
-    # the configuration of an unusual model may not say how many it has
     stage = stage_for(plan_for(["freeze"], ["cola"], tiny_causal, tiny_data), tmp_path)
     with pytest.raises(CellError, match=message):
         Freeze(FreezeConfig(blocks=3)).optimizer(stage.run)

@@ -16,7 +16,7 @@ from bench.runner import Stage
 from bench.selfcheck.checks import same
 from bench.selfcheck.world import World
 from bench.training import train
-from methods.lora import LoRA
+from methods.lora import LoRA, LoRAConfig
 from tests.worlds import stage_for, trained, weights
 
 KINDS = pytest.mark.parametrize("kind", ["causal", "encoder"])
@@ -135,8 +135,19 @@ def test_targets_are_named_or_the_names_are_given(ended: Any) -> None:
     _, kept = ended("causal", "lora.targets=q_proj+v_proj")
     found = {name.split(".lora_A.")[0].rpartition(".")[2] for name in kept if ".lora_A." in name}
     assert found == {"q_proj", "v_proj"}
-    with pytest.raises(CellError, match=r"no linear layer 'q'; it has down_proj, .*q_proj"):
-        ended("causal", "lora.targets=q")
+
+
+def test_a_target_that_the_model_has_not(world: World, tmp_path: Path) -> None:
+    """Known before anything starts; but for a new head, known to be one with the weights only."""
+    message = r"no linear layer 'q'; it has down_proj, .*q_proj"
+    with pytest.raises(RefusedError, match=message):
+        world.plan("lora", "causal", "lora.targets=q")
+    run = stage_for(world.plan("lora", "causal"), tmp_path).run
+    with pytest.raises(CellError, match=message):
+        LoRA(LoRAConfig(targets="q_proj+q")).optimizer(run)
+    head = stage_for(world.plan("lora", "encoder", "lora.targets=classifier"), tmp_path)
+    with pytest.raises(CellError, match="no linear layer 'classifier'; it has dense, "):
+        head.cell.method.optimizer(head.run)
 
 
 @pytest.mark.parametrize(
