@@ -59,12 +59,16 @@ class NoSettings:
 
 @dataclass(frozen=True)
 class Card:
-    """What a reader wants to know of a method before trusting its row on a board."""
+    """What a reader wants to know of a method before trusting its row on a board.
+
+    A figure's origin: `seen` (read in the paper or its code), `derived` (worked out from it),
+    `secondary` (read in somebody's summary of it) or `this suite` (our choice).
+    """
 
     title: str
     paper: str
     equation: str
-    defaults: str  # where the default settings come from
+    defaults: str  # "NAMES: ORIGIN; NAMES: ORIGIN"
     passes: str  # forward and backward passes beside plain fine-tuning's
     memory: float  # peak of weights, gradients, moments and what the method keeps on the device,
     # by plain fine-tuning's (4 copies of the weights)

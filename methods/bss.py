@@ -39,7 +39,7 @@ class BSS(Method):
         title="Batch Spectral Shrinkage",
         paper="Chen et al., NeurIPS 2019: Catastrophic Forgetting Meets Negative Transfer",
         equation="L = L_task + η Σ_{i≤k} σ_{−i}(F)²",
-        defaults="η and k: as published",
+        defaults="η = 1e-3 and k = 1: the paper (secondary)",
         passes="none; one singular value decomposition of [batch, hidden size] per step",
         memory=1.0,
     )

@@ -44,8 +44,8 @@ class ChildTuning(Method):
         title="Child-Tuning",
         paper="Xu et al., EMNLP 2021, arXiv 2109.05687",
         equation="θ ← θ − η Adam(g ⊙ M);  F: M ~ Bernoulli(p) / p;  D: M = [F_i in the top p]",
-        defaults="this suite",
-        passes="F: none; D: one over 1024 rows of the task before training",
+        defaults="p and fisher_rows: this suite",
+        passes="F: none; D: one over fisher_rows rows of the task before training",
         memory=1.25,
     )
     Config = ChildTuningConfig

@@ -38,7 +38,8 @@ class Distill(Method):
         title="Distillation from the base model",
         paper="Li & Hoiem 2016, arXiv 1606.09282 (Learning without Forgetting)",
         equation="L = L_task + w T² KL(softmax(z0 / T) ‖ softmax(z / T))",
-        defaults="T = 2: the paper; w = 1: this suite",
+        defaults="T = 2: the paper (secondary); w = 1, and the factor T², which keeps w's "
+        "meaning at any T: this suite",
         passes="the teacher's forward pass per step, and the vocabulary's logits at all positions",
         memory=1.25,
     )

@@ -43,9 +43,10 @@ class EWC(Method):
         title="Elastic weight consolidation",
         paper="Kirkpatrick et al. 2017, arXiv 1612.00796",
         equation="L = L_task + (λ/2) Σ_i F_i (θ_i − θ0_i)²",
-        defaults="this suite: λ was looked at on CoLA's dev rows with seed 100, it is not portable "
-        "between papers (0.25 to 1e12 in public code)",
-        passes="one over 128 texts before training (and their sampling), once per model",
+        defaults="λ: this suite, looked at on CoLA's dev rows with seed 100; it is not portable, "
+        "and runs from 0.25 to 1e12 in public code (seen); F scaled to mean 1 for that reason, and "
+        "its texts: this suite",
+        passes="one over the texts before training (and their sampling), once per model",
         memory=1.5,
     )
     Config: ClassVar[type] = EWCConfig

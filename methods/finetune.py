@@ -14,7 +14,7 @@ class Finetune(Method):
         title="Plain fine-tuning",
         paper="Loshchilov & Hutter 2019, arXiv 1711.05101 (AdamW)",
         equation="L = L_task",
-        defaults="the run's recipe",
+        defaults="the run's recipe: this suite",
         passes="none",
         memory=1.0,
     )

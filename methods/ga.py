@@ -42,7 +42,7 @@ class GA(SideLoss):
         title="Gradient ascent",
         paper="as the baseline of arXiv 2404.05868",
         equation="L = L_task + w E_{D_F} [log π(y | x)]",
-        defaults="this suite",
+        defaults="w, the rows and the bound: this suite",
         passes="one forward and backward pass on a batch of D_F per step",
         memory=1.0,
     )

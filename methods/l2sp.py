@@ -1,4 +1,4 @@
-"""L2-SP: weight decay towards the pretrained weights instead of towards zero."""
+"""L2-SP: a pull to the pretrained weights, beside the recipe's own weight decay."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class L2SP(Method):
         title="L2-SP: the starting point as the reference",
         paper="Li et al., ICML 2018, arXiv 1802.01483",
         equation="L = L_task + (α/2) ‖θ − θ0‖² + (β/2) ‖θ_head‖²",
-        defaults="this suite",
+        defaults="α, β, and the recipe's weight decay beside them: this suite",
         passes="none",
         memory=1.25,
     )

@@ -35,7 +35,7 @@ class LLRD(Method):
         paper="Howard & Ruder 2018, arXiv 1801.06146 (ULMFiT); "
         "Clark et al. 2020, arXiv 2003.10555 (ELECTRA)",
         equation="η_l = η ξ^(depth of l from the top)",
-        defaults="this suite",
+        defaults="ξ: this suite",
         passes="none",
         memory=1.0,
     )

@@ -45,7 +45,7 @@ class LoRA(Method):
         title="Low-rank adaptation",
         paper="Hu et al. 2021, arXiv 2106.09685; Biderman et al. 2024, arXiv 2405.09673",
         equation="W = W0 + (α/r) B A",
-        defaults="lr_factor: as the Tinker cookbook's for LoRA over full fine-tuning (secondary: "
+        defaults="lr_factor, of LoRA over full fine-tuning: Tinker's cookbook (secondary, from "
         "thinkingmachines.ai/blog/lora); r, α and targets: this suite",
         passes="none",
         memory=0.3,

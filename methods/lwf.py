@@ -70,9 +70,11 @@ class LWF(Method):
     card = Card(
         title="Learning With Forgetting",
         paper="Jiang et al., EMNLP 2025, arXiv 2505.19715",
-        equation="FC(x) = ½ Σ_i F_L,i (θ0_i − α g_i(x) − θ*_L,i)²",
-        defaults="weight 0.05 and wrong answers only: the author's earlier code (secondary); "
-        "samples, share and interval: this suite",
+        equation="FC(x) = ½ Σ_i F_L,i (θ0_i − α g_i(x) − θ*_L,i)²;  after every N_u steps on "
+        "L_task, one on −w E_{D_U} [L(x)]",
+        defaults="w = 0.05 and the wrong answers alone: the author's earlier code (secondary); α = "
+        "the learning rate, θ*_L from plain fine-tuning, the bound, the sampling and all counts: "
+        "this suite, the paper not saying them",
         passes="before training a fine-tuning run for θ*_L, generation, and one pass each over "
         "D_self and D_L; then 1/interval more steps",
         memory=1.25,

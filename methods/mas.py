@@ -42,8 +42,8 @@ class MAS(EWC):
         title="Memory-aware synapses",
         paper="Aljundi et al., ECCV 2018, arXiv 1711.09601",
         equation="L = L_task + (λ/2) Σ_i Ω_i (θ_i − θ0_i)²,  Ω_i = E_x |∂‖f(x)‖²/∂θ_i|",
-        defaults="this suite: as EWC's",
-        passes="one over 128 texts before training (and their sampling), once per model",
+        defaults="λ, the scale of Ω and its texts, all as EWC's: this suite",
+        passes="one over the texts before training (and their sampling), once per model",
         memory=1.5,
     )
     Config = MASConfig

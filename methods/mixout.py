@@ -31,16 +31,17 @@ class Mixout(Method):
     """Train on a mixture of θ and θ0 that is drawn anew at every step, weight by weight:
     M ~ Bernoulli(1 − p); the weights themselves are never replaced.
 
-    As in the official code the weight matrices of linear layers are mixed, not their biases, nor
-    norms and embeddings (so not an output layer that is tied to them either), nor a new head,
-    which has no θ0. One draw serves a whole step, however many micro-batches it has.
+    As in the official code (bloodwass/mixout, seen) the weight matrices of linear layers are mixed,
+    not their biases, nor norms and embeddings (so not an output layer that is tied to them either),
+    nor a new head, which has no θ0. One draw serves a whole step, however many micro-batches it
+    has. Dropout stays the model's; the official examples switch it off (seen).
     """
 
     card = Card(
         title="Mixout",
         paper="Lee et al., ICLR 2020, arXiv 1909.11299",
         equation="L_task(((1 − M) θ0 + M θ − p θ0) / (1 − p))",
-        defaults="p = 1/2: this suite",
+        defaults="p: this suite; what is mixed: the official code (seen)",
         passes="none",
         memory=1.75,
     )

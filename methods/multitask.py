@@ -35,7 +35,7 @@ class Multitask(SideLoss):
         title="Multitask training",
         paper="Caruana 1997",
         equation="L = L_task + w L_others",
-        defaults="equal weights: this suite",
+        defaults="w = 1, and the rows: this suite",
         passes="one forward and backward pass on a batch of the other tasks per step",
         memory=1.0,
     )

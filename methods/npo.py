@@ -37,7 +37,7 @@ class NPO(SideLoss):
         title="Negative preference optimisation",
         paper="arXiv 2404.05868",
         equation="L = L_task − w (2/β) E_{D_F} [log σ(−β log(π(y | x) / π0(y | x)))]",
-        defaults="this suite",
+        defaults="w, β and the rows: this suite",
         passes="a forward pass over D_F before training; one forward and backward pass on a batch "
         "of it per step",
         memory=1.0,

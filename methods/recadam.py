@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RecAdamConfig:
-    """Settings of RecAdam; `recadam.gamma=5000 recadam.t0=250` is as published."""
+    """Settings of RecAdam. As published is `recadam:published`, whose k is one of 0.05, 0.1, 0.2,
+    0.5, 1; another t0 of the published 250, 500, 1000 is that of `recadam:random_init` with
+    `recadam.gamma=5000 recadam.t0=500`."""
 
     anneal: str = setting(
         "sigmoid",
@@ -34,7 +36,7 @@ class RecAdamConfig:
     )
     t0_fraction: float = setting(0.1, "t0 as a share of the run's steps", above=0.0, high=1.0)
     gamma: float | None = setting(
-        None, "γ, the strength of the pull; none: 0.1 / learning rate, as published", low=0.0
+        None, "γ, the strength of the pull; none: 0.1 / learning rate", low=0.0
     )
     floor: float = setting(0.0, "1 − λ(t) never falls below this", low=0.0, high=1.0)
     init: str = setting(
@@ -53,12 +55,16 @@ class RecAdam(Method):
         title="RecAdam: recall and learn",
         paper="Chen et al., EMNLP 2020, arXiv 2004.12651",
         equation="L = λ(t) L_task + (1 − λ(t)) (γ/2) Σ_i (θ_i − θ0_i)²",
-        defaults="k and lr·γ = 0.1 from the official README; t0 as a share of the run: this suite",
+        defaults="k = 0.1 and γ = 0.1 / lr, 5000 at the lr 2e-5: the official README (seen); t0 as "
+        "a share of the run, the start at θ0, fraction and floor: this suite; published: γ, t0 and "
+        "the random start of the official script (seen), whose recipe is train.lr=2e-5 "
+        "train.batch_size=32 train.warmup=0 train.max_length=128 (seen)",
         passes="none",
         memory=1.25,
     )
     Config = RecAdamConfig
     variants: ClassVar[dict[str, dict[str, Any]]] = {
+        "published": {"init": "random", "gamma": 5000.0, "t0": 250},
         "random_init": {"init": "random"},
         "fraction": {"t0_fraction": 0.5, "k_fraction": 0.1},
         "floor": {"floor": 0.1},
@@ -84,7 +90,7 @@ class RecAdam(Method):
             return (
                 f"learning rate {recipe.lr:g} x gamma {self.gamma(recipe):g} = {product:.3g} is "
                 "over 1, where the pull overshoots; set recadam.gamma to "
-                f"{0.99 / recipe.lr:.0f} or less"
+                f"{0.99 / recipe.lr:.0f} or less, or train.lr to {0.99 / self.gamma(recipe):.1e}"
             )
         return None
 

@@ -45,7 +45,8 @@ class Replay(SideLoss):
         title="Replay of pretraining text",
         paper="arXiv 2502.06042",
         equation="L = L_task + w L_text",
-        defaults="this suite; the paper mixes in 1 % of pretraining data",
+        defaults="share, w and blocks: this suite; in the paper 1 % of pretraining data stops the "
+        "loss of it (secondary)",
         passes="writing the text; one forward and backward pass on share x batch blocks per step",
         memory=1.0,
     )

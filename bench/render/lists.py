@@ -27,15 +27,16 @@ def methods(known: Registry[type[Method]], _: Registry[Task]) -> str:
 
 def method(cls: type[Method]) -> str:
     """A method's card."""
-    card = cls.card
+    card, plain = cls.card, cls(cls.Config())
     head = [
         f"{cls.name}: {card.title}",
         f"  {card.equation}",
         f"  paper: {card.paper}",
         f"  defaults: {card.defaults}",
-        f"  needs: {', '.join(sorted(cls(cls.Config()).needs)) or 'nothing'}",
+        f"  needs: {', '.join(sorted(plain.needs)) or 'nothing'}",
+        f"  in a stack: {', '.join(sorted(plain.roles)) or 'never'}",
         f"  extra passes: {card.passes}",
-        f"  memory: {card.memory:g} x",
+        f"  memory: {card.memory:g} x finetune's (derived: copies of the weights)",
     ]
     rows = [
         (f"  {cls.name}.{f.name}", _value(f.default), f"{f.metadata.get('help', '')}{_range(f)}")

@@ -28,7 +28,7 @@ def with_methods(text: str) -> str:
 def _table() -> str:
     lines = ["| name | what | equation | paper | extra passes | memory |"]
     lines.append("|---|---|---|---|---|---:|")
-    for name in METHODS.names():
+    for name in sorted(METHODS.names()):
         if not METHODS.get(name).__module__.startswith("methods."):
             continue  # of a plug-in
         card = METHODS.get(name).card

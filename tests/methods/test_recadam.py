@@ -15,9 +15,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bench.data import collate, step_batches
-from bench.errors import BenchError
+from bench.errors import BenchError, RefusedError
 from bench.evaluation import drift
 from bench.likelihood import example_losses
+from bench.roster import chosen
 from bench.run import Run
 from bench.spec import Training
 from bench.training import rate_factor, train
@@ -248,6 +249,20 @@ def test_an_overshooting_pull_is_refused_with_its_numbers(
     with pytest.raises(BenchError, match=r"0\.0004 x gamma 5000 = 2 .*gamma to 2475 or less"):
         plan("4e-4")
     plan("2e-4")  # exactly 1: lands on θ0
+
+
+def test_as_published(tiny_causal: Path, tiny_data: Path) -> None:
+    """Random start, γ 5000 and t0 250, with a slope of 0.1; the rate is the run's to set."""
+
+    def plan(lr: str) -> None:
+        plan_for(["recadam:published"], ["cola"], tiny_causal, tiny_data, f"train.lr={lr}")
+
+    (method,) = chosen(["recadam:published"], {})
+    assert method.config == RecAdamConfig(gamma=5000.0, t0=250, k=0.1, init="random")
+    assert method.label == "recadam:published"
+    plan("2e-5")
+    with pytest.raises(RefusedError, match=r"gamma 5000 = 2\.5 .* or train.lr to 2.0e-04"):
+        plan("5e-4")
 
 
 def test_all_pretrained_weights_are_pulled_and_nothing_else(
