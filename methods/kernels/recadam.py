@@ -13,6 +13,9 @@ from torch import Tensor
 if TYPE_CHECKING:
     from bench.models import Loaded
 
+_CHANGED = ("lr", "eps", "weight_decay")  # of a group, during a step
+_TINY = 2.0**-1000
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -78,28 +81,38 @@ class RecAdamW(torch.optim.AdamW):
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         """One update."""
         assert closure is None, "the loop computes the loss"
-        kept = []
-        for group in self.param_groups:
-            group["t"] += 1
-            kept.append((group["lr"], group["eps"], group["weight_decay"]))
-            self.last_lambda = self.schedule(group["t"])
-            weight = self.last_lambda if group["pretrained"] else 1.0
-            # AdamW adds ε to √v after the bias correction, the official rule before it
-            group["eps"] /= math.sqrt(1 - group["betas"][1] ** group["t"])
-            group["lr"] *= weight
-            group["weight_decay"] = 0.0
+        kept = [{key: group[key] for key in _CHANGED} for group in self.param_groups]
+        pulls = [self._fold(group) for group in self.param_groups]
         super().step()
-        for group, targets, (lr, eps, decay) in zip(
-            self.param_groups, self.targets, kept, strict=True
+        for group, own, targets, pull in zip(
+            self.param_groups, kept, self.targets, pulls, strict=True
         ):
-            group["lr"], group["eps"], group["weight_decay"] = lr, eps, decay
+            group.update(own)
             moved = [i for i, p in enumerate(group["params"]) if p.grad is not None]
-            params = [group["params"][i] for i in moved]
-            pull = lr * (1 - self.schedule(group["t"])) * self.gamma
-            if targets and pull and params:
-                torch._foreach_lerp_(params, [targets[i] for i in moved], pull)
-            if decay and params:
-                torch._foreach_mul_(params, 1 - lr * decay)
+            if pull and moved:
+                params, anchors = [group["params"][i] for i in moved], [targets[i] for i in moved]
+                torch._foreach_lerp_(params, anchors, pull)
+
+    def _fold(self, group: dict[str, Any]) -> float:
+        """Set AdamW up to do all but the pull in its one pass; returns the weight of the pull.
+
+        With c = lr (1−λ) γ, d = lr · weight_decay and Adam's step u, the rule's three lines are
+        θ ← (1−d) ((1−c) (θ − λu) + c θ0) = (1−w) r (θ − λu) + w θ0 with w = c (1−d) and
+        r = (1−c) (1−d) / (1−w). Without decay r is 1 and a weight at θ0 stays there exactly.
+        """
+        group["t"] += 1
+        task = self.last_lambda = self.schedule(group["t"])
+        if not group["pretrained"]:
+            task = 1.0
+        c, d = group["lr"] * (1 - task) * self.gamma, group["lr"] * group["weight_decay"]
+        pull: float = c * (1 - d)
+        rest = (1 - c) * (1 - d) / (1 - pull) if pull != 1 else 1.0
+        # AdamW multiplies θ by 1 − lr · weight_decay, which is to be `rest` even where λ is 0
+        group["lr"] = group["lr"] * task * rest or _TINY
+        group["weight_decay"] = (1 - rest) / group["lr"]
+        # AdamW adds ε to √v after the bias correction, the official rule before it
+        group["eps"] /= math.sqrt(1 - group["betas"][1] ** group["t"])
+        return pull
 
 
 def randomise(loaded: Loaded, seed: int) -> None:

@@ -197,6 +197,33 @@ def test_a_parameter_without_a_gradient_stays() -> None:
     assert not torch.equal(theta["body.bias"], start["body.bias"])
 
 
+def test_a_weight_at_its_pretrained_value_stays_there_exactly() -> None:
+    """The rows of an embedding that no text uses, over steps of a pull that float32 rounds."""
+    case = Case(gamma=1e-4, k=0.01)
+    start = start_values(torch.float32)
+    optimizer, theta = case.optimizer(start)
+    for _ in range(50):
+        for x in theta.values():
+            x.grad = torch.zeros_like(x)
+        optimizer.step()
+    assert all(torch.equal(theta[name], x) for name, x in start.items())
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_before_the_annealing_the_whole_way_back_is_taken_at_once(decay: float) -> None:
+    """lr·γ = 1 and λ = 0 in float64: whatever the gradient, θ is (1 − lr · weight_decay) θ0."""
+    case = Case(gamma=500.0, k=10.0, t0=1000, decay=decay)
+    start = start_values(torch.float64)
+    optimizer, theta = case.optimizer(start)
+    theta["body.weight"].data += 1
+    for name, g in gradients_at(theta, 1).items():
+        theta[name].grad = g
+    optimizer.step()
+    assert optimizer.last_lambda == 0
+    expected = (1 - case.lr * decay) * start["body.weight"]
+    torch.testing.assert_close(theta["body.weight"].data, expected, rtol=1e-15, atol=0)
+
+
 def test_a_restored_optimizer_goes_on_bit_for_bit() -> None:
     case = Case(decay=0.1, t0=10)
     start = start_values(torch.float32)
