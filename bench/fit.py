@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from bench.registry import place_of
 from bench.spec import THEN, ModelInfo, RefusalKey, Retention, Training
+from methods.base import Need, Role
 
 if TYPE_CHECKING:
     from methods.base import Method
@@ -62,14 +63,28 @@ def _unanswerable(task: Task, model: ModelInfo, recipe: Training) -> str | None:
     return None
 
 
+def _unknown_word(method: Method) -> str | None:
+    """What a method says that means nothing, such as a misspelt need, which nobody would check."""
+    for name, said, known in (
+        ("needs", method.needs, get_args(Need)),
+        ("roles", method.roles, get_args(Role)),
+    ):
+        for word in sorted(said - set(known)):
+            return f"{word!r} in its {name} is none of {', '.join(known)}"
+    return None
+
+
 def _misfit(
     method: Method, model: ModelInfo, recipe: Training, lonely: list[str], retention: Retention
 ) -> str | None:
     """Why the method cannot work here; `lonely` are the tasks without a forgetting task."""
     try:
+        strange = _unknown_word(method)
         needs, reason = method.needs, method.refuses(model, recipe)
     except Exception as error:  # a plug-in's mistake is no reason to keep the others waiting
         return f"{type(error).__name__}: {error}{place_of(error)}"
+    if strange:
+        return strange
     if reason:
         return f"it cannot run on {model.name}: {reason}"
     if "generation" in needs and not model.generates:

@@ -10,6 +10,7 @@ import pytest
 from bench.cli import _run_parser, main
 from bench.registry import load_builtin
 from bench.render.readme import with_methods
+from bench.selfcheck.world import World
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -36,6 +37,23 @@ def test_the_method_of_the_readme_runs(
     words += ["--steps", 8, "--set", "my_l2sp.alpha=1e6", "train.clip=0"]
     assert main([str(word) for word in words]) == 0
     assert "my_l2sp[alpha=1000000.0]" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("registry_of_this_test")
+def test_what_else_a_method_may_say_of_itself(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = re.findall(r"^\* `((?:needs|roles|variants) = .+?)`:", README, re.M)
+    assert len(said) == 3
+    plugin = tmp_path / "my_methods.py"
+    plugin.write_text(block("python", "my_l2sp") + "".join(f"\n    {line}\n" for line in said))
+    models = ",".join(str(folder) for folder in world.models.values())
+    words = ["--plugin", plugin, "--methods", "my_l2sp:strong,my_l2sp+lwf", "--tasks", "cola"]
+    words += ["--data", world.data, "--model", models, "--no-reference", "--dry-run"]
+    assert main([str(word) for word in words]) == 0
+    out = capsys.readouterr().out
+    assert "methods    my_l2sp:strong, lwf+my_l2sp\n" in out
+    assert "refused    my_l2sp:strong, lwf+my_l2sp on tiny-encoder (cola): it needs a model" in out
 
 
 @pytest.mark.parametrize("name", ["my_methods", "my_tasks"])

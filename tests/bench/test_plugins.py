@@ -108,6 +108,18 @@ def test_a_question_that_raises_refuses_the_method_and_the_grid_goes_on(
     assert "2 done, 0 failed, 1 refused, 0 stopped" in run("status", tmp_path / "run")[1]
 
 
+@pytest.mark.parametrize("said", ["needs", "roles"])
+def test_a_misspelt_need_or_role_is_not_passed_over(
+    run: Run, grid: list[object], tmp_path: Path, said: str
+) -> None:
+    path = plugin(tmp_path, "prepare")
+    path.write_text(path.read_text() + f"\n    {said} = frozenset({{'generaton'}})\n")
+    code, out, _ = run("--plugin", path, "--methods", "broken,recadam", *grid, "--dry-run")
+    assert code == 0
+    assert f"'generaton' in its {said} is none of " in out
+    assert "= 2 cells" in out
+
+
 @pytest.mark.parametrize("hook", ["__init__", "label", "settings", "roles"])
 def test_a_method_that_cannot_be_made_is_one_line(
     run: Run, grid: list[object], tmp_path: Path, hook: str

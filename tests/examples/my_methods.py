@@ -28,5 +28,6 @@ class L2SP(Method):
 
     def after_backward(self, run):
         for name, parameter in run.loaded.pretrained():
-            pull = parameter.detach() - run.anchor[name]
-            parameter.grad.add_(pull, alpha=self.config.alpha)
+            if parameter.grad is not None:  # it may be frozen
+                pull = parameter.detach() - run.anchor[name]
+                parameter.grad.add_(pull, alpha=self.config.alpha)
