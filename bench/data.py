@@ -20,8 +20,9 @@ _POOL = 32  # batches whose examples are sorted by length together
 class Encoded:
     """Tokenised rows. On a causal LM `answers[i][k]` are the tokens of answer k after `prompts[i]`,
     and `sizes[i][k]` the bytes of its text; on an encoder `prompts[i]` is the whole input,
-    `types[i]` its token types. `references[i]` is what a right prediction equals: the label, the
-    score, the text."""
+    `types[i]` its token types. In multiple choice an encoder has an input for each of `choices`;
+    those of example i stand at `places(i)`. `references[i]` is what a right prediction equals: the
+    label, the score, the text."""
 
     ids: list[str]
     gold: list[int]
@@ -31,6 +32,7 @@ class Encoded:
     truncated: int
     sizes: list[list[int]] = field(default_factory=list)
     references: list[Any] = field(default_factory=list)  # `gold`, if it is not given
+    choices: int = 1
 
     def __post_init__(self) -> None:
         self.references = self.references or list(self.gold)
@@ -38,16 +40,25 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.gold)
 
+    def places(self, i: int) -> range:
+        """Where the prompts of example i stand, one or one for each choice."""
+        return range(i * self.choices, (i + 1) * self.choices)
+
+    def prompt_length(self, i: int) -> int:
+        """Tokens of example i before its answers, several inputs padded to one length."""
+        return self.choices * max(len(self.prompts[at]) for at in self.places(i))
+
     def length(self, i: int) -> int:
         """Tokens of example i with its gold answer."""
-        return len(self.prompts[i]) + (len(self.answers[i][self.gold[i]]) if self.answers else 0)
+        return self.prompt_length(i) + (len(self.answers[i][self.gold[i]]) if self.answers else 0)
 
 
 @dataclass
 class Batch:
     """Examples side by side, padded on the right.
 
-    inputs: `input_ids` [n, T], on an encoder `attention_mask` and `token_type_ids` too.
+    inputs: `input_ids` [n, T], on an encoder `attention_mask` and `token_type_ids` too, and in
+    multiple choice all of them [n, choices, T].
     positions [n, A]: where the logits that predict the answer tokens stand (None on an encoder).
     targets: answer tokens [n, A], IGNORE where there is none; on an encoder labels or scores [n].
     scale: what the summed loss is multiplied with, so that the micro-batches of one step,
@@ -79,13 +90,16 @@ def collate(encoded: Encoded, indices: Sequence[int], pad: int) -> Batch:
     if encoded.answers:
         pairs = [(encoded.prompts[i], encoded.answers[i][encoded.gold[i]]) for i in indices]
         return answer_batch(pairs, pad)
-    rows = [encoded.prompts[i] for i in indices]
+    places = [at for i in indices for at in encoded.places(i)]
+    rows = [encoded.prompts[at] for at in places]
     inputs = {
         "input_ids": _pad(rows, pad),
         "attention_mask": _pad([[1] * len(row) for row in rows], 0),
     }
     if encoded.types:
-        inputs["token_type_ids"] = _pad([encoded.types[i] for i in indices], 0)
+        inputs["token_type_ids"] = _pad([encoded.types[at] for at in places], 0)
+    if encoded.choices > 1:
+        inputs = {k: v.view(len(indices), encoded.choices, -1) for k, v in inputs.items()}
     return Batch(inputs, None, torch.tensor([encoded.references[i] for i in indices]))
 
 

@@ -24,7 +24,8 @@ def subset(rows: Sequence[Row], limit: int | None, task: str) -> list[Row]:
 
 
 def encode(rows: Sequence[Row], task: Task, tokenizer: Any, kind: ModelKind, limit: int) -> Encoded:
-    """Tokenise rows for a causal LM (prompt and answers) or an encoder (text or pair)."""
+    """Tokenise rows for a causal LM (prompt and answers) or an encoder (text or pair; in multiple
+    choice a pair for each choice, of all other columns and the choice)."""
     if not rows:
         raise BenchError(f"task {task.name}: no rows.")
     encoder = _encode_causal if kind == "causal" else _encode_encoder
@@ -32,7 +33,12 @@ def encode(rows: Sequence[Row], task: Task, tokenizer: Any, kind: ModelKind, lim
 
 
 def _encode_encoder(rows: Sequence[Row], task: Task, tokenizer: Any, limit: int) -> Encoded:
+    choices = 1
     texts = [[str(row[column]) for row in rows] for column in task.columns]
+    if task.kind == "multiple_choice":
+        choices = len(task.labels)
+        asked = [" ".join(row) for row in zip(*texts, strict=True) for _ in range(choices)]
+        texts = [asked, [answer for row in rows for answer in task.answers(row)]]
     full = tokenizer(*texts)["input_ids"]
     cut = tokenizer(*texts, truncation="longest_first", max_length=limit)
     return Encoded(
@@ -41,8 +47,12 @@ def _encode_encoder(rows: Sequence[Row], task: Task, tokenizer: Any, limit: int)
         prompts=cut["input_ids"],
         answers=[],
         types=cut.get("token_type_ids", []),
-        truncated=sum(len(ids) > limit for ids in full),
+        truncated=sum(
+            any(len(ids) > limit for ids in full[i : i + choices])
+            for i in range(0, len(full), choices)
+        ),
         references=_references(rows, task, []),
+        choices=choices,
     )
 
 

@@ -81,11 +81,11 @@ def _gathered(mine: list[tuple[int, T]], rows: int, accelerator: Accelerator) ->
 
 def length_batches(rows: Encoded, vocabulary: int) -> list[list[int]]:
     """All rows, longest first, in batches bounded by rows, padded tokens and logits."""
-    order = sorted(range(len(rows)), key=lambda i: -len(rows.prompts[i]))
+    order = sorted(range(len(rows)), key=lambda i: -rows.prompt_length(i))
     batches: list[list[int]] = []
     prompt = answers = 0  # tokens of the longest prompt and the longest answers in the last batch
     for i in order:
-        prompt, answers = max(prompt, len(rows.prompts[i])), max(answers, _answer_tokens(rows, i))
+        prompt, answers = max(prompt, rows.prompt_length(i)), max(answers, _answer_tokens(rows, i))
         room = min(
             _BATCH_ROWS,
             _BATCH_TOKENS // (prompt + answers),
@@ -93,7 +93,7 @@ def length_batches(rows: Encoded, vocabulary: int) -> list[list[int]]:
         )
         if not batches or len(batches[-1]) >= room:
             batches.append([])
-            prompt, answers = len(rows.prompts[i]), _answer_tokens(rows, i)
+            prompt, answers = rows.prompt_length(i), _answer_tokens(rows, i)
         batches[-1].append(i)
     return batches
 

@@ -51,8 +51,6 @@ def in_words(refused: Mapping[RefusalKey, str]) -> list[str]:
 def _unanswerable(task: Task, model: ModelInfo, recipe: Training) -> str | None:
     """Why the model cannot answer the task, whatever the method."""
     reasons = {
-        "multiple_choice": "whose head has the same labels for all rows, while the choices of this "
-        "task differ from row to row",
         "generation": "which cannot write",
         "text": "which predicts masked tokens, not the next one",
     }

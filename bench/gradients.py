@@ -199,11 +199,12 @@ class _Collector:
         if values.dim() != 1:
             raise ValueError(f"losses must have shape [n], not {list(values.shape)}.")
         self.n = n = len(values)
-        unclear: list[_Use] = []  # two dimensions, or another one that is as long: always / once
+        # two dimensions: always; several rows an example, or another dimension as long: once
+        unclear: list[_Use] = []
         for use in self.uses if n > 1 else []:
-            if use.shape[0] != n:
+            if use.shape[0] % n:
                 self._misfit(use, f"called on {use.shape[0]} rows for {n} examples")
-            elif len(use.shape) > 2 and n not in use.shape[1:-1]:
+            elif use.shape[0] == n and len(use.shape) > 2 and n not in use.shape[1:-1]:
                 self.trusted.add(use.module)
             elif len(use.shape) == 2 or use.module not in self.trusted:
                 unclear.append(use)
@@ -264,7 +265,8 @@ class _Collector:
         return out
 
     def _examine(self, values: Tensor, unclear: list[_Use]) -> None:
-        """Does row i of these outputs serve example i only, or is n rows an accident?
+        """Does row i (of n equal parts) of these outputs serve example i only, or is their number
+        an accident?
 
         If so, row i of the gradient grows by w_i when the loss of example i does; exactly, since
         the w are powers of two.
@@ -276,8 +278,9 @@ class _Collector:
         for use, plain, tilted in zip(unclear, grad(ones), grad(weights), strict=True):
             if plain is None:
                 continue
-            expected = plain.flatten(1) * weights.to(plain.dtype)[:, None]
-            off = (tilted.flatten(1) - expected).abs().amax(1) > 0.01 * expected.abs().amax(1)
+            plain, tilted = (x.reshape(self.n, -1) for x in (plain, tilted))
+            expected = plain * weights.to(plain.dtype)[:, None]
+            off = (tilted - expected).abs().amax(1) > 0.01 * expected.abs().amax(1)
             if bool(off.any()):
                 self._misfit(use, "mixes the examples in its first dimension")
             elif len(use.shape) > 2:

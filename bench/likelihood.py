@@ -16,7 +16,8 @@ _REUSE_TOKENS = 256  # prompt tokens saved per batch from which a second forward
 
 
 class TaskModel(nn.Module):
-    """A network behind one call: a batch's logits, [n, A, V] for answer tokens, [n, L] for a head.
+    """A network behind one call: a batch's logits, [n, A, V] for answer tokens, [n, L] for a head
+    (of one output, which each of L choices gets, where an example has an input for each).
 
     The vocabulary's logits are only computed where an answer token is predicted, by applying the
     output embedding to those hidden states. Some architectures scale or cap their logits after
@@ -36,8 +37,10 @@ class TaskModel(nn.Module):
     def forward(self, inputs: dict[str, Tensor], positions: Tensor | None) -> Tensor:
         """Logits for a `Batch`'s `inputs` at its `positions`."""
         if positions is None:
-            logits: Tensor = self.net(**inputs).logits
-            return logits
+            *examples, length = inputs["input_ids"].shape
+            rows = {name: x.view(-1, length) for name, x in inputs.items()}
+            logits: Tensor = self.net(**rows).logits
+            return logits.view(examples[0], -1)
         if not self.picks:
             logits = self.net(**inputs, **self.options).logits
             return _pick(logits, positions)

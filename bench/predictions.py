@@ -51,7 +51,7 @@ def task_scores(task: Task, rows: Encoded, outputs: Outputs) -> tuple[dict[str, 
     """Each of the task's metrics -> its value; and what is to be known of these values."""
     plain = [name for name in task.metrics if name != NORMALISED]
     found, notes = score(plain, rows.references, predict(task, rows, outputs))
-    if NORMALISED in task.metrics:
+    if NORMALISED in task.metrics and rows.answers:  # a head's outputs are no likelihoods
         found[NORMALISED] = accuracy(rows.gold, _best(_divided(outputs.scores, rows.sizes)))
     return found, notes
 

@@ -76,7 +76,8 @@ class Task:
         as one text or a pair, and answers with a head of `len(labels)` outputs.
     regression: `words` are numbers, as `labels` are; the answer is their mean, weighted by their
         probabilities. An encoder's head has one output.
-    multiple_choice: the text of one of the row's choices, whose columns are `labels`.
+    multiple_choice: the text of one of the row's choices, whose columns are `labels`. An encoder
+        reads each choice behind the other columns, and answers with a head of one output.
     generation: a text of at most `max_new_tokens` tokens, to be like that of the column `target`,
         or like one of `words`. Where `extract` is given, only what its first group finds counts.
     text: nothing is asked; the text of the column `target` is predicted, token by token.
@@ -133,5 +134,5 @@ class Task:
 
     @property
     def outputs(self) -> int:
-        """How many outputs an encoder's head has."""
-        return 1 if self.kind == "regression" else len(self.labels)
+        """How many outputs an encoder's head has for an input."""
+        return 1 if self.kind in ("regression", "multiple_choice") else len(self.labels)

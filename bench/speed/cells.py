@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.errors import BenchError
+
 if TYPE_CHECKING:
     import argparse
 
@@ -44,9 +46,18 @@ def one_cell(given: argparse.Namespace, folder: Path, **train: Any) -> tuple[Cel
 
 
 def examples_of(rows: Encoded) -> list[dict[str, Tensor]]:
-    """Examples as Hugging Face models take them: labels of -100 where nothing is predicted."""
+    """Examples as Hugging Face models take them: labels of -100 where nothing is predicted.
+
+    Raises:
+        BenchError: an encoder's multiple choice, which is several inputs an example.
+    """
     import torch
 
+    if rows.choices > 1:
+        raise BenchError(
+            "bare loops read one input for each example, and an encoder's multiple choice has one "
+            "for each choice: take another --task, or a causal --model."
+        )
     found = []
     for i, (prompt, gold) in enumerate(zip(rows.prompts, rows.gold, strict=True)):
         answer = rows.answers[i][gold] if rows.answers else []

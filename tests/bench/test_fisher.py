@@ -282,6 +282,14 @@ ODD: dict[str, tuple[Callable[[], nn.Module], bool]] = {  # layer, does it need 
     "weight used outside": (Outside, True),
     "flattened": (
         lambda: Turned(nn.Linear(6, 6), lambda x: x.flatten(0, 1), lambda y, x: y.view_as(x)),
+        False,
+    ),
+    "flattened, sequence first": (
+        lambda: Turned(
+            nn.Linear(6, 6),
+            lambda x: x.transpose(0, 1).flatten(0, 1),
+            lambda y, x: y.view(-1, len(x), 6).transpose(0, 1),
+        ),
         True,
     ),
     "sequence first": (

@@ -29,6 +29,7 @@ def cell_of(task: str, model: str, forget: str, folder: Path, method: str = "fin
         ("stsb", "micro", ["pearson", "spearman"]),
         ("stsb", "micro-encoder", ["pearson", "spearman"]),
         ("qasc", "micro", ["accuracy", "accuracy_norm"]),
+        ("qasc", "micro-encoder", ["accuracy"]),
         ("gsm8k", "micro", ["exact_match"]),
     ],
 )
