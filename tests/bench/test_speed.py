@@ -13,7 +13,14 @@ import pytest
 from bench.speed.__main__ import main
 from bench.speed.timing import alternate, compared
 
-LOOPS = ("ours, random", "bare", "bare, our forward", "Trainer")
+LOOPS = (
+    "ours, random",
+    "bare",
+    "bare, our forward",
+    "bare, accelerate",
+    "accelerate",
+    "Trainer",
+)
 
 
 def test_compared_pairs_rounds() -> None:
