@@ -28,7 +28,8 @@ class Classic:
     a header, or a path into a JSON object (`choices.0.text`). `label_spellings` are the labels as
     the file writes them, in the order of `Task.labels`; none, where it repeats the right choice's
     text. `skip_short` leaves out rows that a line break in a text has cut in two; `only` takes
-    those rows only whose columns have these values.
+    those rows only whose columns have these values. `other` is another form in which the same
+    folder is handed out, in files of other names.
     """
 
     group: str  # the folder that such tasks stand in: "glue" or "generative"
@@ -40,6 +41,13 @@ class Classic:
     skip_short: bool = False
     format: Format = "tsv"
     only: dict[str, str] = field(default_factory=dict)
+    other: Classic | None = None
+
+    @property
+    def forms(self) -> list[tuple[Classic, dict[str, str]]]:
+        """Every set of files that people have, with what is in them."""
+        own = [(self, layout) for layout in self.layouts]
+        return own + (self.other.forms if self.other else [])
 
 
 @dataclass(frozen=True)

@@ -26,14 +26,12 @@ def read_bytes(path: Path) -> bytes:
         raise BenchError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def classic_rows(task: Task, path: Path, split: str) -> list[Row]:
-    """The rows of a file, in order.
+def classic_rows(task: Task, classic: Classic, path: Path, split: str) -> list[Row]:
+    """The rows of a file of this form, in order.
 
     Raises:
         BenchError: it cannot be read, or a line is malformed.
     """
-    classic = task.classic
-    assert classic is not None, "the caller has found the task's folder"
     rows = []
     for number, found in records(classic, path):
         try:

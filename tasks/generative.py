@@ -106,6 +106,19 @@ QASC = Task(
         columns={"question": "query", **_choices(8, "cands.{}"), "label": "answer"},
         label_spellings=(),
         format="json",
+        other=Classic(  # as AI2 hands it out
+            "generative",
+            "qasc",
+            ({"train": "train.jsonl", "dev": "dev.jsonl"},),
+            header=False,
+            columns={
+                "question": "question.stem",
+                **_choices(8, "question.choices.{}.text"),
+                "label": "answerKey",
+            },
+            label_spellings=tuple("ABCDEFGH"),
+            format="jsonl",
+        ),
     ),
     hub=Hub(
         "allenai/qasc",

@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.errors import BenchError
 from bench.hub import hub_access
 from tasks import micro, own, saved
-from tasks.base import SPLITS, Hub, Row, Task
+from tasks.base import SPLITS, Classic, Hub, Row, Task
 from tasks.files import classic_rows, read_bytes
 from tasks.micro.rows import MAKERS
 from tasks.saved import dataset_rows
@@ -43,8 +43,8 @@ def load_rows(task: Task, data: str, split: str) -> list[Row]:
     elif saved_at := saved.folder(task, data):
         rows, where = saved.rows(task, _hub(task), saved_at, split), f"{saved_at} ({split})"
     else:
-        path = _file(task, data, split)
-        rows, where = classic_rows(task, path, split), str(path)
+        classic, path = _file(task, data, split)
+        rows, where = classic_rows(task, classic, path, split), str(path)
     if not rows:
         raise BenchError(f"{where} has no rows.")
     return rows
@@ -96,7 +96,7 @@ def _digests(task: Task, data: str, split: str) -> list[str]:
     """sha256 of each file that one split is read from."""
     if saved_at := saved.folder(task, data):
         return saved.digests(_hub(task), saved_at, split)
-    return [hashlib.sha256(read_bytes(_file(task, data, split))).hexdigest()]
+    return [hashlib.sha256(read_bytes(_file(task, data, split)[1])).hexdigest()]
 
 
 def _owner(task: Task, split: str) -> Task:
@@ -124,8 +124,9 @@ def facts_of(data: str) -> tuple[Task, list[Row]] | None:
     return (micro.FACTS, micro.fact_rows()) if data == MICRO else None
 
 
-def _file(task: Task, data: str, split: str) -> Path:
-    """The file of one split, in the layout that most files in the task's folder belong to."""
+def _file(task: Task, data: str, split: str) -> tuple[Classic, Path]:
+    """The file of one split, in the layout that most files in the task's folder belong to, and
+    what is in it."""
     classic, root = task.classic, Path(data).expanduser()
     if classic is None:
         raise BenchError(f"the task {task.name!r} has no classic layout: use --data {HUB}.")
@@ -134,13 +135,14 @@ def _file(task: Task, data: str, split: str) -> Path:
     if folder is None:
         looked = " and ".join(map(str, places))
         raise BenchError(f"no folder with the task {task.name!r}; looked at {looked}.")
-    layout = max(
-        classic.layouts, key=lambda names: sum((folder / n).is_file() for n in names.values())
+    forms = classic.forms
+    form, names = max(
+        forms, key=lambda form: sum((folder / name).is_file() for name in form[1].values())
     )
-    if not (folder / layout[split]).is_file():
-        names = " or ".join(names[split] for names in classic.layouts)
-        raise BenchError(f"{folder} has no {names}, the {split} rows of {task.name!r}.")
-    return folder / layout[split]
+    if not (folder / names[split]).is_file():
+        wanted = " or ".join(names[split] for _, names in forms)
+        raise BenchError(f"{folder} has no {wanted}, the {split} rows of {task.name!r}.")
+    return form, folder / names[split]
 
 
 def _hub_rows(task: Task, hub: Hub, split: str) -> list[Row]:

@@ -122,7 +122,7 @@ def _places(one: Task) -> list[tuple[str, str]]:
     if one.hub:
         places.append(("hub", f"{one.hub.path} ({one.hub.config}) at {one.hub.revision[:12]}"))
     if one.classic:
-        files = " or ".join(", ".join(layout.values()) for layout in one.classic.layouts)
+        files = " or ".join(", ".join(layout.values()) for _, layout in one.classic.forms)
         places.append(("folder", f"{one.classic.group}/{one.classic.folder}: {files}"))
     if one.files:
         places.append(("own files", ", ".join(map(str, one.files.paths.values()))))

@@ -75,7 +75,7 @@ def test_the_real_sums(shared_data: Path) -> None:
 def test_what_of_the_real_files_is_there(shared_data: Path) -> None:
     there = [name for name, task in NAMED.items() if available(task, str(shared_data))]
     assert there == ["sst5", "gsm8k", "psychol"]
-    with pytest.raises(BenchError, match=r"qasc has no train.json, the train rows of 'qasc'"):
+    with pytest.raises(BenchError, match=r"has no train.json or train.jsonl, the train rows"):
         load_rows(QASC, str(shared_data), "train")
 
 
@@ -130,6 +130,34 @@ def test_an_object_of_a_list_that_is_malformed(tmp_path: Path) -> None:
     data = write(tmp_path, "[", '{"query"}', "]", name="qasc/dev.json")
     with pytest.raises(BenchError, match=r"dev.json:2: not JSON"):
         load_rows(QASC, data, "dev")
+
+
+def ai2(key: str = "B", **changed: Any) -> str:
+    """A line of QASC as AI2 hands it out."""
+    choices = [{"text": f"answer {letter}", "label": letter} for letter in "ABCDEFGH"]
+    line = {"id": "3E7TUJ2EGCLQNOV1WEAJ2NN9ROPD9K", "fact1": "Beads of water form.", "fact2": "So."}
+    question = {"stem": "What forms?", "choices": choices}
+    return json.dumps({**line, "question": question, "answerKey": key, **changed})
+
+
+def test_qasc_as_ai2_hands_it_out(tmp_path: Path) -> None:
+    for split in ("train", "dev"):
+        data = write(tmp_path, ai2(), ai2("H"), name=f"qasc/{split}.jsonl")
+    rows = load_rows(QASC, data, "dev")
+    assert rows[0] == {
+        "id": "dev-1", "question": "What forms?", "label": 1,
+        **{letter.lower(): f"answer {letter}" for letter in "ABCDEFGH"},
+    }  # fmt: skip
+    assert rows[1]["label"] == 7
+    assert available(QASC, data)
+    for bad, message in (
+        (ai2("I"), "dev.jsonl:2: unknown label 'I'; known: 'A', 'B'"),
+        (ai2(question={"stem": "Why?"}), r"dev.jsonl:2: no 'question.choices.0.text' in"),
+        (ai2(question={"stem": "Why?", "choices": [{"text": "a"}]}), "no 'question.choices.1.text"),
+    ):
+        write(tmp_path, ai2(), bad, name="qasc/dev.jsonl")
+        with pytest.raises(BenchError, match=message):
+            load_rows(QASC, data, "dev")
 
 
 def test_a_csv_file_with_quotes_and_line_breaks(tmp_path: Path) -> None:
