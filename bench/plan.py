@@ -25,7 +25,7 @@ from bench.spec import (
     RunSpec,
     Training,
 )
-from bench.submission import test_rows
+from bench.submission import SHEETS, test_rows
 from tasks.base import Row, Task
 from tasks.prompting import by_letter, with_shots
 from tasks.sources import MICRO, available, fingerprint, load_rows, splits
@@ -116,9 +116,9 @@ def make_plan(options: Options) -> Plan:
         lm_eval=tuple(dict.fromkeys(options.lm_eval)),
     )
     _check_rest(options, spec)
-    if options.submission:
-        for task in tasks:
-            test_rows(task, options.data)  # complains now, not after the training
+    answers = [test_rows(task, options.data) for task in tasks if options.submission]
+    if options.submission and not any(answers):
+        raise BenchError(f"--submission: the server takes {', '.join(SHEETS)}, not what is asked.")
     return Plan(spec, rows, tuple(notes), options.submission)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,38 +13,40 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import BenchError, unknown_name
 from bench.store import atomic_write_bytes, atomic_write_text
 from tasks.base import Row, Task
-from tasks.files import records
+from tasks.sources import MICRO, load_rows
 
 if TYPE_CHECKING:
     from bench.spec import AnyCell, Cell
 
 FOLDER = "submission"
+_SPLIT = "test"
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """One file of the zip, and the classic file whose rows it answers."""
+    """One file of the zip, and where the rows lie that it answers."""
 
     name: str  # in the zip
-    source: str  # below the folder with GLUE's tasks
     rows: int
+    split: str = "test"  # on the hub; in the classic layout the file of this name
+    diagnostic: bool = False  # whether they are not the task's own but the diagnostic set's
 
 
 # What gluebenchmark.com asks for; the diagnostic set is answered by the model of MNLI.
 SHEETS = {
-    "cola": (Sheet("CoLA.tsv", "CoLA/test.tsv", 1063),),
-    "sst2": (Sheet("SST-2.tsv", "SST-2/test.tsv", 1821),),
-    "mrpc": (Sheet("MRPC.tsv", "MRPC/test.tsv", 1725),),
-    "stsb": (Sheet("STS-B.tsv", "STS-B/test.tsv", 1379),),
-    "qqp": (Sheet("QQP.tsv", "QQP/test.tsv", 390_965),),
+    "cola": (Sheet("CoLA.tsv", 1063),),
+    "sst2": (Sheet("SST-2.tsv", 1821),),
+    "mrpc": (Sheet("MRPC.tsv", 1725),),
+    "stsb": (Sheet("STS-B.tsv", 1379),),
+    "qqp": (Sheet("QQP.tsv", 390_965),),
     "mnli": (
-        Sheet("MNLI-m.tsv", "MNLI/test_matched.tsv", 9796),
-        Sheet("MNLI-mm.tsv", "MNLI/test_mismatched.tsv", 9847),
-        Sheet("AX.tsv", "diagnostic/diagnostic.tsv", 1104),
+        Sheet("MNLI-m.tsv", 9796, "test_matched"),
+        Sheet("MNLI-mm.tsv", 9847, "test_mismatched"),
+        Sheet("AX.tsv", 1104, diagnostic=True),
     ),
-    "qnli": (Sheet("QNLI.tsv", "QNLI/test.tsv", 5463),),
-    "rte": (Sheet("RTE.tsv", "RTE/test.tsv", 3000),),
-    "wnli": (Sheet("WNLI.tsv", "WNLI/test.tsv", 146),),
+    "qnli": (Sheet("QNLI.tsv", 5463),),
+    "rte": (Sheet("RTE.tsv", 3000),),
+    "wnli": (Sheet("WNLI.tsv", 146),),
 }
 
 
@@ -53,30 +54,41 @@ def test_rows(task: Task, data: str) -> dict[str, list[Row]]:
     """The unlabelled rows of each of the task's sheets, by its name; none for other tasks.
 
     Raises:
-        BenchError: a file is not there, is malformed or has not the server's number of rows.
+        BenchError: there are none, they are malformed or not of the server's number.
     """
     found = {}
     for sheet in SHEETS.get(task.name, ()):
-        classic = task.classic
-        assert classic is not None, "every task of GLUE has a classic layout"
-        root = Path(data).expanduser()
-        places = [root / classic.group / sheet.source, root / sheet.source]
-        path = next((place for place in places if place.is_file()), None)
-        if path is None:
-            looked = " and ".join(map(str, places))
-            raise BenchError(f"no test rows for {sheet.name}; looked at {looked}.")
-        # a test file has a header even where the others have none (CoLA)
-        columns = {c: classic.columns[c] if classic.header else c for c in task.columns}
-        layout = dataclasses.replace(classic, header=True, columns=columns, skip_short=False)
-        found[sheet.name] = [
-            {"id": str(i), **values, "label": 0}
-            for i, (_, values) in enumerate(records(layout, path))
-        ]
-        if len(found[sheet.name]) != sheet.rows:
+        if data == MICRO:
+            raise BenchError("--submission: the micro world has no test rows; choose --data.")
+        try:
+            rows = found[sheet.name] = load_rows(_unlabelled(task, sheet), data, _SPLIT)
+        except BenchError as error:
+            raise BenchError(f"--submission, {sheet.name}: {error}") from None
+        if len(rows) != sheet.rows:
             raise BenchError(
-                f"{path} has {len(found[sheet.name])} rows; the server wants {sheet.rows}."
+                f"--submission, {sheet.name}: {data} has {len(rows)} test rows; the server wants "
+                f"{sheet.rows}."
             )
     return found
+
+
+def _unlabelled(task: Task, sheet: Sheet) -> Task:
+    """The task whose one split are the sheet's rows."""
+    classic, hub = task.classic, task.hub
+    assert classic is not None and hub is not None, "as every task of the server"
+    files = replace(
+        classic,
+        folder="diagnostic" if sheet.diagnostic else classic.folder,
+        layouts=({_SPLIT: "diagnostic.tsv" if sheet.diagnostic else f"{sheet.split}.tsv"},),
+        header=True,  # even where the other files have none (CoLA)
+        columns={c: classic.columns[c] if classic.header else c for c in task.columns},
+        skip_short=False,
+    )
+    config = "ax" if sheet.diagnostic else hub.config
+    columns = {c: hub.columns[c] for c in task.columns}
+    saved = replace(hub, config=config, splits={_SPLIT: sheet.split}, columns=columns)
+    # a task with a target has no labels to be read
+    return replace(task, name=config, classic=files, hub=saved, target=task.columns[0])
 
 
 def spelled(task: Task, answers: Sequence[Any]) -> list[str]:

@@ -84,12 +84,58 @@ def test_from_a_run_to_the_zip(
             rows = [line.split("\t") for line in lines[1:]]
             assert [int(index) for index, _ in rows] == list(range(WANTED[name]))
             assert {label for _, label in rows} <= labels
+    words = ["--methods", "finetune", "--submission", "--dry-run", "--tasks"]
+    for tasks, message in (("cola", "no test rows; choose --data"), ("sst5", "not what is asked")):
+        assert main([*words, tasks]) == 2
+        assert message in capsys.readouterr().err
     for more, message in (
         (["--method", "finetun"], "Did you mean 'finetune'?"),
         (["--seed", "7"], "finetune has no answers for seed 7; it has [0]."),
     ):
         assert main([*made, *more]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_rows_of_saved_data_sets(tmp_path: Path) -> None:
+    """As `load_dataset("nyu-mll/glue", ...).save_to_disk` leaves them: test labels are -1, and the
+    diagnostic set is a configuration of its own."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    rows = {"test_matched": 9796, "test_mismatched": 9847}
+    mnli = TASKS.get("mnli")
+    for folder, splits in {"mnli": rows, "ax": {"test": 1104}}.items():
+        found = {}
+        for split, count in splits.items():
+            texts = {column: [f"{split} {i}" for i in range(count)] for column in mnli.columns}
+            found[split] = datasets.Dataset.from_dict({**texts, "label": [-1] * count})
+        datasets.DatasetDict(found).save_to_disk(str(tmp_path / folder))
+    sheets = submission.test_rows(mnli, str(tmp_path))
+    assert {name: len(found) for name, found in sheets.items()} == {
+        name: WANTED[name] for name in ("MNLI-m.tsv", "MNLI-mm.tsv", "AX.tsv")
+    }
+    assert sheets["MNLI-mm.tsv"][7] == {
+        "id": "test-7", "premise": "test_mismatched 7", "hypothesis": "test_mismatched 7",
+        "label": 0,
+    }  # fmt: skip
+    assert sheets["AX.tsv"][1103]["premise"] == "test 1103"
+
+
+def test_the_classic_files_of_mnli(tmp_path: Path) -> None:
+    for file, count in {
+        "MNLI/test_matched": 9796,
+        "MNLI/test_mismatched": 9847,
+        "diagnostic/diagnostic": 1104,
+    }.items():
+        path = tmp_path / f"{file}.tsv"
+        path.parent.mkdir(exist_ok=True)
+        lines = [f"{i}\t{file} {i}\tso" for i in range(count)]
+        path.write_text("\n".join(["index\tsentence1\tsentence2", *lines, ""]))
+    sheets = submission.test_rows(TASKS.get("mnli"), str(tmp_path))
+    assert [len(rows) for rows in sheets.values()] == [9796, 9847, 1104]
+    assert sheets["AX.tsv"][5]["premise"] == "diagnostic/diagnostic 5"
+    with pytest.raises(BenchError, match=r"--submission, CoLA\.tsv: no folder with the task"):
+        submission.test_rows(TASKS.get("cola"), str(tmp_path))
 
 
 def test_a_file_that_the_server_would_refuse(data: Path) -> None:
@@ -101,9 +147,9 @@ def test_a_file_that_the_server_would_refuse(data: Path) -> None:
         "label",
     }
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
-    with pytest.raises(BenchError, match=r"test\.tsv has 1062 rows; the server wants 1063\."):
+    with pytest.raises(BenchError, match=r"CoLA\.tsv: .* 1062 test rows; the server wants 1063\."):
         submission.test_rows(cola, str(data))
     path.unlink()
-    with pytest.raises(BenchError, match=r"no test rows for CoLA\.tsv; looked at "):
+    with pytest.raises(BenchError, match=r"CoLA\.tsv: .* has no test\.tsv, the test rows"):
         submission.test_rows(cola, str(data))
     assert submission.test_rows(TASKS.get("sst5"), str(data)) == {}
