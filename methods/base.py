@@ -47,9 +47,10 @@ Role = Literal[
 `finish` moves the weights after the last step;
 `start` moves them before the first one."""
 
-Meaning = Literal["retains", "forgets"]
-"""What a method is for, which `run_bench.py selfcheck` measures: to keep more of the base model
-than plain fine-tuning does, or to raise the loss on the forgetting task."""
+Meaning = Literal["retains", "forgets", "learns", "shrinks"]
+"""What a method is for, which `run_bench.py selfcheck` measures against plain fine-tuning:
+`retains` more of the retention text; `forgets` the forgetting task, whose loss rises; `learns` it,
+too; `shrinks` the smallest singular values of a batch's features."""
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ class BSS(Method):
     Config = BSSConfig
     config: BSSConfig
     off = {"eta": 0.0}
+    meaning = "shrinks"
     quick = {"eta": 1.0, "k": 2}
 
     @property

@@ -42,6 +42,7 @@ class Multitask(SideLoss):
     Config = MultitaskConfig
     config: MultitaskConfig
     off = {"weight": 0.0}
+    meaning = "learns"
 
     @property
     def needs(self) -> frozenset[Need]:

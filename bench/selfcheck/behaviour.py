@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from bench.plan import Plan
-from bench.results import CellResult
-from bench.runner import run_cell
-from bench.selfcheck.checks import NotApplicableError, Subject, expect
+from bench.runner import Stage
+from bench.selfcheck.checks import FailedError, NotApplicableError, Subject, expect
 from bench.selfcheck.world import World, cells_of, plan_for, workspace_for
+from bench.training import train
 
 SEEDS = 3
 RECIPE = [
@@ -18,39 +20,82 @@ RECIPE = [
 ]
 """A dozen steps at a rate at which plain fine-tuning forgets a good part of the micro text."""
 
-RETAINED = 0.1
-"""A method that `retains` must keep at least this share of what plain fine-tuning loses."""
 
-FORGOTTEN = 0.1
-"""One that `forgets` must raise the forgetting task's loss by so many nats per token more."""
+@dataclass(frozen=True)
+class Figures:
+    """What is measured of a trained cell, and averaged over the seeds."""
+
+    retention: float  # rise of the loss on the retention text, nats per token
+    forgotten: float  # rise of the loss on the forgetting task, nats per token
+    smallest: float  # smallest singular value of a batch's features, by the largest
+
+
+@dataclass(frozen=True)
+class Goal:
+    """How far a figure must lie from that of plain fine-tuning."""
+
+    what: str
+    figure: Callable[[Figures], float]
+    bound: Callable[[float], float]  # of plain fine-tuning's
+    below: bool  # whether the bound is the highest or the lowest value that will do
+
+
+GOALS: dict[str, Goal] = {
+    "retains": Goal(
+        "the retention loss rises, in nats per token, by",
+        lambda figures: figures.retention,
+        lambda plain: plain - 0.1 * abs(plain),
+        below=True,
+    ),
+    "forgets": Goal(
+        "the forgetting task's loss rises, in nats per token, by",
+        lambda figures: figures.forgotten,
+        lambda plain: plain + 0.1,
+        below=False,
+    ),
+    "learns": Goal(
+        "the forgetting task's loss rises, in nats per token, by",
+        lambda figures: figures.forgotten,
+        lambda plain: plain - 0.05,
+        below=True,
+    ),
+    "shrinks": Goal(
+        "the smallest singular value of a batch's features is, by the largest,",
+        lambda figures: figures.smallest,
+        lambda plain: 0.5 * plain,
+        below=True,
+    ),
+}
+"""By `Method.meaning`."""
 
 
 def means_it(subject: Subject, world: World, folder: Path) -> None:
-    """Averaged over seeds, it retains more than finetune, or forgets more, by the margin."""
+    """Averaged over seeds, it does what it is for: by the margin, compared with finetune."""
     meaning = subject.cls.meaning
     if meaning is None:
         raise NotApplicableError("the class does not say what it is for (`meaning`)")
+    if meaning not in GOALS:
+        raise FailedError(f"`meaning` is {meaning!r}, which is none of {', '.join(GOALS)}")
     if subject.kind == "encoder":
         raise NotApplicableError("measured on the causal model")
-    plain = reference()
-    mine = _rises(_plan(subject.method, *subject.words), folder)
-    retained, forgotten = (m - p for m, p in zip(mine, plain, strict=True))
-    if meaning == "retains":
-        margin = RETAINED * plain[0]
-        text = f"the retention loss rises by {mine[0]:.3f} nats per token, finetune's by"
-        expect(-retained >= margin, f"{text} {plain[0]:.3f}; {-margin:.3f} or more was expected")
-    else:
-        text = f"the forgetting task's loss rises by {mine[1]:.3f} nats per token, finetune's by"
-        expect(forgotten >= FORGOTTEN, f"{text} {plain[1]:.3f}; +{FORGOTTEN} was expected")
+    goal = GOALS[meaning]
+    mine = goal.figure(_figures(_plan(subject.method, *subject.words), folder))
+    plain = goal.figure(reference())
+    bound = goal.bound(plain)
+    expect(
+        mine <= bound if goal.below else mine >= bound,
+        f"{goal.what} {mine:.2g}, with finetune {plain:.2g}; expected was {bound:.2g} or "
+        f"{'less' if goal.below else 'more'}",
+    )
 
 
 @functools.cache
-def reference() -> tuple[float, float]:
-    """What finetune does: (rise of the retention loss, rise of the forgetting task's loss)."""
+def reference() -> Figures:
+    """What finetune does."""
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
-        return _rises(_plan("finetune"), Path(folder))
+        return _figures(_plan("finetune"), Path(folder))
 
 
 def _plan(method: str, *words: str) -> Plan:
@@ -59,15 +104,30 @@ def _plan(method: str, *words: str) -> Plan:
     return plan_for([method], ["cola"], "micro", "micro", *recipe, *words, **options)
 
 
-def _rises(plan: Plan, folder: Path) -> tuple[float, float]:
-    """(retention loss, forgetting task's loss): after - before, averaged over the cells."""
+def _figures(plan: Plan, folder: Path) -> Figures:
+    """The means over the plan's cells."""
     workspace = workspace_for(plan, folder)
-    found = [_rise(run_cell(cell, workspace, False)[0]) for cell in cells_of(plan)]
-    retained, forgotten = zip(*found, strict=True)
-    return sum(retained) / len(found), sum(forgotten) / len(found)
+    found = [astuple(_of_one(Stage(cell, workspace))) for cell in cells_of(plan)]
+    return Figures(*(sum(values) / len(found) for values in zip(*found, strict=True)))
 
 
-def _rise(result: CellResult) -> tuple[float, float]:
-    text, lost = result["retention"], result["forgotten"]
-    assert text is not None and lost is not None, "the micro world has both"
-    return text["after"] - text["before"], lost["loss_after"] - lost["loss_before"]
+def _of_one(stage: Stage) -> Figures:
+    before = stage.measure(base=True)
+    train(stage.run, stage.cell.method, None)
+    after = stage.measure(base=False)
+    assert before.retention is not None and after.retention is not None, "micro has a text"
+    ((_, lost, _),), ((_, now, _),) = before.forget, after.forget
+    return Figures(after.retention[0] - before.retention[0], now - lost, _smallest(stage))
+
+
+def _smallest(stage: Stage) -> float:
+    """Of the hidden states [8, D] from which the answers of eight training rows are predicted."""
+    import torch
+
+    (batch,) = stage.run.batches(list(range(8)), 8)
+    assert batch.positions is not None, "a causal model's batch has positions"
+    with torch.no_grad():
+        states = stage.run.net(**batch.inputs, output_hidden_states=True).hidden_states[-1]
+    features = states[torch.arange(len(batch)), batch.positions[:, 0]]
+    values = torch.linalg.svdvals(features)
+    return float(values[-1] / values[0])

@@ -53,7 +53,9 @@ def test_class(check: Any, subject: Subject, world: World, tmp_path: Path) -> No
     passes(check, subject, world, tmp_path)
 
 
-@every_method
+@pytest.mark.parametrize(
+    "subject", [Subject(name, "causal") for name in (*METHODS.names(), "child_tuning:D")], ids=str
+)
 def test_it_does_what_it_is_for(subject: Subject, world: World, tmp_path: Path) -> None:
     passes(behaviour.means_it, subject, world, tmp_path)
 
