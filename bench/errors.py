@@ -11,7 +11,11 @@ class BenchError(Exception):
 
 
 class RefusedError(BenchError):
-    """Nothing that was asked for fits the models and tasks."""
+    """Nothing that was asked for fits the models and tasks; `reasons` says why not."""
+
+    def __init__(self, message: str, reasons: Iterable[str]) -> None:
+        super().__init__(message)
+        self.reasons = tuple(dict.fromkeys(reasons))
 
 
 class CellError(Exception):

@@ -262,4 +262,5 @@ def _check_rest(options: Options, spec: RunSpec) -> None:
     unasked = options.reference and REFERENCE not in options.methods
     left = [cell for cell in spec.cells() if not (unasked and cell.label == REFERENCE)]
     if spec.refused and not left:
-        raise RefusedError(f"nothing is left to run. {'; '.join(in_words(spec.refused))}.")
+        lines = "; ".join(in_words(spec.refused))
+        raise RefusedError(f"nothing is left to run. {lines}.", spec.refused.values())

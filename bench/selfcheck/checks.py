@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import RefusedError
-from bench.registry import METHODS
+from bench.roster import parts_of
 from bench.selfcheck.world import World, trained, weights
 
 if TYPE_CHECKING:
@@ -39,8 +39,14 @@ class Subject:
 
     @property
     def cls(self) -> type[Method]:
-        """The method's class."""
-        return METHODS.get(self.method.partition(":")[0])
+        """The method's class.
+
+        Raises:
+            NotApplicableError: it is a stack.
+        """
+        if len(parts := parts_of(self.method)) > 1:
+            raise NotApplicableError("it is a stack, whose parts are checked by themselves")
+        return parts[0]
 
     def plan(self, world: World, *settings: str) -> Plan:
         """The plan of one cell.
@@ -51,7 +57,7 @@ class Subject:
         try:
             return world.plan(self.method, self.kind, *self.words, *settings)
         except RefusedError as error:
-            raise NotApplicableError(str(error)) from None
+            raise NotApplicableError("; ".join(error.reasons)) from None
 
     def trained(self, world: World, folder: Path, *settings: str) -> Stage:
         """The cell after its training."""
@@ -61,9 +67,23 @@ class Subject:
         """The weights that it trains."""
         return weights(self.trained(world, folder, *settings))
 
-    def assigned(self, values: dict[str, Any]) -> list[str]:
-        """Values of the method's settings as words of --set."""
-        return [f"{self.cls.name}.{name}={value}" for name, value in values.items()]
+    def off(self) -> list[str]:
+        """The settings that switch it off, every part of a stack, as words of --set.
+
+        Raises:
+            NotApplicableError: it names none.
+        """
+        words: list[str] = []
+        for cls in parts_of(self.method):
+            if cls.off is None:
+                raise NotApplicableError(f"{cls.name} names no settings that switch it off (`off`)")
+            words += assigned(cls, cls.off)
+        return words
+
+
+def assigned(cls: type[Method], values: dict[str, Any]) -> list[str]:
+    """Values of a method's settings as words of --set."""
+    return [f"{cls.name}.{name}={value}" for name, value in values.items()]
 
 
 def expect(condition: bool, otherwise: str) -> None:

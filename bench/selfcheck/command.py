@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.registry import load_builtin, load_plugin, place_of
-from bench.roster import find
+from bench.roster import parts_of
 
 if TYPE_CHECKING:
     from bench.selfcheck.checks import Subject
@@ -37,7 +37,7 @@ def main(words: Sequence[str]) -> int:
     load_builtin()
     for path in given.plugin:
         load_plugin(Path(path))
-    find(given.method)
+    parts_of(given.method)
     start = time.monotonic()
     print(f"{given.method}, on tiny models made on the spot:\n", flush=True)
     statuses = []
@@ -129,12 +129,14 @@ def _joined(name: str, found: Sequence[tuple[str, tuple[str, str]]], passed: boo
     skipped = [f"not on {kind}: {why}" for kind, (status, why) in found if status == "n/a"]
     if failed:
         return Outcome(name, "FAILED", "; ".join(failed))
+    if not passed and len(reasons := {why for _, (_, why) in found}) == 1:
+        return Outcome(name, "n/a", reasons.pop())
     return Outcome(name, "passed" if passed else "n/a", "; ".join(skipped))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="run_bench.py selfcheck", allow_abbrev=False)
-    parser.add_argument("method", metavar="METHOD", help="a method or a variant of one")
+    parser.add_argument("method", metavar="METHOD", help="a method, a variant or a stack")
     parser.add_argument("--plugin", nargs="+", metavar="FILE", default=[], help="where it is")
     parser.add_argument("--set", nargs="+", metavar="M.S=V", default=[], help="its settings")
     return parser

@@ -12,7 +12,7 @@ from bench.errors import BenchError
 from bench.evaluation import drift
 from bench.roster import method
 from bench.runner import Stage, run_cell
-from bench.selfcheck.checks import NotApplicableError, Subject, difference, expect, same
+from bench.selfcheck.checks import NotApplicableError, Subject, assigned, difference, expect, same
 from bench.selfcheck.world import World, only_cell, stage_for, weights, workspace_for
 from bench.settings import allowed
 from bench.training import train
@@ -51,11 +51,9 @@ def trains(subject: Subject, world: World, folder: Path) -> None:
 
 def off_is_finetune(subject: Subject, world: World, folder: Path) -> None:
     """Switched off it is plain fine-tuning, bit for bit; switched on it is not."""
-    off = subject.cls.off
-    if off is None:
-        raise NotApplicableError("the class names no settings that switch it off (`off`)")
+    off = subject.off()
     plain = Subject("finetune", subject.kind).ends(world, folder)
-    without = subject.ends(world, folder, *subject.assigned(off))
+    without = subject.ends(world, folder, *off)
     expect(same(without, plain), difference(without, plain))
     expect(not same(subject.ends(world, folder), plain), "switched on it is finetune, too")
 
@@ -68,7 +66,7 @@ def holds_the_base(subject: Subject, world: World, folder: Path) -> None:
     # Adam's steps have one size whatever the gradient, so the way back takes a few of them
     words = "train.steps=40", "train.warmup=0"
     free = drift(Subject("finetune", subject.kind).trained(world, folder, *words).loaded)
-    held = drift(subject.trained(world, folder, *words, *subject.assigned(holds)).loaded)
+    held = drift(subject.trained(world, folder, *words, *assigned(subject.cls, holds)).loaded)
     expect(held < 0.1 * free, f"squared distance {held:.3g}, finetune's is {free:.3g}")
 
 

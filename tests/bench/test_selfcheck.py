@@ -95,6 +95,39 @@ def test_the_report_names_the_line_of_a_crash(
     assert "\n3 passed, 2 FAILED, 1 n/a, in " in out
 
 
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One check of each sort, so that a report takes seconds."""
+    monkeypatch.setattr(identity, "ON_MODELS", (identity.off_is_finetune, identity.holds_the_base))
+    monkeypatch.setattr(identity, "ON_CLASSES", (identity.whole_card,))
+    monkeypatch.setattr(processes, "on_two_processes", lambda *given: [[]])
+    monkeypatch.setattr(processes, "two_are_one", lambda *given: None)
+
+
+@pytest.mark.usefixtures("few")
+def test_a_stack_is_checked_but_for_what_its_parts_say(tmp_path: Path) -> None:
+    load_builtin()
+    found = {outcome.check: outcome for outcome in command.outcomes("bss+l2sp", [], [], tmp_path)}
+    whys = {outcome.why for outcome in found.values() if outcome.status == "n/a"}
+    assert whys == {"it is a stack, whose parts are checked by themselves"}
+    (off,) = (outcome for check, outcome in found.items() if check.startswith("Switched off"))
+    assert off.status == "passed"
+
+
+def test_a_stack_that_clashes_fits_no_model(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["selfcheck", "recadam+lwf"]) == 1
+    out = capsys.readouterr().out
+    assert "not on causal: it cannot run on tiny-causal: the stack is not defined: lwf takes" in out
+
+
+def test_a_meaning_that_nothing_measures(
+    wrong: Callable[[str], Path], world: World, tmp_path: Path
+) -> None:
+    wrong(HEAD + "    meaning = 'retain'\n")
+    with pytest.raises(FailedError, match=r"`meaning` is 'retain', which is none of retains, "):
+        behaviour.means_it(Subject("wrong", "causal"), world, tmp_path)
+
+
 def test_where_a_method_does_not_fit_is_said_once(tmp_path: Path) -> None:
     load_builtin()
     first = next(command.outcomes("replay", [], [], tmp_path))
