@@ -1,0 +1,22 @@
+"""What the tests of one method share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.plan import Plan
+from tests.methods.lwf_cells import Make
+from tests.worlds import plan_for
+
+
+@pytest.fixture
+def lwf_plan(tiny_causal: Path, tiny_data: Path) -> Make:
+    """The plan of one LWF cell that learns CoLA and forgets RTE, with settings."""
+
+    def plan(*settings: str, **options: Any) -> Plan:
+        return plan_for(["lwf"], ["cola"], tiny_causal, tiny_data, *settings, **options)
+
+    return plan
