@@ -39,6 +39,8 @@ def _encode_encoder(rows: Sequence[Row], task: Task, tokenizer: Any, limit: int)
         choices = len(task.labels)
         asked = [" ".join(row) for row in zip(*texts, strict=True) for _ in range(choices)]
         texts = [asked, [answer for row in rows for answer in task.answers(row)]]
+    elif len(texts) > 2:  # a pair is all that an encoder reads
+        texts = [texts[0], [" ".join(row) for row in zip(*texts[1:], strict=True)]]
     full = tokenizer(*texts)["input_ids"]
     cut = tokenizer(*texts, truncation="longest_first", max_length=limit)
     return Encoded(

@@ -81,7 +81,8 @@ class Task:
     `kind`:
 
     classification: one of `words`, which stand in the order of `labels`. An encoder reads `columns`
-        as one text or a pair, and answers with a head of `len(labels)` outputs.
+        as one text or a pair (the first, and all others), and answers with a head of `len(labels)`
+        outputs.
     regression: `words` are numbers, as `labels` are; the answer is their mean, weighted by their
         probabilities. An encoder's head has one output.
     multiple_choice: the text of one of the row's choices, whose columns are `labels`. An encoder

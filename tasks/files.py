@@ -52,8 +52,11 @@ def labelled(task: Task, found: dict[str, Any], spellings: Sequence[str | int]) 
     they are not 0, 1, 2 and so on.
 
     Raises:
-        ValueError: a label that is none of the task's.
+        ValueError: a label that is none of the task's; a column that holds no text.
     """
+    for ours, value in found.items():
+        if ours != "label" and not isinstance(value, str):
+            raise ValueError(f"{ours!r} is no text but {brief([value])}")
     if task.target:
         return {**found, "label": 0}
     given = found["label"]
@@ -61,7 +64,7 @@ def labelled(task: Task, found: dict[str, Any], spellings: Sequence[str | int]) 
         low, high = float(task.labels[0]), float(task.labels[-1])
         try:
             score = float(given)
-        except ValueError:
+        except (TypeError, ValueError):
             score = math.nan
         if not low <= score <= high:
             raise ValueError(f"score {given!r} is no number from {low:g} to {high:g}")
@@ -122,10 +125,6 @@ def _json(classic: Classic, path: Path) -> Iterator[Record]:
         except LookupError as error:
             place = _place(classic, path, number)
             raise BenchError(f"{place}: no {error.args[0]!r} in {brief([record])}.") from None
-        for ours, value in found.items():
-            if ours != "label" and not isinstance(value, str):
-                place = _place(classic, path, number)
-                raise BenchError(f"{place}: {ours!r} is no text but {brief([value])}.")
         yield number, found
 
 
@@ -152,6 +151,8 @@ def _parsed(text: str, path: Path, first_line: int) -> Any:
     except json.JSONDecodeError as error:
         line = first_line + error.lineno - 1
         raise BenchError(f"{path}:{line}: not JSON ({error.msg}).") from error
+    except RecursionError:
+        raise BenchError(f"{path}:{first_line}: not JSON that can be read (too deep).") from None
 
 
 def pick(record: Any, column: str) -> Any:
@@ -192,6 +193,8 @@ def _positions(classic: Classic, first: list[str], path: Path) -> dict[str, int]
         else:
             if theirs not in first:
                 raise BenchError(f"{path}:1: no column {theirs!r}; found: {brief(first)}.")
+            if first.count(theirs) > 1:
+                raise BenchError(f"{path}:1: the column {theirs!r} stands there twice.")
             positions[ours] = first.index(theirs)
     return positions
 

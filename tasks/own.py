@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import string
 import tomllib
 from collections.abc import Iterator
@@ -148,6 +149,8 @@ def _check_names(task: Task) -> None:
             raise unknown_name("metric", str(metric), MEASURES)
     if not task.metrics:
         raise ValueError("metrics is empty")
+    if not task.columns and task.kind != "text":
+        raise ValueError("columns names nothing to ask about")
     if task.kind in ("classification", "regression") and len(task.labels) < 2:
         raise ValueError("labels must name two or more")
     if task.kind == "regression":
@@ -166,16 +169,17 @@ def rows(task: Task, files: Files, split: str) -> list[Row]:
         BenchError: the file cannot be read or is malformed; it and the line are named.
     """
     path = files.paths[split]
+    unit = {".json": ", object ", PARQUET: ", row "}.get(path.suffix, ":")
     found = []
     for number, values in _records(files, path):
-        if empty := [name for name, value in values.items() if value is None]:
-            raise BenchError(f"{path}:{number}: {empty[0]!r} has no value.")
+        place = f"{path}{unit}{number}"
         if "label" in values and task.kind != "regression":
-            values["label"] = str(values["label"])
+            label = values["label"]
+            values["label"] = json.dumps(label) if isinstance(label, bool) else str(label)
         try:
             row = labelled(task, values, files.label_spellings)
         except ValueError as error:
-            raise BenchError(f"{path}:{number}: {error}.") from None
+            raise BenchError(f"{place}: {error}.") from None
         found.append({"id": f"{split}-{number}", **row})
     if not found:
         raise BenchError(f"{path} has no rows.")
@@ -201,7 +205,7 @@ def _parquet(files: Files, path: Path) -> Iterator[Record]:
     try:
         table = parquet.read_table(path)
     except (OSError, ArrowException) as error:
-        first = str(error).partition("\n")[0]
+        first = str(error).partition("\n")[0].rstrip(".")
         raise BenchError(f"{path} cannot be read: {first}.") from None
     for theirs in files.columns.values():
         if theirs not in table.column_names:

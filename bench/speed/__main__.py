@@ -10,10 +10,16 @@ from pathlib import Path
 
 import bench.speed
 from bench.errors import BenchError, CellError
-from bench.speed import kernels, loop, methods, scoring
+from bench.speed import kernels, loop, methods, scoring, start
 from bench.speed.options import positive
 
-_COMMANDS = {"loop": loop, "scoring": scoring, "methods": methods, "kernels": kernels}
+_COMMANDS = {
+    "loop": loop,
+    "scoring": scoring,
+    "start": start,
+    "methods": methods,
+    "kernels": kernels,
+}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,16 @@ def test_an_encoder_learns_the_score_itself(tiny_encoder: Path) -> None:
     batch = collate(encoded, [0, 1], tokenizer.pad_token_id)
     assert batch.targets.is_floating_point()
     assert batch.targets.tolist() == [1.0, 4.5]
+
+
+def test_an_encoder_reads_columns_behind_the_first_as_one(tiny_encoder: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
+    task = replace(TASKS.get("rte"), columns=("first", "second", "third"))
+    row = {"id": "7", "first": "a cat", "second": "the dog", "third": "a king", "label": 1}
+    encoded = encode([row], task, tokenizer, "encoder", 64)
+    assert encoded.prompts == [tokenizer("a cat", "the dog a king")["input_ids"]]
 
 
 def scored(*scores: float) -> list[dict[str, Any]]:

@@ -150,6 +150,10 @@ MISTAKES = {
     "a missing split": (change('dev = "dev.SUFFIX"\n', ""), "files.dev is missing."),
     "a missing file": (change("dev.SUFFIX", "other.csv"), "files.dev: there is no "),
     "an unknown format": (change("dev.SUFFIX", "dev.xls"), "files.dev = 'dev.xls' does not end in"),
+    "no column to ask about": (
+        change('text = "body", ', "").replace("{text}", ""),
+        "columns names nothing to ask about.",
+    ),
     "one label": (change('spam = "yes"\n', ""), "labels must name two or more."),
 }
 
@@ -204,6 +208,18 @@ BROKEN: dict[str, tuple[str, str | bytes, str]] = {
         '{"body": "a", "class": "ham"}\n\n{"body": "b", "class": "ham"}\n',
         ":2: not JSON (Expecting value).",
     ),
+    "csv, a column twice": (
+        "csv",
+        "body,class,body\na,ham,b\n",
+        ":1: the column 'body' stands there twice.",
+    ),
+    "json, no value": ("json", '[{"body": null, "class": "ham"}]', ", object 1: 'text' is no text"),
+    "json, an unknown label": (
+        "json",
+        '[{"body": "a", "class": null}]',
+        ", object 1: unknown label 'None'; known: 'ham', 'spam'.",
+    ),
+    "jsonl, too deep": ("jsonl", "[" * 100_000, ":1: not JSON that can be read (too deep)."),
     "parquet, cut off": ("parquet", b"PAR1 and nothing", " cannot be read: "),
     "empty": ("csv", "", " has no rows."),
     "only a header": ("tsv", "body\tclass\n", " has no rows."),
@@ -221,6 +237,23 @@ def test_a_broken_file_names_the_line(
         load_rows(task, "micro", "dev")
     assert str(caught.value).startswith(f"{path}{message}")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("bad", [5, b"a cat", ["a cat"], None])
+def test_a_column_of_parquet_that_is_no_text(tmp_path: Path, bad: object) -> None:
+    task = read_task(task_file(tmp_path, "parquet"))
+    path = tmp_path / "dev.parquet"
+    pd.DataFrame({"body": [bad], "class": ["ham"]}).to_parquet(path)
+    with pytest.raises(BenchError, match=r"dev\.parquet, row 1: 'text' is no text but "):
+        load_rows(task, "micro", "dev")
+
+
+def test_labels_that_are_true_or_false(tmp_path: Path) -> None:
+    labels = change("ham =", "false =").replace("spam =", "true =")
+    task = read_task(task_file(tmp_path, "jsonl", labels))
+    rows = [{"body": "a", "class": True}, {"body": "b", "class": False}]
+    (tmp_path / "dev.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert [row["label"] for row in load_rows(task, "micro", "dev")] == [1, 0]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl"])

@@ -89,3 +89,6 @@ def test_mistakes(tiny_data: Path, tmp_path: Path) -> None:
     rows["validation"] = bad
     rows.save_to_disk(str(tmp_path / "seven" / "rte"))
     assert "row dev-0: unknown label 7; known: 0, 1." in fails(tmp_path / "seven")
+    rows["validation"] = rows["validation"].map(lambda row: {"sentence2": None})
+    rows.save_to_disk(str(tmp_path / "none" / "rte"))
+    assert "row dev-0: 'sentence2' is no text but None." in fails(tmp_path / "none")
