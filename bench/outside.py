@@ -15,7 +15,8 @@ from bench.stats import Estimate
 class Outside:
     """One measure of one task of the harness, in its own units, over the seeds of a method."""
 
-    title: str  # the task that was learned
+    learned: str  # the task that was
+    title: str  # of that
     method: str
     task: str  # of the harness
     metric: str  # "metric,filter"
@@ -41,5 +42,5 @@ def outsides(results: Sequence[CellResult], names: Mapping[MethodKey, str]) -> t
     for (task, metric, learned, method), pairs in sorted(groups.items()):
         before_, after_ = (stats.estimate(column) for column in zip(*pairs, strict=True))
         assert before_ is not None and after_ is not None, "a group has a cell"
-        rows.append(Outside(titles[learned], method, task, metric, before_, after_))
+        rows.append(Outside(learned, titles[learned], method, task, metric, before_, after_))
     return tuple(rows)

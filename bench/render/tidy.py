@@ -10,18 +10,22 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.leaderboard import Board, Row, Table
+from bench.outside import Outside
 from bench.render import text
 from bench.stats import Estimate
 
 
 def records(boards: Sequence[Board]) -> list[dict[str, Any]]:
-    """A flat dictionary per board, task and method; the average is the task "average"."""
-    return [
+    """A flat dictionary per board, task and method; the average is the task "average". Scores of
+    lm-evaluation-harness follow, with its task and measure as the metric."""
+    found = [
         _record(board, table, row)
         for board in boards
         for table in text.tables(board)
         for row in table.rows
     ]
+    blank = dict.fromkeys(found[0]) if found else {}
+    return found + [{**blank, **_outside(board, one)} for board in boards for one in board.outsides]
 
 
 def to_csv(boards: Sequence[Board]) -> str:
@@ -40,14 +44,31 @@ def to_json(boards: Sequence[Board]) -> str:
     return json.dumps(records(boards), allow_nan=False, ensure_ascii=False, indent=1) + "\n"
 
 
-def _record(board: Board, table: Table, row: Row) -> dict[str, Any]:
-    shared = board.shared
+def _of_board(board: Board) -> dict[str, Any]:
     return {
         "board": board.key,
-        "suite_version": shared["suite_version"],
+        "suite_version": board.shared["suite_version"],
         "model": board.model,
-        "model_hash": shared["model"]["hash"],
+        "model_hash": board.shared["model"]["hash"],
         "data": board.data,
+    }
+
+
+def _outside(board: Board, found: Outside) -> dict[str, Any]:
+    return {
+        **_of_board(board),
+        "task": found.learned,
+        "metric": f"lm-eval {found.task} {found.metric}",
+        "method": found.method,
+        "seeds_done": found.after.n,
+        "before": found.before.mean,
+        **_spread("after", found.after),
+    }
+
+
+def _record(board: Board, table: Table, row: Row) -> dict[str, Any]:
+    return {
+        **_of_board(board),
         "data_hash": table.data_hash,
         "task": table.task,
         "metric": table.metric,

@@ -16,7 +16,7 @@ from bench import harness
 from bench.cli import main
 from bench.errors import BenchError
 from bench.leaderboard import boards
-from bench.render import markdown, terminal
+from bench.render import markdown, terminal, tidy
 from bench.runner import run_cell
 from bench.sequences import run_sequence
 from bench.spec import TaskSequence
@@ -148,4 +148,9 @@ def test_the_board_by_hand() -> None:
     line = ["arc_easy", "acc,none", "CoLA", "lwf", "2", "0.375", "0.625"]
     assert line in [shown.split()[:7] for shown in terminal.render([board]).splitlines()]
     assert "| " + " | ".join(line) in markdown.render([board])
+    *own, first, last = tidy.records([board])
+    assert len(own) == 2 and list(first) == list(own[0])
+    assert (first["task"], first["metric"]) == ("cola", "lm-eval arc_easy acc,none")
+    assert (last["method"], last["before"], last["after_mean"]) == ("lwf", 0.375, 0.625)
+    assert tidy.to_csv([board]).count("\n") == 5
     assert boards([result()])[0].outsides == ()
