@@ -93,7 +93,8 @@ class Task:
 
     `metrics[0]` is the primary metric. `extra` are dev splits that are scored beside dev;
     `train_from` is the task whose training rows are taken. `about` is for lists and cards, as
-    are `rows`, the published numbers of train and dev rows; `note` is for boards.
+    are `rows`, the published numbers of train and dev rows, of which those of the splits in
+    `counted` were found in the files themselves; `note` is for boards.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Task:
     paper: str = ""
     about: str = ""
     rows: tuple[int, int] | None = None
+    counted: tuple[str, ...] = ()
     target: str = ""
     extract: str = ""
     max_new_tokens: int = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.registry import register_task
-from tasks.base import Classic, Hub, Task
+from tasks.base import SPLITS, Classic, Hub, Task
 
 ANSWER = "Question: {question}\nAnswer:"
 CHOICE = ("accuracy", "accuracy_norm")
@@ -54,6 +54,7 @@ SST5 = Task(
     "Sentiment Treebank, EMNLP",
     about="How good is a film, by a sentence of its review, on a scale of five?",
     rows=(8544, 1101),
+    counted=SPLITS,
 )
 
 GSM8K = Task(
@@ -84,6 +85,7 @@ GSM8K = Task(
     about="Word problems of grade school mathematics, solved step by step; the number after #### "
     "counts.",
     rows=(7473, 1319),
+    counted=SPLITS,
     target="answer",
     extract=r"#### *(\$?-?[0-9.,]+)",
     max_new_tokens=256,
@@ -132,6 +134,7 @@ QASC = Task(
     "arXiv 1910.11473",
     about="Which of eight answers to a question of school science is right?",
     rows=(8134, 926),
+    counted=("dev",),
 )
 
 DENTAL = Task(
@@ -196,6 +199,7 @@ PSYCHOL = Task(
     "2009.03300; its subject professional psychology",
     about="Which of four answers to a question of a psychologist's exam is right?",
     rows=(69, 612),
+    counted=SPLITS,
     note="trained on MMLU's validation split, scored on its test split",
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.registry import register_task
-from tasks.base import Classic, Hub, Task
+from tasks.base import SPLITS, Classic, Hub, Task
 
 REVISION = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"  # of nyu-mll/glue
 BINARY = ("0", "1")
@@ -104,6 +104,7 @@ GLUE = (
         paper="Warstadt et al., 2019, Neural Network Acceptability Judgments, arXiv 1805.12471",
         about="Is a sentence from the linguistics literature grammatical?",
         rows=(8551, 1043),
+        counted=SPLITS,
     ),
     Task(
         name="sst2",
@@ -119,6 +120,7 @@ GLUE = (
         "Sentiment Treebank, EMNLP",
         about="Is a phrase from a film review negative or positive?",
         rows=(67_349, 872),
+        counted=SPLITS,
     ),
     Task(
         name="stsb",
@@ -139,6 +141,7 @@ GLUE = (
         "1708.00055",
         about="How alike are two sentences in meaning, from 0 to 5?",
         rows=(5749, 1500),
+        counted=SPLITS,
     ),
     Task(
         name="mrpc",
@@ -201,6 +204,7 @@ GLUE = (
         paper="Rajpurkar et al., 2016, SQuAD, arXiv 1606.05250; recast by Wang et al., 2019",
         about="Does a sentence from Wikipedia contain the answer to a question?",
         rows=(104_743, 5463),
+        counted=("dev",),
     ),
     Task(
         name="rte",
@@ -221,6 +225,7 @@ GLUE = (
         "et al., 2009: the PASCAL Recognizing Textual Entailment Challenges 1, 2, 3 and 5",
         about="Does a claim follow from a passage of news or encyclopedia text?",
         rows=(2490, 277),
+        counted=SPLITS,
     ),
     Task(
         name="wnli",

@@ -14,6 +14,7 @@ from tabulate import tabulate
 from bench.registry import Registry
 from bench.results import CellResult
 from bench.settings import allowed
+from tasks.base import SPLITS
 
 if TYPE_CHECKING:
     from methods.base import Method
@@ -72,14 +73,15 @@ def tasks(_: Registry[type[Method]], known: Registry[Task]) -> str:
             t.name,
             t.kind,
             "\n".join(t.metrics),
-            *(t.rows or ("-", "-")),
+            *_counts(t),
             "\n".join(name for name, _ in _places(t)),
             textwrap.fill(t.paper, 44),
         )
         for t in found
     ]
     headers = ("task", "kind", "metrics", "train", "dev", "from", "paper")
-    return tabulate(rows, headers=headers, disable_numparse=True, colalign=_TASK_COLUMNS)
+    table = tabulate(rows, headers=headers, disable_numparse=True, colalign=_TASK_COLUMNS)
+    return f"{table}\n\n{textwrap.fill(_PUBLISHED, 100)}"
 
 
 def task(one: Task) -> str:
@@ -93,7 +95,8 @@ def task(one: Task) -> str:
         "metrics": ", ".join(one.metrics),
         "prompt": repr(one.prompt) if one.prompt else None,
         "answers": answers or _ANSWERS[one.kind],
-        "rows": one.rows and f"{one.rows[0]} train, {one.rows[1]} dev, as published",
+        "rows": one.rows
+        and f"{' train, '.join(_counts(one))} dev as published; ~ not counted here",
         "dev beside dev": ", ".join(one.extra) or None,
         "training rows": f"those of {one.train_from.name}" if one.train_from else None,
         "note": one.note,
@@ -104,6 +107,10 @@ def task(one: Task) -> str:
     return "\n".join(textwrap.fill(line, 100, subsequent_indent="    ") for line in head)
 
 
+_PUBLISHED = (
+    "train, dev: as published; ~ marks numbers that were not counted in the files themselves. The "
+    "commits on the hub were never loaded from there, for want of a network: `show TASK` has them."
+)
 _TASK_COLUMNS = ("left", "left", "left", "right", "right", "left", "left")
 _ANSWERS = {
     "classification": "",
@@ -114,13 +121,20 @@ _ANSWERS = {
 }
 
 
+def _counts(one: Task) -> list[str]:
+    """The published numbers of rows, marked where nobody has counted them."""
+    pairs = zip(SPLITS, one.rows or (), strict=False)
+    return [f"{'' if s in one.counted else '~'}{count}" for s, count in pairs] or ["-", "-"]
+
+
 def _places(one: Task) -> list[tuple[str, str]]:
     """Where a task's rows come from: the kind of place, and the place."""
     from tasks.micro.rows import MAKERS, SIZES
 
     places = []
     if one.hub:
-        places.append(("hub", f"{one.hub.path} ({one.hub.config}) at {one.hub.revision[:12]}"))
+        commit = f"{one.hub.revision[:12]} (never loaded here)"
+        places.append(("hub", f"{one.hub.path} ({one.hub.config}) at {commit}"))
     if one.classic:
         files = " or ".join(", ".join(layout.values()) for _, layout in one.classic.forms)
         places.append(("folder", f"{one.classic.group}/{one.classic.folder}: {files}"))

@@ -196,6 +196,9 @@ def test_cards_of_tasks_say_where_their_rows_lie(run: Run) -> None:
     assert "hub:" not in ax
     _, psychol, _ = run("show", "psychol")
     assert "trained on MMLU's validation split, scored on its test split" in psychol
+    _, qnli, _ = run("show", "qnli")
+    assert "rows: ~104743 train, 5463 dev as published; ~ not counted here" in qnli
+    assert "(qnli) at bcdcba79d07b (never loaded here)" in qnli
     code, _, err = run("show", "pyschol")
     assert code == 2
     assert "Did you mean 'psychol'" in err

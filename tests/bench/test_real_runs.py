@@ -9,7 +9,8 @@ import pytest
 
 from bench.registry import TASKS, load_builtin
 from bench.runner import run_cell
-from tasks.sources import available
+from tasks.base import SPLITS
+from tasks.sources import available, load_rows
 from tests.worlds import only_cell, plan_for, workspace_for
 
 load_builtin()
@@ -20,6 +21,18 @@ SMALL = ("train.steps=2", "train.max_train=32", "train.max_eval=6", "train.forge
 def test_these_are_all(shared_data: Path) -> None:
     there = [name for name in TASKS.names() if available(TASKS.get(name), str(shared_data))]
     assert tuple(there) == HERE
+
+
+def test_numbers_of_rows_that_lists_show_without_a_mark(shared_data: Path) -> None:
+    counted = [
+        (name, split, rows)
+        for name in TASKS.names()
+        for split, rows in zip(SPLITS, TASKS.get(name).rows or (), strict=False)
+        if split in TASKS.get(name).counted
+    ]
+    assert len(counted) == 16
+    for name, split, rows in counted:
+        assert len(load_rows(TASKS.get(name), str(shared_data), split)) == rows
 
 
 @pytest.mark.parametrize("name", HERE)
