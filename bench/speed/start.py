@@ -39,9 +39,9 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
         print(f"round {number + 1} of {given.rounds}", file=sys.stderr)
     median = {name: statistics.median(times) for name, times in found.items()}
     loading, first, second = median.values()
-    rows = [(name, seconds, max(0.0, seconds - loading)) for name, seconds in median.items()]
     ratios = {"whole": first / second, "without loading": (first - loading) / (second - loading)}
-    rows.append(("first / second", *ratios.values()))
+    rows = [[name, seconds, seconds - loading] for name, seconds in median.items()]
+    rows.append(["first / second", *ratios.values()])
     print(tabulate(rows, ["start", "CPU s", "without loading"], floatfmt=("", ".1f", ".1f")))
     print(_NOTE.format(**vars(given)))
     return {"start: first / second": ratios}

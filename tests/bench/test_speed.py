@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.speed import start
 from bench.speed.__main__ import main
 from bench.speed.timing import alternate, compared
 
@@ -75,6 +76,26 @@ def test_loop_prints_a_table_and_keeps_up_with_bare_pytorch(
     # The goals are 0.9 and more. What is far off is slow in every round, noise is not.
     assert found["loop: ours / bare"]["high"] > 0.6
     assert found["loop: ours / bare, our forward"]["high"] > 0.6
+
+
+def test_a_start_is_told_with_loading_and_without(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    seconds = iter([5.0, 35.0, 7.0] * 2)
+    monkeypatch.setattr(start, "_child", lambda given, folder: next(seconds))
+    file = tmp_path / "speed.json"
+    assert main(["start", "--rounds", "2", "--json", str(file)]) == 0
+    found = json.loads(file.read_text())["start: first / second"]
+    assert found == {"whole": 5.0, "without loading": 15.0}
+    assert "second start" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_second_start_is_quicker(tmp_path: Path) -> None:
+    file = tmp_path / "speed.json"
+    assert main(["start", "--rounds", "1", "--task", "rte", "--json", str(file)]) == 0
+    found = json.loads(file.read_text())["start: first / second"]
+    assert found["without loading"] > found["whole"] > 1
 
 
 def test_scoring_two_words_costs_little_more_than_one_pass(
