@@ -22,11 +22,14 @@ class TaskModel(nn.Module):
     The vocabulary's logits are only computed where an answer token is predicted, by applying the
     output embedding to those hidden states. Some architectures scale or cap their logits after
     that; a trial on random tokens finds them, and they are run whole.
+
+    With `precision` bfloat16 its training passes are autocast to that; the weights are not, and
+    in eval mode everything is float32.
     """
 
-    def __init__(self, net: Any) -> None:
+    def __init__(self, net: Any, precision: str = "float32") -> None:
         super().__init__()
-        self.net = net
+        self.net, self.precision = net, precision
         caches = "use_cache" in inspect.signature(net.forward).parameters
         self.options = {"use_cache": False} if caches else {}
         self.picks = self.reuses = False
@@ -36,6 +39,11 @@ class TaskModel(nn.Module):
 
     def forward(self, inputs: dict[str, Tensor], positions: Tensor | None) -> Tensor:
         """Logits for a `Batch`'s `inputs` at its `positions`."""
+        narrow = self.training and self.precision == "bfloat16"
+        with torch.autocast(self.net.device.type, torch.bfloat16, enabled=narrow):
+            return self._logits(inputs, positions)
+
+    def _logits(self, inputs: dict[str, Tensor], positions: Tensor | None) -> Tensor:
         if positions is None:
             *examples, length = inputs["input_ids"].shape
             rows = {name: x.view(-1, length) for name, x in inputs.items()}

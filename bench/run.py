@@ -59,7 +59,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.net = self.loaded.net.to(self.accelerator.device)
-        self.model = self.task_model = TaskModel(self.net)
+        self.model = self.task_model = TaskModel(self.net, self.cell.training.precision)
 
     @property
     def device(self) -> torch.device:

@@ -149,7 +149,7 @@ class Stage:
                 task.name: workspace.rows_of(task, cell.data.source, "train")
                 for task in cell.forget
             },
-            # the recipe's precision, whatever accelerate is configured to on this machine
+            # TaskModel has the recipe's precision, whatever accelerate is configured to
             accelerator=Accelerator(mixed_precision="no", gradient_accumulation_steps=1),
             cache=self.cache,
             progress=workspace.progress,

@@ -64,6 +64,11 @@ class Training:
         "bucketed: batches of like length; random: the papers' recipe",
         choices=("bucketed", "random"),
     )
+    precision: str = setting(
+        "float32",
+        "arithmetic of the training passes; weights, optimizer, importance, scores stay float32",
+        choices=("float32", "bfloat16"),
+    )
     shots: int = setting(0, "answered training rows in front of every prompt", low=0)
     choices: str = setting(
         "likelihood",

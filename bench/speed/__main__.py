@@ -10,13 +10,14 @@ from pathlib import Path
 
 import bench.speed
 from bench.errors import BenchError, CellError
-from bench.speed import kernels, loop, methods, scoring, start
+from bench.speed import grid, kernels, loop, methods, scoring, start
 from bench.speed.options import positive
 
 _COMMANDS = {
     "loop": loop,
     "scoring": scoring,
     "start": start,
+    "grid": grid,
     "methods": methods,
     "kernels": kernels,
 }
@@ -26,8 +27,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.speed", description=bench.speed.__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--rounds", type=positive, default=7, metavar="R", help="rounds (7)")
-    shared.add_argument("--threads", type=positive, default=1, metavar="T", help="threads (1)")
+    shared.add_argument(
+        "--rounds", type=positive, default=7, metavar="R", help="rounds (%(default)s)"
+    )
+    shared.add_argument(
+        "--threads", type=positive, default=1, metavar="T", help="threads (%(default)s)"
+    )
     shared.add_argument("--json", type=Path, metavar="FILE", help="write what was found there, too")
     for name, module in _COMMANDS.items():
         about = module.__doc__

@@ -108,3 +108,14 @@ def test_scoring_two_words_costs_little_more_than_one_pass(
     found = json.loads(file.read_text())["scoring: ours / one forward pass"]
     # The goal is 1.2. What is far off is slow in every round, noise is not.
     assert found["low"] < 1.6
+
+
+def test_a_grid_is_timed_beside_its_cells_alone(
+    tiny_causal: Path, tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "speed.json"
+    words = f"grid --model {tiny_causal} --data {tiny_data} --tasks cola --seeds 1 --steps 1"
+    assert main([*words.split(), "--methods", "finetune,recadam", "--json", str(file)]) == 0
+    assert "finetune,recadam on cola, 1 seeds" in capsys.readouterr().out
+    # the second cell finds tokens and the base's scores
+    assert json.loads(file.read_text())["grid / its cells alone"]["ratio"] < 0.95
