@@ -15,6 +15,7 @@ from bench.fit import in_words, refusals
 from bench.models import default_rate, describe
 from bench.registry import TASKS
 from bench.roster import chosen
+from bench.scores import is_lower
 from bench.settings import parse
 from bench.spec import (
     THEN,
@@ -183,14 +184,21 @@ def _tasks(names: Sequence[str]) -> tuple[tuple[Task, ...], tuple[tuple[Task, ..
     """The single tasks, and the sequences ("cola>rte").
 
     Raises:
-        BenchError: an unknown name, or a task that stands twice in a sequence.
+        BenchError: an unknown name; in a sequence a task that stands there twice, or whose score
+            is no share.
     """
     groups: dict[tuple[str, ...], tuple[Task, ...]] = {}
     for name in names:
         parts = tuple(part.strip() for part in name.split(THEN))
         if len(set(parts)) < len(parts):
             raise BenchError(f"--tasks {name!r}: a task may stand in a sequence only once.")
-        groups[parts] = tuple(TASKS.get(part) for part in parts)
+        groups[parts] = tasks = tuple(TASKS.get(part) for part in parts)
+        for task in tasks if len(tasks) > 1 else ():
+            if is_lower(task.primary):
+                raise BenchError(
+                    f"--tasks {name!r}: {task.name} is scored by {task.primary}, which is no share "
+                    "and has no mean with other tasks' scores; leave it out of sequences."
+                )
     singles = tuple(tasks[0] for tasks in groups.values() if len(tasks) == 1)
     return singles, tuple(tasks for tasks in groups.values() if len(tasks) > 1)
 

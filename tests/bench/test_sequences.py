@@ -136,6 +136,10 @@ def test_mistakes_in_a_sequence(tiny_causal: Path, tiny_data: Path) -> None:
         plan_for(["finetune"], ["rte>colla"], tiny_causal, tiny_data)
     with pytest.raises(BenchError, match="'cola>cola': a task may stand in a sequence only once"):
         plan_for(["finetune"], ["cola>cola"], tiny_causal, tiny_data)
+    with pytest.raises(
+        BenchError, match="'cola>text': text is scored by perplexity, which is no share"
+    ):
+        plan_for(["finetune"], ["cola>text"], tiny_causal, tiny_data)
     with pytest.raises(BenchError, match="unknown task ''"):
         plan_for(["finetune"], ["cola>"], tiny_causal, tiny_data)
 
