@@ -26,20 +26,23 @@ _COMMANDS = {
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.speed", description=bench.speed.__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument(
-        "--rounds", type=positive, default=7, metavar="R", help="rounds (%(default)s)"
-    )
-    shared.add_argument(
-        "--threads", type=positive, default=1, metavar="T", help="threads (%(default)s)"
-    )
-    shared.add_argument("--json", type=Path, metavar="FILE", help="write what was found there, too")
     for name, module in _COMMANDS.items():
         about = module.__doc__
-        command = commands.add_parser(name, help=about, description=about, parents=[shared])
+        command = commands.add_parser(name, help=about, description=about)
         command.set_defaults(measure=module.measure)
+        _add_shared_options(command)
         module.add_options(command)
     return parser
+
+
+def _add_shared_options(command: argparse.ArgumentParser) -> None:
+    """What every command has; a command may have defaults of its own."""
+    for name, default in (("rounds", 7), ("threads", 1)):
+        about = f"{name} (%(default)s)"
+        command.add_argument(f"--{name}", type=positive, default=default, metavar="N", help=about)
+    command.add_argument(
+        "--json", type=Path, metavar="FILE", help="write what was found there, too"
+    )
 
 
 def main(words: Sequence[str] | None = None) -> int:

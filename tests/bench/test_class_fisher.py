@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from test_fisher import Batch, error, make, make_batches, single_gradients
+from single_examples import Batch, error, make, make_batches, single_gradients
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -54,6 +54,15 @@ def test_help_does_not_import_torch() -> None:
     assert "--rounds" in ran.stdout
 
 
+@pytest.mark.parametrize(("command", "rounds"), [("grid", 1), ("kernels", 7)])
+def test_commands_have_defaults_of_their_own(
+    command: str, rounds: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert f"rounds ({rounds})" in capsys.readouterr().out
+
+
 def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["loop", "--data", str(tmp_path), "--steps", "1"]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
