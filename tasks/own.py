@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 from bench.errors import BenchError, unknown_name
-from bench.scores import MEASURES
 from tasks.base import SPLITS, Classic, Files, Format, Kind, Row, Task
 from tasks.files import Record, brief, labelled, read_bytes, records
 
@@ -45,6 +44,13 @@ _NEEDED_BY_KIND: dict[str, tuple[str, ...]] = {
     "multiple_choice": ("choices",),
     "generation": ("target", "max_new_tokens"),
     "text": ("target",),
+}
+_METRICS: dict[str, tuple[str, ...]] = {
+    "classification": ("accuracy", "f1", "f1_macro", "matthews_correlation"),
+    "regression": ("pearson", "spearman"),
+    "multiple_choice": ("accuracy", "accuracy_norm"),
+    "generation": ("exact_match", "bleu"),
+    "text": ("perplexity",),
 }
 _WORDS = {str: "text", list: "a list", dict: "a table", int: "a whole number"}
 
@@ -139,14 +145,17 @@ def _paths(files: dict[str, Any], folder: Path) -> dict[str, Path]:
 
 
 def _check_names(task: Task) -> None:
-    """The prompt's fields are columns, the metrics are measures."""
+    """The prompt's fields are columns, the metrics measure such answers."""
     fields = [field for _, field, _, _ in string.Formatter().parse(task.prompt) if field]
     for field in fields:
         if field not in task.columns:
             raise unknown_name("column in prompt", field, task.columns)
+    fitting = _METRICS[task.kind]
     for metric in task.metrics:
-        if metric not in MEASURES:
-            raise unknown_name("metric", str(metric), MEASURES)
+        if metric not in fitting:
+            raise unknown_name(f"metric of {task.kind}", str(metric), fitting)
+    if "f1" in task.metrics and len(task.labels) > 2:
+        raise ValueError("f1 is of two labels; take f1_macro")
     if not task.metrics:
         raise ValueError("metrics is empty")
     if not task.columns and task.kind != "text":

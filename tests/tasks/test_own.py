@@ -77,7 +77,7 @@ def test_the_fingerprint_is_of_the_contents(tmp_path: Path) -> None:
 
 
 def test_other_kinds(tmp_path: Path) -> None:
-    head = 'name = "own"\nmetrics = ["accuracy"]\nfiles = {train = "r.jsonl", dev = "r.jsonl"}\n'
+    head = 'name = "own"\nfiles = {train = "r.jsonl", dev = "r.jsonl"}\n'
 
     def only_row(text: str, row: dict[str, object]) -> dict[str, object]:
         (tmp_path / "r.jsonl").write_text(json.dumps(row))
@@ -86,20 +86,22 @@ def test_other_kinds(tmp_path: Path) -> None:
         (found,) = load_rows(task, "micro", "dev")
         return {**found, "answers": task.answers(found), "gold": task.gold(found)}
 
-    choice = 'kind = "multiple_choice"\ncolumns = ["q"]\nchoices = ["a", "b"]\nprompt = "{q}"\n'
+    choice = 'kind = "multiple_choice"\nmetrics = ["accuracy", "accuracy_norm"]\n'
+    choice += 'columns = ["q"]\nchoices = ["a", "b"]\nprompt = "{q}"\n'
     assert only_row(choice, {"q": "?", "a": "x", "b": "y", "label": "y"})["gold"] == 1
     letters = choice + 'labels = ["A", "B"]\n'
     found = only_row(letters, {"q": "?", "a": "x", "b": "y", "label": "B"})
     assert (found["answers"], found["gold"]) == (["x", "y"], 1)
     written = (
-        'kind = "generation"\ncolumns = ["q"]\ntarget = "answer"\n'
+        'kind = "generation"\nmetrics = ["bleu"]\ncolumns = ["q"]\ntarget = "answer"\n'
         'max_new_tokens = 4\nprompt = "{q}"\n'
     )
     assert only_row(written, {"q": "?", "answer": "42"})["answers"] == ["42"]
-    scale = 'kind = "regression"\ncolumns = ["s"]\nlabels = ["0", "1", "2"]\nprompt = "{s}"\n'
+    scale = 'kind = "regression"\nmetrics = ["pearson"]\n'
+    scale += 'columns = ["s"]\nlabels = ["0", "1", "2"]\nprompt = "{s}"\n'
     found = only_row(scale, {"s": "?", "label": 1.6})
     assert (found["label"], found["gold"]) == (1.6, 2)
-    text = 'kind = "text"\ncolumns = ["t"]\ntarget = "t"\nprompt = ""\n'
+    text = 'kind = "text"\nmetrics = ["perplexity"]\ncolumns = ["t"]\ntarget = "t"\nprompt = ""\n'
     assert only_row(text, {"t": "a cat"})["answers"] == ["a cat"]
 
 
@@ -141,7 +143,18 @@ MISTAKES = {
         "unknown kind 'clasification'. Did you mean 'classification'?",
     ),
     "a wrong type": (change('["accuracy", "f1"]', "3"), "metrics must be a list, not 3."),
-    "an unknown metric": (change('"f1"', '"f2"'), "unknown metric 'f2'. Did you mean 'f1'?"),
+    "an unknown metric": (
+        change('"f1"', '"f2"'),
+        "unknown metric of classification 'f2'. Did you mean 'f1'?",
+    ),
+    "a metric of other answers": (
+        change('"f1"', '"bleu"'),
+        "unknown metric of classification 'bleu'. Known: accuracy, f1, f1_macro,",
+    ),
+    "F1 of three labels": (
+        change('ham = "no"', 'ham = "no"\neggs = "maybe"'),
+        "f1 is of two labels; take f1_macro.",
+    ),
     "an unknown column": (
         change("{text}", "{texd}"),
         "unknown column in prompt 'texd'. Did you mean 'text'?",
