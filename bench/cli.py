@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from bench.errors import BenchError, unknown_name
+from bench.errors import BenchError, TerminatedError, unknown_name
 from bench.registry import METHODS, TASKS, load_builtin, load_plugin, load_task_file
 from bench.settings import parse, setting
 
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _terminate(number: int, frame: Any) -> None:
-    raise SystemExit(128 + number)
+    raise TerminatedError(128 + number)
 
 
 def _run_parser() -> argparse.ArgumentParser:

@@ -18,6 +18,10 @@ class RefusedError(BenchError):
         self.reasons = tuple(dict.fromkeys(reasons))
 
 
+class TerminatedError(SystemExit):
+    """The process was told to end (SIGTERM)."""
+
+
 class CellError(Exception):
     """One cell cannot be finished (a loss that is not a number, say); the grid goes on."""
 

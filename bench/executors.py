@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.display import Display
-from bench.errors import BenchError, CellError
+from bench.errors import BenchError, CellError, TerminatedError
 from bench.plan import Plan
 from bench.registry import place_of
 from bench.spec import AnyCell, TaskSequence
@@ -63,7 +63,9 @@ def run_in_process(plan: Plan, cells: Sequence[AnyCell], store: Store, folder: P
                 else:
                     result, predictions = run_cell(cell, workspace, share)
                 json.dumps([result, predictions], allow_nan=False)
-            except Exception as error:
+            except TerminatedError:
+                raise
+            except (Exception, SystemExit) as error:  # a hook may call sys.exit()
                 result = failed_result(cell, _reason(error))
                 trace = "".join(traceback.format_exception(error))
                 atomic_write_text(folder / "logs" / f"{cell.hash[:12]}.txt", f"{cell}\n{trace}")
@@ -73,7 +75,7 @@ def run_in_process(plan: Plan, cells: Sequence[AnyCell], store: Store, folder: P
             display.end(cell, result)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """Why a cell failed, in one line, with the method's line where it has a part in it."""
     text = str(error).strip().partition("\n")[0]
     if isinstance(error, BenchError | CellError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.util
 import pkgutil
@@ -35,16 +36,21 @@ class Registry(Generic[T]):
         """Register `item`, defined in module `owner`.
 
         Raises:
-            BenchError: the name is taken by another owner, or is not lower_case_with_digits.
+            BenchError: the name is taken, or is not lower_case_with_digits.
         """
         if not _NAME.fullmatch(name):
             raise BenchError(f"{self.kind} name {name!r} in {owner} must match {_NAME.pattern}.")
-        if name in self._items and self._owners[name] != owner:
+        if name in self._items:
             raise BenchError(
                 f"{self.kind} {name!r} is defined twice: in {self._owners[name]} and in {owner}."
             )
         self._items[name] = item
         self._owners[name] = owner
+
+    def forget(self, owner: str) -> None:
+        """Drop what `owner` registered, which is about to be read again."""
+        for name in [name for name, its in self._owners.items() if its == owner]:
+            del self._items[name], self._owners[name]
 
     def get(self, name: str) -> T:
         """The item called `name`; raises BenchError with the nearest match and the full list."""
@@ -71,11 +77,27 @@ def register_method(name: str) -> Callable[[type[Method]], type[Method]]:
             raise BenchError(
                 f"method {name!r} in {cls.__module__} has no card (methods.base.Card)."
             )
+        _check_settings(name, cls)
         METHODS.add(name, cls, cls.__module__)
         cls.name = name
         return cls
 
     return decorate
+
+
+def _check_settings(name: str, cls: type[Method]) -> None:
+    """Raises BenchError where a method's settings or variants can never work."""
+    where = f"method {name!r} in {cls.__module__}"
+    if not (isinstance(cls.Config, type) and dataclasses.is_dataclass(cls.Config)):
+        raise BenchError(f"{where}: Config is {cls.Config!r}, which is no dataclass.")
+    fields = {field.name: field for field in dataclasses.fields(cls.Config)}
+    for setting, field in fields.items():
+        if field.default is dataclasses.MISSING:
+            raise BenchError(f"{where}: the setting {setting!r} has no default.")
+    for variant, values in cls.variants.items():
+        for setting in values:
+            if setting not in fields:
+                raise unknown_name(f"setting of {where}, variant {variant!r},", setting, fields)
 
 
 def register_task(task: Task) -> Task:
@@ -109,6 +131,7 @@ def load_task_file(path: Path) -> str:
     from tasks.own import read_task
 
     task = read_task(path)
+    TASKS.forget(str(path.resolve()))
     TASKS.add(task.name, task, str(path.resolve()))
     return task.name
 
@@ -126,6 +149,8 @@ def load_plugin(path: Path) -> None:
     if spec is None or spec.loader is None:
         raise BenchError(f"plug-in {path} is not a Python file (its name must end in .py).")
     module = importlib.util.module_from_spec(spec)
+    for registry in (METHODS, TASKS):
+        registry.forget(spec.name)
     sys.modules[spec.name] = module  # where dataclasses look for the names in annotations
     try:
         spec.loader.exec_module(module)

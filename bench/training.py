@@ -15,7 +15,7 @@ import torch
 
 from bench import checkpoint
 from bench.data import micro_batches, step_batches
-from bench.errors import CellError
+from bench.errors import CellError, TerminatedError
 from bench.run import Run
 from bench.spec import Training, derive_seed
 from methods.base import Method
@@ -34,7 +34,8 @@ def train(run: Run, method: Method, folder: Path | None, stop_at: int | None = N
 
     Raises:
         CellError: the loss is not a finite number.
-        KeyboardInterrupt: after SIGINT, the checkpoint being written. SystemExit after SIGTERM.
+        KeyboardInterrupt: after SIGINT, the checkpoint being written. TerminatedError: after
+            SIGTERM.
     """
     clock = time.perf_counter()
     record: dict[str, Any] = {"curve": [], "pending": [0.0, 0, {}], "resumes": 0}
@@ -113,7 +114,11 @@ class _Loop:
                     break
         run.model = run.task_model
         if caught:
-            raise KeyboardInterrupt if caught[0] == signal.SIGINT else SystemExit(128 + caught[0])
+            raise (
+                KeyboardInterrupt
+                if caught[0] == signal.SIGINT
+                else TerminatedError(128 + caught[0])
+            )
         if end < run.steps:
             self._save()
 

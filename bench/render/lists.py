@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from bench.registry import Registry
+from bench.errors import BenchError
+from bench.registry import Registry, place_of
 from bench.results import CellResult
 from bench.settings import allowed
 from tasks.base import SPLITS
@@ -28,14 +29,20 @@ def methods(known: Registry[type[Method]], _: Registry[Task]) -> str:
 
 def method(cls: type[Method]) -> str:
     """A method's card."""
-    card, plain = cls.card, cls(cls.Config())
+    card = cls.card
+    try:
+        plain = cls(cls.Config())
+        needs, roles = sorted(plain.needs), sorted(plain.roles)
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}{place_of(error)}"
+        raise BenchError(f"method {cls.name} fails: {text}.") from error
     head = [
         f"{cls.name}: {card.title}",
         f"  {card.equation}",
         f"  paper: {card.paper}",
         f"  defaults: {card.defaults}",
-        f"  needs: {', '.join(sorted(plain.needs)) or 'nothing'}",
-        f"  in a stack: {', '.join(sorted(plain.roles)) or 'never'}",
+        f"  needs: {', '.join(needs) or 'nothing'}",
+        f"  in a stack: {', '.join(roles) or 'never'}",
         f"  extra passes: {card.passes}",
         f"  memory: {card.memory:g} x finetune's (derived: copies of the weights)",
     ]

@@ -87,6 +87,46 @@ def test_a_hook_that_raises_fails_its_cell_and_the_grid_goes_on(
     assert 'broken.py", line 13' in log.read_text()
 
 
+def test_a_hook_that_exits_fails_its_cell_too(run: Run, grid: list[object], tmp_path: Path) -> None:
+    path = plugin(tmp_path, "prepare")
+    path.write_text(path.read_text().replace("raise ValueError", "raise SystemExit"))
+    code, out, _ = run("--plugin", path, "--methods", "broken,recadam", *grid)
+    assert code == 1
+    assert "broken seed 0 failed: SystemExit: this is wrong (broken.py:6)" in out
+    assert "2 done, 1 failed" in run("status", tmp_path / "run")[1]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("Config = dict", "Config is <class 'dict'>, which is no dataclass."),
+        ("variants = {'x': {'sped': 1}}", "variant 'x', 'sped'. Known: none."),
+    ],
+)
+def test_settings_that_can_never_work_are_named_at_once(
+    run: Run, tmp_path: Path, body: str, reason: str
+) -> None:
+    path = plugin(tmp_path, "prepare")
+    path.write_text(path.read_text() + f"\n    {body}\n")
+    code, out, err = run("list", "methods", "--plugin", path)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "method 'broken' in " in err and reason in err
+
+
+def test_a_name_that_a_plug_in_takes_twice(run: Run, tmp_path: Path) -> None:
+    path = plugin(tmp_path, "prepare")
+    twice = path.read_text() + path.read_text().partition("\n\n")[2].replace("Broken", "Other")
+    path.write_text(twice)
+    code, _, err = run("list", "methods", "--plugin", path)
+    assert code == 2 and f"method 'broken' is defined twice: in {path} and in {path}." in err
+
+
+def test_a_card_of_a_method_that_raises_is_one_line(run: Run, tmp_path: Path) -> None:
+    code, out, err = run("show", "broken", "--plugin", plugin(tmp_path, "roles"))
+    assert (code, out) == (2, "")
+    assert err == "run_bench.py: method broken fails: ValueError: this is wrong (broken.py:6).\n"
+
+
 def test_a_state_that_cannot_be_kept_fails_its_cell(
     run: Run, grid: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
