@@ -136,7 +136,8 @@ def answer_scores(
     if model.reuses and (labels - 1) * prompt_tokens >= _REUSE_TOKENS:
         prompts = answer_batch([(encoded.prompts[i], [0]) for i in indices], pad).to(device)
         words = answer_batch([([0], word) for row in answers for word in row], pad).to(device)
-        starts = prompts.inputs["input_ids"], prompts.positions[:, 0] + 1  # type: ignore[index]
+        assert prompts.positions is not None, "answers have places"
+        starts = prompts.inputs["input_ids"], prompts.positions[:, 0] + 1
         likelihoods = model.after_prompt(*starts, words.targets.view(len(answers), labels, -1))
         return likelihoods.sum(2)
     pairs = [(encoded.prompts[i], word) for i in indices for word in encoded.answers[i]]

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from bench.fisher import class_fisher, fisher_diagonal, forgetting_confidence
 from bench.generation import sample
-from bench.models import Loaded
 from bench.speed import references
 from bench.speed.references import relative_error
 from bench.speed.worlds import PAD, Batch, Size, World, bert, class_logits, label_losses, llama
@@ -101,12 +100,13 @@ def ewc_training(size: Size) -> Contest:
     base = {name: p.detach() + 0.01 * torch.randn_like(p) for name, p in net.named_parameters()}
     method.stiffness = {name: torch.rand_like(value) for name, value in base.items()}
     # the part of a Run that the hook reads
-    run: Any = SimpleNamespace(logging=False, anchor=base, loaded=Loaded(None, net, base))  # type: ignore[arg-type]
+    loaded: Any = SimpleNamespace(pretrained=net.named_parameters)
+    run: Any = SimpleNamespace(logging=False, anchor=base, loaded=loaded)
     optimizer = torch.optim.AdamW(net.parameters(), lr=LR, fused=True)
 
     def steps(hook: Callable[[], object]) -> None:
         for batch in world.batches:
-            world.losses(net, batch).mean().backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(world.losses(net, batch).mean())
             hook()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

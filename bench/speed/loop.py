@@ -113,6 +113,7 @@ def _order(run: Run) -> Iterator[list[int]]:
 
 def _bare(run: Run, own_forward: bool = False, accelerated: bool = False) -> Callable[[], object]:
     """A loop of plain PyTorch, or of accelerate, over the same batches in the same order."""
+    import torch
     from torch.nn.utils import clip_grad_norm_
 
     from bench.data import micro_batches
@@ -142,7 +143,7 @@ def _bare(run: Run, own_forward: bool = False, accelerated: bool = False) -> Cal
             if accelerated:
                 accelerator.backward(loss)
             else:
-                loss.backward()  # type: ignore[no-untyped-call]
+                torch.autograd.backward(loss)
             clip(net.parameters(), recipe.clip)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

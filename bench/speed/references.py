@@ -21,7 +21,7 @@ def single_gradients(net: nn.Module, batch: Batch, losses: Losses) -> Iterator[T
     for e in range(len(batch["ids"])):
         net.zero_grad()
         loss = losses(net, {name: value[e : e + 1] for name, value in batch.items()}).sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         yield {
             name: torch.zeros_like(p) if p.grad is None else p.grad.clone()
             for name, p in net.named_parameters()

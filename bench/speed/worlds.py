@@ -36,7 +36,7 @@ class World:
     def ordinary(self) -> None:
         """One forward and backward pass over all batches."""
         for batch in self.batches:
-            self.losses(self.net, batch).mean().backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(self.losses(self.net, batch).mean())
             self.net.zero_grad(set_to_none=True)
 
 
