@@ -74,24 +74,9 @@ def cell_result(
     after: Measured,
 ) -> CellResult:
     """The result of a finished cell; `record` is that of its training."""
-    dev, seconds = stage.dev["dev"], stage.seconds
+    dev = stage.dev["dev"]
     answers = [predict(cell.task, dev, found.outputs["dev"]) for found in (before, after)]
     right = [correct(cell.task, dev, given) for given in answers]
-    # Work found in the cache is charged at its first price: rule 4 of a fair comparison.
-    prepare = record["prepare"] + record["shared"]
-    costs: Costs = {
-        "load": seconds["load"],
-        "score_before": seconds["score_before"],
-        "prepare": prepare,
-        "train": record["train"],
-        "finish": record["finish"],
-        "score_after": seconds["score_after"],
-        "method": prepare + record["train"] + record["finish"],
-        "total": stage.clock - stage.start,
-        "steps": cell.steps,
-        "steps_per_second": cell.steps / record["train"] if record["train"] else None,
-        "peak_memory_mib": peak_memory_mib(),
-    }
     scored_before, _ = stage.task_scores(before.outputs)
     scored_after, notes = stage.task_scores(after.outputs)
     return {
@@ -116,13 +101,32 @@ def cell_result(
         "elicited": stage.run.reported.get("elicited"),
         "drift": record["drift"],
         "curve": record["curve"],
-        "costs": costs,
+        "costs": _costs(cell, stage, record),
         "data": {
             "train_rows": len(stage.run.train_rows),
             "dev_rows": len(dev),
             "truncated_rows": stage.run.train_rows.truncated + dev.truncated,
         },
         "provenance": {**provenance(), "resumes": record["resumes"]},
+    }
+
+
+def _costs(cell: Cell, stage: Stage, record: dict[str, Any]) -> Costs:
+    seconds = stage.seconds
+    # Work found in the cache is charged at its first price: rule 4 of a fair comparison.
+    prepare = record["prepare"] + record["shared"]
+    return {
+        "load": seconds["load"],
+        "score_before": seconds["score_before"],
+        "prepare": prepare,
+        "train": record["train"],
+        "finish": record["finish"],
+        "score_after": seconds["score_after"],
+        "method": prepare + record["train"] + record["finish"],
+        "total": stage.clock - stage.start,
+        "steps": cell.steps,
+        "steps_per_second": cell.steps / record["train"] if record["train"] else None,
+        "peak_memory_mib": peak_memory_mib(),
     }
 
 

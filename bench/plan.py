@@ -117,9 +117,6 @@ def make_plan(options: Options) -> Plan:
         lm_eval=tuple(dict.fromkeys(options.lm_eval)),
     )
     _check_rest(options, spec)
-    answers = [test_rows(task, options.data) for task in tasks if options.submission]
-    if options.submission and not any(answers):
-        raise BenchError(f"--submission: the server takes {', '.join(SHEETS)}, not what is asked.")
     return Plan(spec, rows, tuple(notes), options.submission)
 
 
@@ -266,9 +263,12 @@ def _check_lm_eval(names: Sequence[str], models: Sequence[ModelInfo]) -> None:
 
 
 def _check_rest(options: Options, spec: RunSpec) -> None:
-    """Raises BenchError where nothing that was asked for is left; the reference is beside it."""
+    """Raises BenchError where nothing that was asked for is left (the reference is beside it), or
+    nothing that GLUE's server takes."""
     unasked = options.reference and REFERENCE not in options.methods
     left = [cell for cell in spec.cells() if not (unasked and cell.label == REFERENCE)]
     if spec.refused and not left:
         lines = "; ".join(in_words(spec.refused))
         raise RefusedError(f"nothing is left to run. {lines}.", spec.refused.values())
+    if options.submission and not any(test_rows(task, options.data) for task in spec.tasks):
+        raise BenchError(f"--submission: the server takes {', '.join(SHEETS)}, not what is asked.")
