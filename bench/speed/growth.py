@@ -16,11 +16,12 @@ from bench.speed.timing import alternate, timed
 from bench.speed.worlds import Size
 
 SIZES = {"samples": (32, 64, 128), "hidden": (128, 256, 512), "length": (32, 64, 128)}
+BEND = 0.25  # of the power
 
 _NOTE = """
-Median seconds; the power p in seconds ~ size^p is that between a size and the one before it, so
-that it bends where p changes. The parameters grow with the hidden size: embeddings in proportion,
-blocks with its square."""
+Median seconds; the power p in seconds ~ size^p is that between a size and the one before it. It
+bends where p is more than a quarter off the one before. The parameters grow with the hidden size:
+embeddings in proportion, blocks with its square."""
 
 
 def measure_growth(given: argparse.Namespace) -> dict[str, Any]:
@@ -32,12 +33,9 @@ def measure_growth(given: argparse.Namespace) -> dict[str, Any]:
         for axis in kernel.axes:
             seconds = _seconds(name, axis, given)
             found.setdefault(name, {})[axis] = seconds
-            sizes = list(seconds)
-            for size, smaller in zip(sizes, [None, *sizes], strict=False):
-                power = smaller and _power(seconds[size] / seconds[smaller], size / smaller)
-                rows.append([name, axis, size, seconds[size], power])
-    heads = ["kernel", "grows", "to", "seconds", "power"]
-    print(tabulate(rows, heads, floatfmt=("", "", "", ".3f", ".2f"), missingval=""))
+            rows += [[name, axis, *row] for row in _powers(seconds)]
+    heads = ["kernel", "grows", "to", "seconds", "power", ""]
+    print(tabulate(rows, heads, floatfmt=("", "", "", ".3f", ".2f", ""), missingval=""))
     print(_NOTE)
     return found
 
@@ -53,5 +51,14 @@ def _seconds(name: str, axis: str, given: argparse.Namespace) -> dict[int, float
     return {int(value): statistics.median(times[value]) for value in times}
 
 
-def _power(slower: float, larger: float) -> float:
-    return math.log(slower) / math.log(larger)
+def _powers(seconds: dict[int, float]) -> list[tuple[int, float, float | None, str]]:
+    """Each size, its seconds, the power that leads there, and whether the line bends before it."""
+    rows: list[tuple[int, float, float | None, str]] = []
+    for size, took in seconds.items():
+        power, bends = None, ""
+        if rows:
+            smaller, less, before, _ = rows[-1]
+            power = math.log(took / less) / math.log(size / smaller)
+            bends = "bends" if before is not None and abs(power - before) > BEND else ""
+        rows.append((size, took, power, bends))
+    return rows

@@ -84,3 +84,13 @@ def test_the_command_prints_both_tables(
     assert {"ratio", "low", "high", "peak_mib", "max_rel_error"} < set(found["fisher"])
     assert found["fisher"]["max_rel_error"] < 1e-5
     assert set(found["growth"]["fisher"]["samples"]) == {"4", "8"}
+
+
+def test_growth_gives_powers_and_says_where_they_change() -> None:
+    rows = growth._powers({1: 2.0, 2: 4.0, 4: 16.0, 8: 64.0})
+    assert rows == [
+        (1, 2.0, None, ""),
+        (2, 4.0, 1.0, ""),
+        (4, 16.0, 2.0, "bends"),
+        (8, 64.0, 2.0, ""),
+    ]
