@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from bench.registry import place_of
 from bench.spec import THEN, ModelInfo, RefusalKey, Retention, Training
-from methods.base import Need, Role
+from methods.base import NEEDS, ROLES
 
 if TYPE_CHECKING:
     from methods.base import Method
@@ -20,6 +20,7 @@ def refusals(
     groups: Sequence[tuple[Task, ...]],
     forget: Mapping[str, tuple[Task, ...]],
     retention: Retention,
+    lm_eval: Sequence[str],
 ) -> dict[RefusalKey, str]:
     """Why cells cannot run, by model, method and task (or sequence of tasks), where they cannot."""
     found: dict[RefusalKey, str] = {}
@@ -27,7 +28,8 @@ def refusals(
         for tasks in groups:
             name = THEN.join(task.name for task in tasks)
             lonely = [task.name for task in tasks if not forget[task.name]]
-            beyond = next(filter(None, (_unanswerable(t, model, recipe) for t in tasks)), None)
+            unasked = _unscorable(model, lm_eval)
+            beyond = next(filter(None, (_unanswerable(t, model, recipe) for t in tasks)), unasked)
             for method in methods:
                 if reason := beyond or _misfit(method, model, recipe, lonely, retention):
                     found[RefusalKey(model.name, method.label, name)] = reason
@@ -61,13 +63,20 @@ def _unanswerable(task: Task, model: ModelInfo, recipe: Training) -> str | None:
     return None
 
 
+def _unscorable(model: ModelInfo, lm_eval: Sequence[str]) -> str | None:
+    """Why lm-evaluation-harness cannot score the model."""
+    if model.kind == "encoder" and lm_eval:
+        return (
+            f"--lm-eval {','.join(lm_eval)}: {model.name} is an encoder, and lm-evaluation-"
+            "harness asks a causal LM. Choose a causal model, or leave --lm-eval out"
+        )
+    return None
+
+
 def _unknown_word(method: Method) -> str | None:
     """What a method says that means nothing, such as a misspelt need, which nobody would check."""
-    for name, said, known in (
-        ("needs", method.needs, get_args(Need)),
-        ("roles", method.roles, get_args(Role)),
-    ):
-        for word in sorted(said - set(known)):
+    for name, said, known in (("needs", method.needs, NEEDS), ("roles", method.roles, ROLES)):
+        for word in sorted(said - known.keys()):
             return f"{word!r} in its {name} is none of {', '.join(known)}"
     return None
 

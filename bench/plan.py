@@ -83,7 +83,7 @@ def make_plan(options: Options) -> Plan:
     forget, notes = _forget(options, learned)
     models = tuple(describe(name, options.kind) for name in dict.fromkeys(options.models))
     training = tuple(_training(options, model) for model in models)
-    _check_lm_eval(options.lm_eval, models)
+    harness.check(options.lm_eval)
     everything = {t.name: t for group in (learned, *forget.values()) for t in group}
     asked, rows = _read(everything, options.data, training[0])
     learned, tasks = (tuple(asked[t.name] for t in group) for group in (learned, tasks))
@@ -113,6 +113,7 @@ def make_plan(options: Options) -> Plan:
             [*((task,) for task in tasks), *sequences],
             forget,
             retention,
+            options.lm_eval,
         ),
         lm_eval=tuple(dict.fromkeys(options.lm_eval)),
     )
@@ -249,17 +250,6 @@ def _read(
             task, rows[name, data, "train"] = with_shots(task, train, recipe.shots)
         asked[name] = task
     return asked, rows
-
-
-def _check_lm_eval(names: Sequence[str], models: Sequence[ModelInfo]) -> None:
-    """Raises BenchError where a model cannot be scored by lm-evaluation-harness."""
-    harness.check(names)
-    for model in models:
-        if names and model.kind == "encoder":
-            raise BenchError(
-                f"--lm-eval {','.join(names)}: {model.name} is an encoder, and lm-evaluation-"
-                "harness asks a causal LM. Choose a causal model, or leave --lm-eval out."
-            )
 
 
 def _check_rest(options: Options, spec: RunSpec) -> None:

@@ -16,9 +16,13 @@ if TYPE_CHECKING:
     from bench.spec import ModelInfo, Training
 
 Need = Literal["generation", "text", "finetuned", "forget"]
-"""What a method asks of a run, checked before anything starts: `generation` (a model that
-writes text), `text` (the retention file), `finetuned` (the weights that plain fine-tuning of the
-same task and seed ends with), `forget` (the prompts of a forgetting task)."""
+NEEDS: dict[Need, str] = {
+    "generation": "a model that writes text",
+    "text": "the retention file",
+    "finetuned": "the weights that plain fine-tuning of the same task and seed ends with",
+    "forget": "a forgetting task",
+}
+"""What a method may ask of a run, checked before anything starts."""
 
 
 Role = Literal[
@@ -34,18 +38,20 @@ Role = Literal[
     "finish",
     "start",
 ]
-"""What a method does to a training run, which says what it can be stacked with:
-`loss` builds on `run.task_loss(batch)`, which it calls once per micro-batch, and adds terms;
-`side` adds the gradient of a loss of its own after the backward pass;
-`pull` draws the pretrained weights to θ0 or to each other, in their gradients or their update;
-`mask` rescales the gradients that are there;
-`step` takes optimizer steps of its own (`run.update`);
-`optimizer` has its own update rule or rates;
-`forward` computes the loss at other weights than those that are trained;
-`subset` trains some of the pretrained weights only;
-`adapter` freezes the pretrained weights, trains new ones and merges them at the end;
-`finish` moves the weights after the last step;
-`start` moves them before the first one."""
+ROLES: dict[Role, str] = {
+    "loss": "builds on `run.task_loss(batch)`, called once per micro-batch, and adds terms",
+    "side": "adds the gradient of a loss of its own after the backward pass",
+    "pull": "draws the pretrained weights to θ0 or to each other, in their gradients or update",
+    "mask": "rescales the gradients that are there",
+    "step": "takes optimizer steps of its own (`run.update`)",
+    "optimizer": "has its own update rule or rates",
+    "forward": "computes the loss at other weights than those that are trained",
+    "subset": "trains some of the pretrained weights only",
+    "adapter": "freezes the pretrained weights, trains new ones and merges them at the end",
+    "finish": "moves the weights after the last step",
+    "start": "moves the weights before the first step",
+}
+"""What a method does to a training run, which says what it can be stacked with."""
 
 Meaning = Literal["retains", "forgets", "learns", "shrinks"]
 """What a method is for, which `run_bench.py selfcheck` measures against plain fine-tuning:

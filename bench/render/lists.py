@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
@@ -15,61 +16,87 @@ from bench.errors import BenchError
 from bench.registry import Registry, place_of
 from bench.results import CellResult
 from bench.settings import allowed
+from methods.base import NEEDS, ROLES
 from tasks.base import SPLITS
 
 if TYPE_CHECKING:
     from methods.base import Method
     from tasks.base import Task
 
+_WIDTH = 100
+_HOLD = "\N{NO-BREAK SPACE}"
+
 
 def methods(known: Registry[type[Method]], _: Registry[Task]) -> str:
-    """Every method with its paper, cost and settings."""
-    return "\n\n".join(method(known.get(name)) for name in known.names())
+    """Every method with its paper, cost and settings, and all names behind them."""
+    cards = ["\n".join(_card(known.get(name))) for name in known.names()]
+    names = f"{len(cards)} methods: {', '.join(known.names())}. One of them: show METHOD"
+    return "\n\n".join([*cards, textwrap.fill(names, _WIDTH)])
 
 
 def method(cls: type[Method]) -> str:
-    """A method's card."""
+    """A method's card, and what its class says of itself."""
+    title, *rest = _card(cls)
+    about = textwrap.indent(inspect.cleandoc(cls.__doc__ or ""), "  ")
+    return "\n".join([title, *([about, ""] if about else []), *rest])
+
+
+def _card(cls: type[Method]) -> list[str]:
+    """A method's title, what else its card says, its variants and its settings."""
     card = cls.card
     try:
         plain = cls(cls.Config())
-        needs, roles = sorted(plain.needs), sorted(plain.roles)
+        needs, roles = _told(plain.needs, NEEDS), _told(plain.roles, ROLES)
     except Exception as error:
         text = f"{type(error).__name__}: {error}{place_of(error)}"
         raise BenchError(f"method {cls.name} fails: {text}.") from error
-    head = [
+    lines = [
         f"{cls.name}: {card.title}",
         f"  {card.equation}",
         f"  paper: {card.paper}",
         f"  defaults: {card.defaults}",
-        f"  needs: {', '.join(needs) or 'nothing'}",
-        f"  in a stack: {', '.join(roles) or 'never'}",
+        f"  needs: {needs or 'nothing'}",
+        f"  in a stack: {roles or 'never (it names no role)'}",
         f"  extra passes: {card.passes}",
         f"  memory: {card.memory:g} x finetune's (derived: copies of the weights)",
     ]
-    rows = [
-        (f"  {cls.name}.{f.name}", _value(f.default), f"{f.metadata.get('help', '')}{_range(f)}")
-        for f in dataclasses.fields(cls.Config)
-    ]
-    wrapped = [(name, value, textwrap.fill(text, 60)) for name, value, text in rows]
-    table = tabulate(wrapped, tablefmt="plain", disable_numparse=True) if rows else "  no settings"
-    head += [
+    lines += [
         f"  {cls.name}:{variant}: {', '.join(f'{k}={_value(v)}' for k, v in values.items())}"
         for variant, values in cls.variants.items()
     ]
-    return "\n".join(
-        [*(textwrap.fill(line, 100, subsequent_indent="    ") for line in head), table]
-    )
+    wrapped = [textwrap.fill(line, _WIDTH, subsequent_indent="    ") for line in lines]
+    return [*wrapped, textwrap.indent(_settings(cls), "  ")]
+
+
+def _told(said: Iterable[str], known: Mapping[Any, str]) -> str:
+    """Words of a method, each with what it means."""
+    return "; ".join(f"{word} ({known.get(word, 'unknown')})" for word in sorted(said))
+
+
+def _settings(cls: type[Method]) -> str:
+    """A method's settings with their defaults, meanings and ranges, as a table."""
+    rows = [(f"{cls.name}.{f.name}", _value(f.default), f) for f in dataclasses.fields(cls.Config)]
+    if not rows:
+        return "no settings"
+    used = 6 + max(len(name) for name, *_ in rows) + max(len(value) for _, value, _ in rows)
+    width = max(_WIDTH - used, 30)
+    wrapped = [
+        (name, value, textwrap.fill(_meaning(field), width, break_on_hyphens=False))
+        for name, value, field in rows
+    ]
+    return tabulate(wrapped, tablefmt="plain", disable_numparse=True).replace(_HOLD, " ")
+
+
+def _meaning(field: dataclasses.Field[object]) -> str:
+    """A setting's help text and its range, which is not broken over lines."""
+    rule = allowed(field.metadata).replace(" ", _HOLD)
+    return f"{field.metadata.get('help', '')}{f' ({rule})' if rule else ''}"
 
 
 def _value(value: object) -> str:
     return (
         "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     )
-
-
-def _range(field: dataclasses.Field[object]) -> str:
-    rule = allowed(field.metadata)
-    return f" ({rule})" if rule else ""
 
 
 def tasks(_: Registry[type[Method]], known: Registry[Task]) -> str:
@@ -88,7 +115,7 @@ def tasks(_: Registry[type[Method]], known: Registry[Task]) -> str:
     ]
     headers = ("task", "kind", "metrics", "train", "dev", "from", "paper")
     table = tabulate(rows, headers=headers, disable_numparse=True, colalign=_TASK_COLUMNS)
-    return f"{table}\n\n{textwrap.fill(_PUBLISHED, 100)}"
+    return f"{table}\n\n{textwrap.fill(_PUBLISHED, _WIDTH)}"
 
 
 def task(one: Task) -> str:
@@ -111,7 +138,7 @@ def task(one: Task) -> str:
     }
     head = [f"{one.name}: {one.kind}", f"  {one.about}"]
     head += [f"  {name}: {text}" for name, text in facts.items() if text]
-    return "\n".join(textwrap.fill(line, 100, subsequent_indent="    ") for line in head)
+    return "\n".join(textwrap.fill(line, _WIDTH, subsequent_indent="    ") for line in head)
 
 
 _PUBLISHED = (
