@@ -93,7 +93,7 @@ def _misfit(
     if strange:
         return strange
     if reason:
-        return f"it cannot run on {model.name}: {reason}"
+        return reason
     if "generation" in needs and not model.generates:
         return (
             f"it needs a model that writes text, and {model.name} is an encoder, which cannot "

@@ -27,8 +27,10 @@ def plan_text(plan: Plan, folder: Path, done: int, todo: int) -> str:
     learned = {task.name: task for group in (spec.tasks, *spec.sequences) for task in group}
     sequences = [THEN.join(task.name for task in group) for group in spec.sequences]
     recipes = dict.fromkeys(_recipe(training) for training in spec.training)
+    refused = len(spec.refused) * len(spec.seeds)
+    counted = f"{refused} refused, " if refused else ""
     lines = [
-        f"plan: {product} = {done + todo} cells, {done} done, {todo} to run",
+        f"plan: {product} = {done + todo + refused} cells, {counted}{done} done, {todo} to run",
         f"  methods    {methods}",
         f"  model      {models}",
         f"  data       {spec.data.name if spec.data.source == MICRO else spec.data.source}",

@@ -45,7 +45,7 @@ def test_a_method_that_needs_another_model(
     code, out, _ = run(*words, "--dry-run")
     assert code == 0
     assert "refused lwf on tiny-encoder (cola): it needs a model that writes text" in out
-    assert "= 2 cells, 0 done, 2 to run" in out
+    assert "= 3 cells, 1 refused, 0 done, 2 to run" in out
     code, out, _ = run(*words)
     assert code == 1
     assert "lwf refused: it needs a model that writes text, and tiny-encoder" in out
@@ -67,12 +67,10 @@ def test_a_stack_that_clashes(run: Run, grid: list[object], tmp_path: Path) -> N
     reason = "the stack is not defined: lwf takes steps of its own"
     code, out, _ = run(*words, "--dry-run")
     assert code == 0
-    assert (
-        f"refused lwf+recadam on tiny-causal (cola): it cannot run on tiny-causal: {reason}" in out
-    )
+    assert f"refused lwf+recadam on tiny-causal (cola): {reason}" in out
     code, out, _ = run(*words)
     assert code == 1
-    assert f"lwf+recadam refused: it cannot run on tiny-causal: {reason}" in out
+    assert f"lwf+recadam refused: {reason}" in out
     assert "2 done, 0 failed, 1 refused" in run("status", tmp_path / "run")[1]
     code, out, err = run(*words, "--methods", "recadam+lwf")
     assert (code, out, err.count("\n")) == (2, "", 1)
@@ -89,7 +87,7 @@ def test_a_task_that_the_model_cannot_answer(run: Run, grid: list[object]) -> No
     reason = "gsm8k needs a causal model: micro-encoder is an encoder, which cannot write"
     code, out, _ = run(*words, tasks, "--dry-run")
     assert code == 0
-    assert "= 4 cells, 0 done, 4 to run" in out
+    assert "= 8 cells, 4 refused, 0 done, 4 to run" in out
     assert f"finetune, l2sp on micro-encoder (gsm8k, cola>gsm8k): {reason}" in out
     code, out, _ = run(*words, tasks)
     assert code == 1
@@ -108,7 +106,7 @@ def test_prompts_with_shots_are_none_of_an_encoder(
     code, out, _ = run(*words, "--dry-run")
     assert code == 0
     assert "on tiny-encoder (cola): train.shots 1: tiny-encoder, an encoder, has no prompts" in out
-    assert "= 2 cells" in out
+    assert "= 4 cells, 2 refused, 0 done, 2 to run" in out
 
 
 def test_where_nothing_asked_for_is_left_nothing_runs(
@@ -118,7 +116,7 @@ def test_where_nothing_asked_for_is_left_nothing_runs(
     code, out, err = run(*words)
     assert (code, out) == (2, "")
     assert "nothing is left to run. lwf on tiny-encoder (cola): it needs a model that writes" in err
-    assert "ewc on tiny-encoder (cola): it cannot run on tiny-encoder: " in err
+    assert "ewc on tiny-encoder (cola): " in err
     assert err.count("\n") == 1
     assert not (tmp_path / "run").exists()
     code, out, _ = run(*words, "--dry-run", "--methods", "lwf,finetune")

@@ -126,7 +126,7 @@ def test_what_cannot_be_asked(
     both = f"{tiny_causal},{tiny_encoder}"
     assert main([*words, "--model", both, "--lm-eval", "arc_easy"]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "= 3 cells, 0 done, 3 to run" in out, "the causal model's"
+    assert "= 6 cells, 3 refused, 0 done, 3 to run" in out, "the causal model's"
     assert "refused finetune on tiny-encoder (cola): --lm-eval arc_easy: tiny-encoder is" in out
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(BenchError, match="in one process"):
