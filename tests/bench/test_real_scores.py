@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from tasks.base import Row, Task
 from tasks.sources import load_rows
 
 SAMPLE = 12
+NAMES = ("cola", "rte", "sst2", "sst5", "qasc", "psychol")
 CASES = [
-    *((name, SAMPLE) for name in ("cola", "rte", "sst2", "sst5", "qasc", "psychol")),
-    pytest.param("sst5", 250, marks=pytest.mark.slow),  # all of them take a minute
-    *(pytest.param(name, None, marks=pytest.mark.slow) for name in ("rte", "psychol")),
+    *((name, SAMPLE) for name in NAMES),
+    # all six were, once: the others take minutes
+    *(pytest.param(name, None, marks=pytest.mark.slow) for name in ("cola", "rte", "psychol")),
 ]
 """(task, how many of its dev rows; None: all that fit the model's context)"""
 
@@ -34,8 +36,10 @@ def slow_scores(net: Any, tokenizer: Any, task: Task, row: Row) -> list[tuple[fl
         whole = tokenizer(task.prompt.format(**row) + " " + answer)["input_ids"]
         assert whole[: len(prompt)] == prompt
         with torch.no_grad():
-            likely = net(input_ids=torch.tensor([whole])).logits[0].double().log_softmax(-1)
-        total = sum(float(likely[i - 1, whole[i]]) for i in range(len(prompt), len(whole)))
+            logits = net(input_ids=torch.tensor([whole])).logits[0]
+        total = 0.0
+        for i in range(len(prompt), len(whole)):
+            total += float(logits[i - 1].double().log_softmax(-1)[whole[i]])
         found.append((total, len(whole) - len(prompt)))
     return found
 
@@ -74,7 +78,8 @@ def test_scores_of_real_rows(
     if whole:
         sizes = [[len(row[c].encode()) for c in task.labels] for row in rows]
         normed = [
-            best([t / size for (t, _), size in zip(*pair, strict=True)]) == row["label"]
-            for *pair, row in zip(slow, sizes, rows, strict=True)
+            best([t / size for (t, _), size in zip(*pair, strict=True)])
+            for pair in zip(slow, sizes, strict=True)
         ]
-        assert task_scores(task, encoded, outputs)[0]["accuracy_norm"] == sum(normed) / len(normed)
+        by_byte = task_scores(task, replace(encoded, gold=normed), outputs)[0]
+        assert by_byte["accuracy_norm"] == 1
