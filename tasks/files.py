@@ -57,6 +57,8 @@ def labelled(task: Task, found: dict[str, Any], spellings: Sequence[str | int]) 
     for ours, value in found.items():
         if ours != "label" and not isinstance(value, str):
             raise ValueError(f"{ours!r} is no text but {brief([value])}")
+        if ours != "label" and not _is_unicode(value):
+            raise ValueError(f"{ours!r} holds half a character: {brief([value])}")
     if task.target:
         return {**found, "label": 0}
     given = found["label"]
@@ -75,6 +77,15 @@ def labelled(task: Task, found: dict[str, Any], spellings: Sequence[str | int]) 
     if given not in known:
         raise ValueError(f"unknown label {brief([given])}; known: {brief(known)}")
     return {**found, "label": known.index(given)}
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it has no lone surrogates, which JSON can spell."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _table(classic: Classic, path: Path) -> Iterator[Record]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import string
 import tomllib
 from collections.abc import Iterator
@@ -37,13 +38,15 @@ _KEYS: dict[str, tuple[type, ...]] = {
     "paper": (str,),
     "about": (str,),
 }
-_NEEDED = ("name", "kind", "columns", "prompt", "metrics", "files")
-_NEEDED_BY_KIND: dict[str, tuple[str, ...]] = {
-    "classification": ("labels",),
-    "regression": ("labels",),
-    "multiple_choice": ("choices",),
-    "generation": ("target", "max_new_tokens"),
-    "text": ("target",),
+_NEEDED = ("name", "kind", "metrics", "files")
+_ASKED = ("columns", "prompt")
+# kind -> (the keys that it needs besides, those that it may have)
+_KEYS_BY_KIND: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "classification": ((*_ASKED, "labels"), ()),
+    "regression": ((*_ASKED, "labels"), ()),
+    "multiple_choice": ((*_ASKED, "choices"), ("labels",)),
+    "generation": ((*_ASKED, "target", "max_new_tokens"), ("extract",)),
+    "text": (("target",), _ASKED),
 }
 _METRICS: dict[str, tuple[str, ...]] = {
     "classification": ("accuracy", "f1", "f1_macro", "matthews_correlation"),
@@ -76,9 +79,9 @@ def read_task(path: Path) -> Task:
 
 def _task(given: dict[str, Any], folder: Path) -> Task:
     _check_keys(given)
-    columns = _mapping(given["columns"])
-    labels = _mapping(given.get("labels", {}))
-    choices = tuple(given.get("choices", ()))
+    columns = _mapping("columns", given.get("columns", {}))
+    labels = _mapping("labels", given.get("labels", {}))
+    choices = tuple(_mapping("choices", given.get("choices", [])))
     special = {"label", given.get("target"), *choices}
     asked = tuple(name for name in columns if name not in special)
     known = {column: column for column in (*choices, given.get("target")) if column}
@@ -90,7 +93,7 @@ def _task(given: dict[str, Any], folder: Path) -> Task:
         columns=asked,
         labels=choices or tuple(labels),
         words=tuple(labels.values()),
-        prompt=given["prompt"],
+        prompt=given.get("prompt", ""),
         metrics=tuple(given["metrics"]),
         files=Files(
             paths=_paths(given["files"], folder),
@@ -99,16 +102,25 @@ def _task(given: dict[str, Any], folder: Path) -> Task:
         ),
         **{key: given[key] for key in _OPTIONAL if key in given},
     )
-    _check_names(task)
+    _check_columns(task)
+    _check_metrics(task)
+    _check_answers(task)
     return task
 
 
 _OPTIONAL = ("target", "extract", "max_new_tokens", "paper", "about")
 
 
-def _mapping(value: list[Any] | dict[str, Any]) -> dict[str, str]:
+def _mapping(key: str, value: list[Any] | dict[str, Any]) -> dict[str, str]:
     """A table as it is; a list as a table of each name to itself."""
-    found = value if isinstance(value, dict) else {str(name): name for name in value}
+    names = list(value) if isinstance(value, dict) else [str(name) for name in value]
+    if len(names) > len(set(names)):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{key} names {twice!r} twice")
+    found = value if isinstance(value, dict) else dict(zip(names, value, strict=True))
+    for name, theirs in found.items():
+        if not isinstance(theirs, str | int | float) or isinstance(theirs, bool) or theirs == "":
+            raise ValueError(f"{key}.{name} must be a text, not {theirs!r}")
     return {name: str(theirs) for name, theirs in found.items()}
 
 
@@ -122,9 +134,12 @@ def _check_keys(given: dict[str, Any]) -> None:
     kind = given.get("kind")
     if kind is not None and kind not in get_args(Kind):
         raise unknown_name("kind", kind, get_args(Kind))
-    needed = (*_NEEDED, *_NEEDED_BY_KIND.get(str(kind), ()))
-    if missing := [key for key in needed if key not in given]:
+    needed, optional = _KEYS_BY_KIND.get(str(kind), ((), ()))
+    if missing := [key for key in (*_NEEDED, *needed) if key not in given]:
         raise ValueError(f"the key {missing[0]!r} is missing")
+    for key in given:
+        if key not in (*_NEEDED, *needed, *optional, "paper", "about"):
+            raise ValueError(f"the key {key!r} means nothing to a task of {kind}")
 
 
 def _paths(files: dict[str, Any], folder: Path) -> dict[str, Path]:
@@ -144,12 +159,27 @@ def _paths(files: dict[str, Any], folder: Path) -> dict[str, Path]:
     return paths
 
 
-def _check_names(task: Task) -> None:
-    """The prompt's fields are columns, the metrics measure such answers."""
-    fields = [field for _, field, _, _ in string.Formatter().parse(task.prompt) if field]
-    for field in fields:
-        if field not in task.columns:
-            raise unknown_name("column in prompt", field, task.columns)
+def _check_columns(task: Task) -> None:
+    """There is something to ask, and the prompt asks it."""
+    for column in (*task.columns, *(task.labels if task.kind == "multiple_choice" else ())):
+        if column in ("id", "label"):
+            raise ValueError(f"{column!r} is the suite's own name: call this column another")
+    if task.kind != "text" and not task.columns:
+        raise ValueError("columns names nothing to ask about")
+    try:
+        fields = [field for _, field, _, _ in string.Formatter().parse(task.prompt) if field]
+        for field in fields:
+            if field not in task.columns:
+                raise unknown_name("column in prompt", field, task.columns)
+        task.prompt.format(**dict.fromkeys(task.columns, ""))
+    except (ValueError, LookupError, AttributeError) as error:
+        raise ValueError(f"prompt {task.prompt!r} is no text with {{column}}s: {error}") from None
+    if task.kind != "text" and not fields:
+        raise ValueError(f"prompt names no column, such as {{{task.columns[0]}}}")
+
+
+def _check_metrics(task: Task) -> None:
+    """The metrics measure such answers."""
     fitting = _METRICS[task.kind]
     for metric in task.metrics:
         if metric not in fitting:
@@ -158,17 +188,38 @@ def _check_names(task: Task) -> None:
         raise ValueError("f1 is of two labels; take f1_macro")
     if not task.metrics:
         raise ValueError("metrics is empty")
-    if not task.columns and task.kind != "text":
-        raise ValueError("columns names nothing to ask about")
+
+
+def _check_answers(task: Task) -> None:
+    """There are answers, and they can be told apart."""
     if task.kind in ("classification", "regression") and len(task.labels) < 2:
         raise ValueError("labels must name two or more")
+    if len(set(task.words)) < len(task.words):
+        raise ValueError("two labels have the same word")
     if task.kind == "regression":
-        try:
-            scale = [float(label) for label in (*task.labels, *task.words)]
-        except ValueError as error:
-            raise ValueError(f"labels of a regression must be numbers: {error}") from None
-        if scale != sorted(scale[: len(task.labels)]) * 2:
-            raise ValueError("labels of a regression must rise, and be their own words")
+        _check_scale(task)
+    if task.kind == "multiple_choice":
+        if len(task.labels) < 2:
+            raise ValueError("choices must name two or more")
+        if task.words and len(task.words) != len(task.labels):
+            raise ValueError(f"{len(task.words)} labels for {len(task.labels)} choices")
+    if task.kind == "generation" and task.max_new_tokens < 1:
+        raise ValueError(f"max_new_tokens = {task.max_new_tokens}: must be 1 or more")
+    try:
+        groups = re.compile(task.extract).groups
+    except re.error as error:
+        raise ValueError(f"extract {task.extract!r} is no regular expression: {error}") from None
+    if task.extract and not groups:
+        raise ValueError(f"extract {task.extract!r} has no (group) around what counts")
+
+
+def _check_scale(task: Task) -> None:
+    try:
+        scale = [float(label) for label in (*task.labels, *task.words)]
+    except ValueError as error:
+        raise ValueError(f"labels of a regression must be numbers: {error}") from None
+    if scale != sorted(scale[: len(task.labels)]) * 2:
+        raise ValueError("labels of a regression must rise, and be their own words")
 
 
 def rows(task: Task, files: Files, split: str) -> list[Row]:

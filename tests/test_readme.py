@@ -102,8 +102,8 @@ def test_the_task_of_the_readme_runs_in_both_forms(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     toml, python = block("toml", 'name = "spam"'), block("python", "my_spam")
-    assert len(toml.splitlines()) < 20
-    assert len(python.strip().partition("register_task(\n")[2].splitlines()) < 20
+    for shown in (toml, python):
+        assert len([line for line in shown.splitlines() if line]) < 20
     monkeypatch.chdir(tmp_path)
     for split in ("train", "dev"):
         Path(f"{split}.csv").write_text('body,class\n"a cat, a dog",ham\nthe king,spam\n')

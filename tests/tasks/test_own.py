@@ -101,7 +101,7 @@ def test_other_kinds(tmp_path: Path) -> None:
     scale += 'columns = ["s"]\nlabels = ["0", "1", "2"]\nprompt = "{s}"\n'
     found = only_row(scale, {"s": "?", "label": 1.6})
     assert (found["label"], found["gold"]) == (1.6, 2)
-    text = 'kind = "text"\nmetrics = ["perplexity"]\ncolumns = ["t"]\ntarget = "t"\nprompt = ""\n'
+    text = 'kind = "text"\nmetrics = ["perplexity"]\ntarget = "t"\n'
     assert only_row(text, {"t": "a cat"})["answers"] == ["a cat"]
 
 
@@ -168,6 +168,63 @@ MISTAKES = {
         "columns names nothing to ask about.",
     ),
     "one label": (change('spam = "yes"\n', ""), "labels must name two or more."),
+    "one word for two labels": (change('"yes"', '"no"'), "two labels have the same word."),
+    "a label without a word": (change('"yes"', '""'), "labels.spam must be a text, not ''."),
+    "a table for a word": (change('"yes"', "{a = 1}"), "labels.spam must be a text, not {'a': 1}."),
+    "a column twice": (
+        change('{ text = "body", label = "class" }', '["body", "body"]'),
+        "columns names 'body' twice.",
+    ),
+    "a key of another kind": (
+        change("metrics", 'target = "body"\nmetrics'),
+        "the key 'target' means nothing to a task of classification.",
+    ),
+    "a brace left open": (
+        change("{text}", "{text} {"),
+        "prompt 'Mail: {text} {\\nIs it spam? Answer:' is no text with {column}s: unmatched '{'",
+    ),
+    "a field without a name": (change("{text}", "{text} {}"), "prompt 'Mail: {text} {}"),
+    "a field that wants a number": (change("{text}", "{text:d}"), "prompt 'Mail: {text:d}"),
+    "a prompt that asks nothing": (change("{text}", ""), "prompt names no column, such as {text}."),
+    "a name of the suite's": (
+        change("text =", "id =").replace("{text}", "{id}"),
+        "'id' is the suite's own name: call this column another.",
+    ),
+}
+
+WRITTEN = """\
+name = "spam"
+kind = "generation"
+columns = ["body"]
+prompt = "{body}"
+metrics = ["exact_match"]
+target = "class"
+max_new_tokens = 4
+extract = "is (.*)"
+files = { train = "train.csv", dev = "dev.csv" }
+"""
+CHOSEN = """\
+name = "spam"
+kind = "multiple_choice"
+columns = ["q"]
+prompt = "{q}"
+metrics = ["accuracy"]
+choices = ["body", "class"]
+labels = ["A", "B"]
+files = { train = "train.csv", dev = "dev.csv" }
+"""
+MISTAKES |= {
+    "no room to write": (WRITTEN.replace("= 4", "= 0"), "max_new_tokens = 0: must be 1 or more."),
+    "a broken pattern": (WRITTEN.replace("(.*)", "("), "extract 'is (' is no regular expression: "),
+    "a pattern without a group": (
+        WRITTEN.replace("(.*)", "it"),
+        "extract 'is it' has no (group) around what counts.",
+    ),
+    "more labels than choices": (
+        CHOSEN.replace('"B"]', '"B", "C"]'),
+        "3 labels for 2 choices.",
+    ),
+    "one choice": (CHOSEN.replace('"body", ', ""), "choices must name two or more."),
 }
 
 
@@ -231,6 +288,11 @@ BROKEN: dict[str, tuple[str, str | bytes, str]] = {
         "json",
         '[{"body": "a", "class": null}]',
         ", object 1: unknown label 'None'; known: 'ham', 'spam'.",
+    ),
+    "jsonl, half a character": (
+        "jsonl",
+        '{"body": "\\ud800", "class": "ham"}',
+        ":1: 'text' holds half a character: '\\ud800'.",
     ),
     "jsonl, too deep": ("jsonl", "[" * 100_000, ":1: not JSON that can be read (too deep)."),
     "parquet, cut off": ("parquet", b"PAR1 and nothing", " cannot be read: "),
