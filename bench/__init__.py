@@ -1,3 +1,3 @@
 """What is the same for all methods and all tasks: the grid, the loop, the scores, the boards."""
 
-SUITE_VERSION = "0.2.0"
+SUITE_VERSION = "0.3.0"
