@@ -47,7 +47,7 @@ def train(run: Run, method: Method, folder: Path | None, stop_at: int | None = N
         saved = run.cache.saved_seconds
         method.prepare(run)
         record["shared"] = run.cache.saved_seconds - saved
-    optimizer = method.optimizer(run)
+    optimizer = _checked(method.optimizer(run), torch.optim.Optimizer, f"{method.name}.optimizer")
     if found:
         record = checkpoint.restore(found, document, run, optimizer)
         record["resumes"] += 1
@@ -75,6 +75,13 @@ def rate_factor(recipe: Training, step: int, steps: int) -> float:
     if recipe.schedule == "cosine":
         return 0.5 * (1.0 + math.cos(math.pi * share))
     return 1.0
+
+
+def _checked(value: Any, kind: type, hook: str) -> Any:
+    """What a hook returned; CellError where that is of another kind (a `return` was forgotten)."""
+    if not isinstance(value, kind):
+        raise CellError(f"{hook} returns {value!r}, which is no {kind.__name__}")
+    return value
 
 
 class _Loop:
@@ -143,6 +150,7 @@ class _Loop:
             last = i + 1 == len(parts)
             with contextlib.nullcontext() if last else accelerator.no_sync(self.wrapped):
                 loss = self.method.loss(run, part.to(run.device))
+                _checked(loss, torch.Tensor, f"{self.method.name}.loss")
                 accelerator.backward(loss)
             self.loss_sum += loss.detach()
         self.summed += 1

@@ -49,7 +49,7 @@ def on_two_processes(
 
 
 def two_are_one(subject: Subject, world: World, folder: Path, both: Sequence[Any]) -> None:
-    """What the two processes of one subject found is what one process finds."""
+    """Two processes end as one does: the same answers, drift and losses, within rounding."""
     single, rows = run_cell(
         only_cell(subject.plan(world, *WORDS)), workspace_for(subject.plan(world), folder), False
     )

@@ -87,6 +87,17 @@ def test_a_hook_that_raises_fails_its_cell_and_the_grid_goes_on(
     assert 'broken.py", line 13' in log.read_text()
 
 
+@pytest.mark.parametrize(("hook", "kind"), [("optimizer", "Optimizer"), ("loss", "Tensor")])
+def test_a_hook_without_its_return_is_named(
+    run: Run, grid: list[object], tmp_path: Path, hook: str, kind: str
+) -> None:
+    path = plugin(tmp_path, hook)
+    path.write_text(path.read_text().replace("        fail()", "        pass"))
+    code, out, _ = run("--plugin", path, "--methods", "broken", "--no-reference", *grid)
+    assert code == 1
+    assert f"broken seed 0 failed: broken.{hook} returns None, which is no {kind}" in out
+
+
 def test_a_hook_that_exits_fails_its_cell_too(run: Run, grid: list[object], tmp_path: Path) -> None:
     path = plugin(tmp_path, "prepare")
     path.write_text(path.read_text().replace("raise ValueError", "raise SystemExit"))
@@ -137,6 +148,25 @@ def test_a_state_that_cannot_be_kept_fails_its_cell(
     assert "broken seed 0 failed: ValueError: this is wrong (broken.py:6)" in out
 
 
+def test_a_state_that_cannot_be_loaded_fails_its_cell_which_then_starts_again(
+    run: Run, grid: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.training.CHECKPOINT_SECONDS", 0.0)
+    path = plugin(tmp_path, "load_state_dict")
+    whole = path.read_text()
+    hook = "    def after_step(self, run):\n        if run.step == 2: raise KeyboardInterrupt\n"
+    path.write_text(f"{whole}\n{hook}")
+    words = ["--plugin", path, "--methods", "broken", "--no-reference", *grid]
+    assert run(*words)[0] == 130
+    assert "1 stopped" in run("status", tmp_path / "run")[1]
+    path.write_text(whole)
+    code, out, _ = run(*words)
+    assert code == 1
+    assert "broken seed 0 failed: ValueError: this is wrong (broken.py:6)" in out
+    assert "1 failed, 0 refused, 0 stopped" in run("status", tmp_path / "run")[1]
+    assert run(*words)[0] == 0
+
+
 @pytest.mark.parametrize("hook", ["needs", "refuses"])
 def test_a_question_that_raises_refuses_the_method_and_the_grid_goes_on(
     run: Run, grid: list[object], tmp_path: Path, hook: str
@@ -157,7 +187,7 @@ def test_a_misspelt_need_or_role_is_not_passed_over(
     code, out, _ = run("--plugin", path, "--methods", "broken,recadam", *grid, "--dry-run")
     assert code == 0
     assert f"'generaton' in its {said} is none of " in out
-    assert "= 2 cells" in out
+    assert "= 3 cells, 1 refused, 0 done, 2 to run" in out
 
 
 @pytest.mark.parametrize("hook", ["__init__", "label", "settings", "roles"])

@@ -91,7 +91,7 @@ def test_the_report_names_the_line_of_a_crash(
     assert "causal: ValueError: this is wrong (wrong.py:17); encoder: ValueError" in out
     assert "n/a     Averaged over seeds" in out
     assert "the class does not say what it is for (`meaning`)" in out
-    assert "FAILED  What the two processes" in out and "ValueError: two crash" in out
+    assert "FAILED  Two processes end as one" in out and "ValueError: two crash" in out
     assert "\n3 passed, 2 FAILED, 1 n/a, in " in out
 
 
