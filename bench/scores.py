@@ -111,7 +111,7 @@ def exact_match(gold: Texts, predicted: Texts) -> float:
 
 def bleu(gold: Texts, predicted: Texts) -> float:
     """Corpus BLEU of sacrebleu at its defaults, one reference a row, as a share (not times 100);
-    0 where there is no match of four words.
+    where there is no match of four words, what its smoothing makes of the shorter ones.
 
     Raises:
         ValueError: no rows, or lists of unequal length.
@@ -120,9 +120,10 @@ def bleu(gold: Texts, predicted: Texts) -> float:
 
     _check(gold, predicted)
     found = corpus_bleu(list(predicted), [list(gold)])
+    value = float(found.score) / 100
     if not found.counts[-1]:
-        _warn("BLEU", "no four words in a row are right")
-    return float(found.score) / 100
+        _warn("BLEU", "no four words in a row are right", value)
+    return value
 
 
 def perplexity(tokens: Labels, nats: Numbers) -> float:
@@ -193,8 +194,8 @@ def _check(gold: Sequence[Any], predicted: Sequence[Any]) -> None:
         raise ValueError("no rows to score")
 
 
-def _warn(title: str, reason: str) -> None:
-    warnings.warn(f"{title} is 0: {reason}", Degenerate, stacklevel=3)
+def _warn(title: str, reason: str, value: float = 0.0) -> None:
+    warnings.warn(f"{title} is {value:.2g}: {reason}", Degenerate, stacklevel=3)
 
 
 def _constant(gold: Sequence[Any], predicted: Sequence[Any], title: str) -> bool:
