@@ -120,9 +120,9 @@ def test_bleu_and_perplexity_at_their_ends() -> None:
     assert score(["bleu"], ["a"], ["a"]) == (
         {"bleu": 0.0}, ["BLEU is 0: no four words in a row are right"],
     )  # fmt: skip
-    # one word of four and no pair; sacrebleu halves what it puts for each longer match: 1/2, 1/4, 1/8
+    # two words of four and no pair: sacrebleu then counts 1/2, 1/4 and 1/8 of a match
     value, notes = score(["bleu"], ["the cat sat on"], ["a cat saw the"])
-    smoothed = (2 / 4 * 1 / 2 / 3 * 1 / 4 / 2 * 1 / 8 / 1) ** (1 / 4)
+    smoothed = (2 / 4 * (1 / 2) / 3 * (1 / 4) / 2 * (1 / 8) / 1) ** (1 / 4)
     assert value == {"bleu": pytest.approx(smoothed)}
     assert notes == [f"BLEU is {smoothed:.2g}: no four words in a row are right"]
     assert scores.perplexity([2, 1], [3 * math.log(5), 0.0]) == pytest.approx(5)

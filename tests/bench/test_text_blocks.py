@@ -11,7 +11,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bench.data import IGNORE
 from bench.likelihood import TaskModel
+from bench.runner import run_cell
 from bench.texts import Blocks, block_length, cut_blocks, mean_loss, text_batches
+from tests.worlds import only_cell, plan_for, workspace_for
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +66,28 @@ def test_the_context_is_what_stands_before_in_the_block(
         ]
     loss, _ = mean_loss(TaskModel(net), text_batches([block], tokenizer, "causal"))
     assert loss == pytest.approx(sum(slow) / len(slow), rel=1e-5)
+
+
+def test_a_runs_retention_is_a_loop_over_its_windows(
+    net: Any, tokenizer: Any, tiny_causal: Path, tiny_data: Path, tiny_text: Path, tmp_path: Path
+) -> None:
+    """Of eight windows of 128 tokens every other one is scored (methods may read the rest), every
+    token once, from the start token and what stands before it in its window."""
+    ids = tokenizer(tiny_text.read_text(), add_special_tokens=False)["input_ids"]
+    ids = ids[: 8 * 128 + 50]  # an unfinished window at the end is left out
+    (tmp_path / "text.txt").write_text(tokenizer.decode(ids))
+    settings = ("train.steps=1", f"train.retention_tokens={10**6}")
+    plan = plan_for(
+        ["finetune"], ["cola"], tiny_causal, tiny_data, *settings, retention=f"{tmp_path}/text.txt"
+    )
+    result, _ = run_cell(only_cell(plan), workspace_for(plan, tmp_path), False)
+    losses = []
+    for window in range(0, 8, 2):
+        start = window * 128
+        for i in range(start, start + 128):
+            before = torch.tensor([[tokenizer.bos_token_id, *ids[start:i]]])
+            with torch.no_grad():
+                losses.append(-float(net(input_ids=before).logits[0, -1].log_softmax(-1)[ids[i]]))
+    assert result["retention"] is not None
+    assert result["retention"]["tokens"] == len(losses) == 4 * 128
+    assert result["retention"]["before"] == pytest.approx(sum(losses) / len(losses), rel=1e-5)
