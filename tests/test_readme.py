@@ -43,8 +43,8 @@ def test_the_method_of_the_readme_runs(
 def test_what_else_a_method_may_say_of_itself(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = re.findall(r"^\* `((?:needs|roles|variants) = .+?)`:", README, re.M)
-    assert len(said) == 3
+    said = re.findall(r"^\* `((?:needs|roles|variants|holds) = .+?)`[:,]", README, re.M)
+    assert len(said) == 4
     plugin = tmp_path / "my_methods.py"
     plugin.write_text(block("python", "my_l2sp") + "".join(f"\n    {line}\n" for line in said))
     models = ",".join(str(folder) for folder in world.models.values())
