@@ -86,6 +86,12 @@ def assigned(cls: type[Method], values: dict[str, Any]) -> list[str]:
     return [f"{cls.name}.{name}={value}" for name, value in values.items()]
 
 
+def starts_at_the_base(method: Method) -> None:
+    """Raises NotApplicableError where a method moves the weights before the first step."""
+    if "start" in method.roles:
+        raise NotApplicableError("it moves the weights before the first step (its role `start`)")
+
+
 def expect(condition: bool, otherwise: str) -> None:
     """Raises FailedError, saying `otherwise`, unless the condition holds."""
     if not condition:

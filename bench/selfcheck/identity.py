@@ -12,7 +12,15 @@ from bench.errors import BenchError
 from bench.evaluation import drift
 from bench.roster import method
 from bench.runner import Stage, run_cell
-from bench.selfcheck.checks import NotApplicableError, Subject, assigned, difference, expect, same
+from bench.selfcheck.checks import (
+    NotApplicableError,
+    Subject,
+    assigned,
+    difference,
+    expect,
+    same,
+    starts_at_the_base,
+)
 from bench.selfcheck.world import World, only_cell, stage_for, weights, workspace_for
 from bench.settings import allowed
 from bench.training import train
@@ -23,6 +31,7 @@ STOPS = ((3, 6), (7, 14))  # stopped in the first epoch (of 5 steps) and in the 
 def zero_steps(subject: Subject, world: World, folder: Path) -> None:
     """Without a step, every score and every weight is the base model's."""
     plan = subject.plan(world, "train.steps=0")
+    starts_at_the_base(only_cell(plan).method)
     result, predictions = run_cell(only_cell(plan), workspace_for(plan, folder), False)
     scores, retention, forgotten = result["scores"], result["retention"], result["forgotten"]
     assert scores is not None and retention is not None, "a finished cell with a text has both"

@@ -10,7 +10,7 @@ import pytest
 from bench.cli import main
 from bench.registry import METHODS, load_builtin, load_plugin
 from bench.selfcheck import behaviour, command, identity, processes
-from bench.selfcheck.checks import FailedError, Subject
+from bench.selfcheck.checks import FailedError, NotApplicableError, Subject
 from bench.selfcheck.world import World
 
 HEAD = """
@@ -126,6 +126,15 @@ def test_a_meaning_that_nothing_measures(
     wrong(HEAD + "    meaning = 'retain'\n")
     with pytest.raises(FailedError, match=r"`meaning` is 'retain', which is none of retains, "):
         behaviour.means_it(Subject("wrong", "causal"), world, tmp_path)
+
+
+@pytest.mark.parametrize("check", [identity.zero_steps, behaviour.means_it])
+def test_what_starts_elsewhere_is_not_asked_to_start_at_the_base(
+    check: Callable[..., None], world: World, tmp_path: Path
+) -> None:
+    load_builtin()
+    with pytest.raises(NotApplicableError, match="moves the weights before the first step"):
+        check(Subject("recadam:random_init", "causal"), world, tmp_path)
 
 
 def test_where_a_method_does_not_fit_is_said_once(tmp_path: Path) -> None:
