@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -153,3 +155,92 @@ def test_a_file_that_the_server_would_refuse(data: Path) -> None:
     with pytest.raises(BenchError, match=r"CoLA\.tsv: .* has no test\.tsv, the test rows"):
         submission.test_rows(cola, str(data))
     assert submission.test_rows(TASKS.get("sst5"), str(data)) == {}
+
+
+# The classic files' headers (of MNLI without the parses), and how they spell labels. CoLA's train
+# and dev files have none.
+PAIR = ("index", "sentence1", "sentence2")
+HEADERS = {
+    # folder: (columns of train and dev, what the last or the named one says, columns of test)
+    "CoLA": (("source", "label", "star", "sentence"), ["0", "1"], ("index", "sentence")),
+    "SST-2": (("sentence", "label"), ["0", "1"], ("index", "sentence")),
+    "MRPC": (
+        ("Quality", "#1 ID", "#2 ID", "#1 String", "#2 String"),
+        ["0", "1"],
+        ("index", "#1 ID", "#2 ID", "#1 String", "#2 String"),
+    ),
+    "STS-B": ((*PAIR, "score"), ["0.000", "2.500", "5.000"], PAIR),
+    "QQP": (
+        ("id", "qid1", "qid2", "question1", "question2", "is_duplicate"),
+        ["0", "1"],
+        ("id", "question1", "question2"),
+    ),
+    "MNLI": (
+        (*PAIR, "label1", "gold_label"),
+        ["neutral", "entailment", "contradiction"],
+        PAIR,
+    ),
+    "QNLI": (
+        ("index", "question", "sentence", "label"),
+        ["entailment", "not_entailment"],
+        ("index", "question", "sentence"),
+    ),
+    "RTE": ((*PAIR, "label"), ["entailment", "not_entailment"], PAIR),
+    "WNLI": ((*PAIR, "label"), ["0", "1"], PAIR),
+}
+LABELS = {"label", "Quality", "score", "is_duplicate", "gold_label"}
+
+
+def write_glue(folder: Path) -> None:
+    """Every task of GLUE with a dozen rows a split, and six test rows a sheet."""
+    choose = random.Random("glue").choice
+
+    def table(path: Path, columns: tuple[str, ...], labels: list[str], rows: int) -> None:
+        lines = [] if columns[0] == "source" else [columns]
+        for i in range(rows):
+            texts = {
+                column: choose(["the cat saw a dog", "a dog", "the king"]) for column in columns
+            }
+            texts |= {column: labels[i % len(labels)] for column in LABELS & set(columns)}
+            lines.append(tuple(texts.values()))
+        path.write_text("".join("\t".join(line) + "\n" for line in lines))
+
+    for name, (columns, labels, unlabelled) in HEADERS.items():
+        (folder / name).mkdir(parents=True)
+        ends = ("_matched", "_mismatched") if name == "MNLI" else ("",)
+        table(folder / name / "train.tsv", columns, labels, 12)
+        for end in ends:
+            table(folder / name / f"dev{end}.tsv", columns, labels, 12)
+            table(folder / name / f"test{end}.tsv", unlabelled, labels, 6)
+    (folder / "diagnostic").mkdir()
+    table(folder / "diagnostic" / "diagnostic.tsv", PAIR, [""], 6)
+
+
+def test_all_of_glue_from_its_files_to_the_zip(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    few = {task: tuple(replace(one, rows=6) for one in sheets) for task, sheets in SHEETS.items()}
+    monkeypatch.setattr(submission, "SHEETS", few)
+    write_glue(tmp_path / "data")
+    words = ["--methods", "finetune", "--tasks", ",".join(SHEETS), "--model", "micro"]
+    words += ["--data", tmp_path / "data", "--seeds", 1, "--steps", 1, "--out", tmp_path / "run"]
+    words += ["--submission", "--set", "train.retention_tokens=128", "train.forget_rows=4"]
+    assert main([str(word) for word in words]) == 0
+    assert "GLUE average, wnli included" in capsys.readouterr().out
+    assert main(["submission", str(tmp_path / "run"), "--method", "finetune"]) == 0
+    assert "the server wants these too" not in capsys.readouterr().out
+    with zipfile.ZipFile(tmp_path / "run" / "submission.zip") as archive:
+        assert sorted(archive.namelist()) == sorted(WANTED)
+        for name in WANTED:
+            header, *lines = archive.read(name).decode().splitlines()
+            assert header == "index\tprediction"
+            rows = [line.split("\t") for line in lines]
+            assert [index for index, _ in rows] == list("012345")
+            folder = "MNLI" if name in ("AX.tsv", "MNLI-m.tsv", "MNLI-mm.tsv") else name[:-4]
+            answers = {answer for _, answer in rows}
+            if name == "STS-B.tsv":
+                assert all(re.fullmatch(r"[0-5]\.\d{3}", answer) for answer in answers)
+            else:
+                assert answers <= set(HEADERS[folder][1])
