@@ -15,6 +15,7 @@ from bench.selfcheck.checks import (
     Subject,
     expect,
     starts_at_the_base,
+    where_it_fits,
 )
 from bench.selfcheck.world import World, cells_of, plan_for, workspace_for
 from bench.training import train
@@ -84,7 +85,9 @@ def means_it(subject: Subject, world: World, folder: Path) -> None:
         raise FailedError(f"`meaning` is {meaning!r}, which is none of {', '.join(GOALS)}")
     if subject.kind == "encoder":
         raise NotApplicableError("measured on the causal model")
-    goal, plan = GOALS[meaning], _plan(subject.method, *subject.words)
+    goal = GOALS[meaning]
+    with where_it_fits():
+        plan = _plan(subject.method, *subject.words)
     starts_at_the_base(cells_of(plan)[0].method)  # a dozen steps do not show what that leads to
     mine = goal.figure(_figures(plan, folder))
     plain = goal.figure(reference())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,15 @@ class FailedError(Exception):
 
 class NotApplicableError(Exception):
     """The check asks nothing of this method; the message says why."""
+
+
+@contextmanager
+def where_it_fits() -> Iterator[None]:
+    """Turns the refusal of a plan made inside into NotApplicableError."""
+    try:
+        yield
+    except RefusedError as error:
+        raise NotApplicableError("; ".join(error.reasons)) from None
 
 
 @dataclass(frozen=True)
@@ -54,10 +65,8 @@ class Subject:
         Raises:
             NotApplicableError: the method does not fit the model.
         """
-        try:
+        with where_it_fits():
             return world.plan(self.method, self.kind, *self.words, *settings)
-        except RefusedError as error:
-            raise NotApplicableError("; ".join(error.reasons)) from None
 
     def trained(self, world: World, folder: Path, *settings: str) -> Stage:
         """The cell after its training."""

@@ -137,6 +137,14 @@ def test_what_starts_elsewhere_is_not_asked_to_start_at_the_base(
         check(Subject("recadam:random_init", "causal"), world, tmp_path)
 
 
+def test_what_the_rate_of_that_check_does_not_suit(world: World, tmp_path: Path) -> None:
+    load_builtin()
+    strong = Subject("recadam", "causal", ("recadam.gamma=1000",))
+    strong.plan(world)
+    with pytest.raises(NotApplicableError, match=r"learning rate 0.003 x gamma 1000 = 3 is over 1"):
+        behaviour.means_it(strong, world, tmp_path)
+
+
 def test_where_a_method_does_not_fit_is_said_once(tmp_path: Path) -> None:
     load_builtin()
     first = next(command.outcomes("replay", [], [], tmp_path))
