@@ -90,7 +90,7 @@ def cell_result(
             "primary": cell.task.primary,
             "before": scored_before,
             "after": scored_after,
-            "notes": notes,
+            "notes": notes + record["notes"],
         },
         "sequence": None,
         "flips": None if right[0] is None or right[1] is None else flips(right[0], right[1]),

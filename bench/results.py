@@ -15,7 +15,9 @@ class Scores(TypedDict):
     primary: str  # the metric that boards show
     before: dict[str, float]  # the untouched base model
     after: dict[str, float]  # the tuned one
-    notes: NotRequired[list[str]]  # values of `after` that stand in for an undefined one, and why
+    notes: NotRequired[
+        list[str]
+    ]  # what the board says of it: scores in place of undefined ones, ...
 
 
 class SequenceScores(TypedDict):

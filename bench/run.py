@@ -56,6 +56,7 @@ class Run:
     logged: dict[str, float] = field(default_factory=dict)
     _anchor: dict[str, Tensor] = field(default_factory=dict)
     reported: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)  # what a board must say of this cell
 
     def __post_init__(self) -> None:
         self.net = self.loaded.net.to(self.accelerator.device)

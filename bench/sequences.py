@@ -145,6 +145,8 @@ def _result(
     for record in records:
         curve += [{**point, "step": point["step"] + done} for point in record["curve"]]
         done += record["steps"]
+    remarks = [(one.task.name, one.notes) for one in table[-1]]
+    remarks += [(c.task.name, r["notes"]) for c, r in zip(sequence.stages, records, strict=True)]
     return {
         "schema_version": SCHEMA_VERSION,
         "status": "done",
@@ -156,7 +158,7 @@ def _result(
             "primary": AVERAGE,
             "before": {AVERAGE: continual.average(matrix[0])},
             "after": {AVERAGE: continual.average(matrix[-1])},
-            "notes": [f"{one.task.name}: {note}" for one in table[-1] for note in one.notes],
+            "notes": [f"{name}: {note}" for name, notes in remarks for note in notes],
         },
         "sequence": {
             "tasks": [one.task.name for one in table[0]],

@@ -27,8 +27,8 @@ CHECKPOINT_SECONDS = 300.0
 def train(run: Run, method: Method, folder: Path | None, stop_at: int | None = None) -> Any:
     """Prepare the method, train to `run.steps` and finish.
 
-    Returns a dictionary: `curve`, seconds of `prepare`, `train` and `finish` (those before an
-    interruption included) and the number of `resumes`. A checkpoint is written to `folder` every
+    Returns a dictionary: `curve`, `notes`, seconds of `prepare`, `train` and `finish` (those before
+    an interruption included) and the number of `resumes`. A checkpoint is written to `folder` every
     five minutes and on SIGINT or SIGTERM, and picked up by the next call; `stop_at` ends a call
     early at that step, with a checkpoint.
 
@@ -59,6 +59,7 @@ def train(run: Run, method: Method, folder: Path | None, stop_at: int | None = N
     clock = time.perf_counter()
     if run.step == run.steps:
         method.finish(run)
+    record["notes"] = run.notes
     record["finish"] = time.perf_counter() - clock
     return record
 

@@ -132,6 +132,12 @@ class LWF(Method):
         if self.config.weight and turn is not None:
             run.log(unlearned_nll=unlearning.ascend(run, self.config, self.unlearned, turn))
 
+    def finish(self, run: Run) -> None:
+        """Say so where the run was too short for a turn of unlearning."""
+        interval = self.config.interval
+        if self.config.weight and run.steps < interval:
+            run.notes.append(f"nothing unlearned: {run.steps} steps, lwf.interval is {interval}")
+
     def state_dict(self) -> dict[str, Tensor]:
         """D_U."""
         return self.unlearned.to_tensors()

@@ -105,6 +105,18 @@ def test_a_variant_changes_the_outcome(variant: str, lwf_plan: Make, tmp_path: P
     assert not all(torch.equal(x, varied[name]) for name, x in plain.items())
 
 
+@pytest.mark.parametrize("interval", [4, 5])
+def test_a_run_too_short_to_unlearn_says_so(interval: int, lwf_plan: Make, tmp_path: Path) -> None:
+    """Four steps; a stopped run says it too when it goes on."""
+    plan = lwf_plan(f"lwf.interval={interval}")
+    stage = stage_for(plan, tmp_path)
+    train(stage.run, stage.cell.method, tmp_path, stop_at=2)
+    stage = stage_for(plan, tmp_path)
+    record = train(stage.run, stage.cell.method, tmp_path)
+    said = ["nothing unlearned: 4 steps, lwf.interval is 5"]
+    assert record["notes"] == ([] if interval == 4 else said)
+
+
 def test_ascent_raises_the_loss_of_what_is_unlearned(
     lwf_plan: Make, tiny_causal: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
