@@ -39,7 +39,7 @@ class TaskModel(nn.Module):
 
     def forward(self, inputs: dict[str, Tensor], positions: Tensor | None) -> Tensor:
         """Logits for a `Batch`'s `inputs` at its `positions`."""
-        narrow = self.training and self.precision == "bfloat16"
+        narrow = self.net.training and self.precision == "bfloat16"
         with torch.autocast(self.net.device.type, torch.bfloat16, enabled=narrow):
             return self._logits(inputs, positions)
 

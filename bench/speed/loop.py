@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -168,7 +169,8 @@ def _accelerate(run: Run) -> Callable[[], object]:
         scheduler = LambdaLR(optimizer, partial(rate_factor, recipe, steps=run.steps))
         prepared = accelerator.prepare(run.net, optimizer, batches, scheduler)
         net, optimizer, loader, scheduler = prepared
-        for batch in loader:
+        epochs = chain.from_iterable(loader for _ in count())
+        for batch in islice(epochs, run.steps):
             accelerator.backward(net(**batch, **run.task_model.options).loss)
             accelerator.clip_grad_norm_(net.parameters(), recipe.clip)
             optimizer.step()

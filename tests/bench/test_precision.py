@@ -9,8 +9,10 @@ import torch
 import transformers as hf
 
 from bench.evaluation import drift
+from bench.fisher import forgetting_confidence
 from bench.likelihood import TaskModel
 from bench.registry import METHODS, load_builtin
+from methods.kernels.task_fisher import task_fisher
 from tests.worlds import plan_for, stage_for, trained, weights
 
 load_builtin()
@@ -60,3 +62,21 @@ def test_precision_changes_the_steps_and_no_score_of_the_base(
         for i, plan in enumerate(both)
     ]
     assert outputs[0] == outputs[1]
+
+
+def test_importance_is_the_same_whatever_the_precision(
+    tiny_causal: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    """Fisher and confidence, as a method's `prepare` computes them."""
+    found = []
+    for i, settings in enumerate(([], [NARROW])):
+        plan = plan_for(["finetune"], ["cola"], tiny_causal, tiny_data, *settings)
+        run = stage_for(plan, tmp_path / str(i)).run
+        fisher = task_fisher(run, 16)
+        star = {name: value + 0.01 for name, value in run.loaded.base.items()}
+        batches = run.batches(list(range(8)), 4)
+        values = run.net, batches, run.example_losses, fisher, star, 1e-3
+        found.append((fisher, forgetting_confidence(*values).change))
+    (plain, change), (narrow, other) = found
+    assert all(torch.equal(plain[name], narrow[name]) for name in plain)
+    assert torch.equal(change, other)

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from bench.speed import start
+from bench.run import Run
+from bench.speed import loop, start
 from bench.speed.__main__ import main
 from bench.speed.timing import alternate, compared
+from tests.worlds import plan_for, stage_for
 
 LOOPS = (
     "ours, random",
@@ -117,6 +122,27 @@ def test_scoring_two_words_costs_little_more_than_one_pass(
     found = json.loads(file.read_text())["scoring: ours / one forward pass"]
     # The goal is 1.2. What is far off is slow in every round, noise is not.
     assert found["low"] < 1.6
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [loop._bare, partial(loop._bare, accelerated=True), loop._accelerate, loop._trainer],
+    ids=["bare", "bare, accelerate", "accelerate", "Trainer"],
+)
+def test_every_loop_takes_all_steps_where_the_rows_are_few(
+    prepare: Callable[[Run], Callable[[], object]],
+    tiny_causal: Path,
+    tiny_data: Path,
+    tmp_path: Path,
+) -> None:
+    few = ["train.max_train=6", "train.batch_size=4", "train.steps=5"]
+    run = stage_for(plan_for(["finetune"], ["cola"], tiny_causal, tiny_data, *few), tmp_path).run
+    work = prepare(run)
+    taken: list[Any] = []
+    handle = register_optimizer_step_post_hook(lambda *step: taken.append(step))
+    work()
+    handle.remove()
+    assert len(taken) == run.steps == 5
 
 
 def test_a_grid_is_timed_beside_its_cells_alone(
