@@ -46,7 +46,8 @@ class RecAdamW(torch.optim.AdamW):
         θ ← θ − lr (1−λ) γ (θ − θ0)                     on the updated θ
         θ ← θ − lr · weight_decay · θ
 
-    and AdamW, with the same place of ε, for the others. A parameter without a gradient stays.
+    and AdamW, with the same place of ε, for the others. A parameter without a gradient stays; t
+    counts the steps of its group.
 
     Args:
         groups: as for AdamW, with `names` and `pretrained`.
