@@ -133,5 +133,5 @@ def test_it_stacks_on_what_reads_the_head(world: World, tmp_path: Path) -> None:
 
 
 def test_refused_on_an_encoder(tiny_encoder: Path, tiny_data: Path) -> None:
-    with pytest.raises(BenchError, match=r"distill.* cannot run .*its new head has no counterpart"):
+    with pytest.raises(BenchError, match=r"distill.* on .*its new head has no counterpart"):
         plan_for(["distill"], ["cola"], tiny_encoder, tiny_data)
