@@ -7,11 +7,14 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.errors import BenchError, unknown_name
 
-C = TypeVar("C")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+C = TypeVar("C", bound="DataclassInstance")
 
 
 def setting(
@@ -36,7 +39,7 @@ def parse(cls: type[C], values: Mapping[str, Any], owner: str) -> C:
             the message names `owner.field`, the value and what is allowed.
     """
     types_of = typing.get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    fields = {f.name: f for f in dataclasses.fields(cls)}
     parsed: dict[str, Any] = {}
     for name, value in values.items():
         if name not in fields:

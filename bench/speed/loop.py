@@ -206,4 +206,5 @@ def _trainer(run: Run) -> Callable[[], object]:
         data_collator=partial(padded, pad=pad),
     )
     trainer.remove_callback(PrinterCallback)
-    return trainer.train  # type: ignore[no-any-return]
+    work: Callable[[], object] = trainer.train
+    return work

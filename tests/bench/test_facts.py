@@ -40,8 +40,8 @@ def test_an_untrained_cell_recalls_what_a_slow_loop_says(tmp_path: Path) -> None
     (cell,) = results(plan, tmp_path)
     expected = recalled("micro")
     assert cell["facts"] is not None
-    for name, disputed in (("settled", False), ("disputed", True)):
-        found = cell["facts"][name]  # type: ignore[literal-required]
+    both = (cell["facts"]["settled"], False), (cell["facts"]["disputed"], True)
+    for found, disputed in both:
         share = expected[disputed]
         assert found == {"questions": 80, "before": share, "after": share}
 

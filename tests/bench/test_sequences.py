@@ -15,10 +15,12 @@ from bench.errors import BenchError
 from bench.executors import run_in_process
 from bench.plan import Plan
 from bench.results import CellResult
+from bench.run import Run
 from bench.runner import Workspace
 from bench.sequences import run_sequence
 from bench.spec import TaskSequence
 from bench.store import Store
+from methods.finetune import Finetune
 from tests.worlds import plan_for, results, trained, workspace_for
 
 WORDS = ("train.steps=6", "train.lr=5e-3")
@@ -63,6 +65,21 @@ def test_each_stage_is_the_cell_that_starts_where_the_one_before_ended(
     assert found["drift"] is not None and second["drift"] is not None
     assert found["retention"] is not None
     assert found["retention"]["before"] == cola["retention"]["before"]  # the base model's own text
+
+
+def test_what_a_method_says_of_its_stages_is_among_the_notes(
+    tiny_causal: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def finish(_: Finetune, run: Run) -> None:
+        run.notes.append(f"{run.steps} steps of {run.cell.task.name}")
+
+    monkeypatch.setattr(Finetune, "finish", finish)
+    few = "train.steps=1"
+    found = run(plan_for(["finetune"], ["cola>rte"], tiny_causal, tiny_data, few), tmp_path / "a")
+    assert found["scores"]
+    assert found["scores"]["notes"][-2:] == ["cola: 1 steps of cola", "rte: 1 steps of rte"]
+    (cell,) = results(plan_for(["finetune"], ["rte"], tiny_causal, tiny_data, few), tmp_path / "b")
+    assert cell["scores"] and cell["scores"]["notes"][-1] == "1 steps of rte"
 
 
 def test_a_sequence_that_is_stopped_goes_on_exactly(
