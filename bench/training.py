@@ -29,8 +29,9 @@ def train(run: Run, method: Method, folder: Path | None, stop_at: int | None = N
 
     Returns a dictionary: `curve`, `notes`, seconds of `prepare`, `train` and `finish` (those before
     an interruption included) and the number of `resumes`. A checkpoint is written to `folder` every
-    five minutes and on SIGINT or SIGTERM, and picked up by the next call; `stop_at` ends a call
-    early at that step, with a checkpoint.
+    five minutes, on SIGINT or SIGTERM, and behind the last step, so that whatever ends the cell
+    before it is scored costs no training; the next call picks it up. `stop_at` ends a call early at
+    that step.
 
     Raises:
         CellError: the loss is not a finite number.
@@ -40,7 +41,7 @@ def train(run: Run, method: Method, folder: Path | None, stop_at: int | None = N
     clock = time.perf_counter()
     record: dict[str, Any] = {"curve": [], "pending": [0.0, 0, {}], "resumes": 0}
     record |= {"prepare": 0.0, "train": 0.0, "finish": 0.0, "shared": 0.0}
-    record["reported"] = run.reported
+    record |= {"reported": run.reported, "notes": run.notes}
     found = checkpoint.find(folder) if folder else None
     document = checkpoint.load(found, run, method) if found else None
     if document is None:
@@ -51,7 +52,7 @@ def train(run: Run, method: Method, folder: Path | None, stop_at: int | None = N
     if found:
         record = checkpoint.restore(found, document, run, optimizer)
         record["resumes"] += 1
-        run.reported = record["reported"]
+        run.reported, run.notes = record["reported"], record["notes"]
     record["prepare"] += time.perf_counter() - clock
     _Loop(run, method, optimizer, folder, record).train_until(
         run.steps if stop_at is None else min(stop_at, run.steps)
@@ -59,7 +60,6 @@ def train(run: Run, method: Method, folder: Path | None, stop_at: int | None = N
     clock = time.perf_counter()
     if run.step == run.steps:
         method.finish(run)
-    record["notes"] = run.notes
     record["finish"] = time.perf_counter() - clock
     return record
 
@@ -127,8 +127,7 @@ class _Loop:
                 if caught[0] == signal.SIGINT
                 else TerminatedError(128 + caught[0])
             )
-        if end < run.steps:
-            self._save()
+        self._save()
 
     def _step(self, indices: list[int]) -> None:
         """One optimizer step on the given examples."""

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from bench.errors import CellError
-from bench.runner import run_cell
+from bench.run import Run
+from bench.runner import Workspace, run_cell
 from bench.scores import score
 from bench.texts import BLOCK, cut_blocks
+from methods.finetune import Finetune
 from tests.worlds import only_cell, plan_for, results, workspace_for
 
 
@@ -46,6 +48,63 @@ def test_a_cell_records_before_and_after(
     assert result["data"] == {"train_rows": 40, "dev_rows": 24, "truncated_rows": 0}
     assert result["provenance"]["packages"]["torch"]
     json.dumps([result, rows], allow_nan=False)
+
+
+@pytest.mark.parametrize(("method", "words"), [("lwf", ["lwf.interval=5"]), ("lora", [])])
+def test_a_stop_while_it_is_scored_costs_no_training(
+    tiny_causal: Path, tiny_data: Path, tmp_path: Path, method: str, words: list[str]
+) -> None:
+    """Adapters that were merged, what a method found, and the note with which it finished."""
+    plan = plan_for([method], ["cola"], tiny_causal, tiny_data, *words)
+    expected, answers = run_cell(only_cell(plan), workspace_for(plan, tmp_path / "whole"), False)
+    said: list[str] = []
+
+    def stop_at_the_first_score(what: str, done: int, of: int, loss: float | None) -> None:
+        said.append(what)
+        if what == "score cola" and said.count(what) == 1:
+            raise KeyboardInterrupt
+
+    workspace = Workspace(tmp_path / "run", stop_at_the_first_score, rows=dict(plan.rows))
+    with pytest.raises(KeyboardInterrupt):
+        run_cell(only_cell(plan), workspace, False)
+    kept = json.loads((workspace.checkpoint(only_cell(plan)) / "checkpoint.json").read_text())
+    said.append("stopped")
+    result, rows = run_cell(only_cell(plan), workspace, False)
+    assert "train" not in said[said.index("stopped") :]
+    assert rows == answers
+    own = ("costs", "provenance")
+    assert {k: v for k, v in result.items() if k not in own} == {
+        k: v for k, v in expected.items() if k not in own
+    }
+    assert result["provenance"]["resumes"] == 1
+    assert result["costs"] is not None and result["costs"]["train"] == kept["extra"]["train"]
+
+
+def test_a_stop_while_it_finishes_costs_no_training(
+    tiny_causal: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def prepare(_: Finetune, run: Run) -> None:
+        calls.append("prepare")
+        run.notes.append("prepared")
+
+    def finish(_: Finetune, run: Run) -> None:
+        calls.append("finish")
+        run.notes.append("finished")
+        if calls.count("finish") == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Finetune, "prepare", prepare)
+    monkeypatch.setattr(Finetune, "finish", finish)
+    plan = plan_for(["finetune"], ["cola"], tiny_causal, tiny_data)
+    workspace = workspace_for(plan, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        run_cell(only_cell(plan), workspace, False)
+    result, _ = run_cell(only_cell(plan), workspace, False)
+    assert calls == ["prepare", "finish", "finish"]
+    assert result["scores"] is not None
+    assert result["scores"]["notes"][-2:] == ["prepared", "finished"]
 
 
 def test_an_encoder_too(
