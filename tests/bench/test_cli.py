@@ -129,23 +129,37 @@ def subprocess_run(words: list[object], **options: object) -> tuple[int, str, st
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.slow
+_TELLS = """\
+from pathlib import Path
+
+from bench.registry import register_method
+from methods.base import Card, Method
+
+
+@register_method("tells")
+class Tells(Method):
+    card = Card("t", "p", "e", "d", "none", 1.0)
+
+    def after_step(self, run):
+        Path(__file__).with_name("trains").touch()
+"""
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stopped_run_goes_on(
+def test_a_stopped_run_has_a_checkpoint(
     grid: list[object], tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    words = [*grid, "--steps", 100000]
+    (tmp_path / "tells.py").write_text(_TELLS)
+    words = [*grid, "--steps", 100000, "--no-reference", "--plugin", tmp_path / "tells.py"]
+    words[1] = "tells"
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "run_bench.py"), *map(str, words)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     try:
-        cells = tmp_path / "run" / "cache"
-        deadline = time.monotonic() + 120
-        while not list(cells.glob("scores-*")) and time.monotonic() < deadline:
-            time.sleep(0.2)
-        time.sleep(4)
+        while not (tmp_path / "trains").exists() and process.poll() is None:
+            time.sleep(0.1)
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
     finally:
