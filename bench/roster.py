@@ -67,7 +67,15 @@ def method(name: str, settings: Settings) -> Method:
 
 
 def _split(name: str) -> list[str]:
-    return [part.strip() for part in name.split("+")]
+    """The names in `ewc+lwf`.
+
+    Raises:
+        BenchError: one is missing.
+    """
+    parts = [part.strip() for part in name.split("+")]
+    if not all(parts):
+        raise BenchError(f"method {name!r}: a name is missing beside the +, as in ewc+lwf.")
+    return parts
 
 
 def _stacked(name: str, settings: Settings) -> Method:

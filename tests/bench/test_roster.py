@@ -77,6 +77,8 @@ MISTAKES: list[tuple[list[str], dict[str, dict[str, Any]], str]] = [
     (["solvr"], {}, "unknown method 'solvr'. Did you mean 'solver'? Known: other, solver."),
     (["solver:lst"], {}, "unknown variant of solver 'lst'. Did you mean 'last'? Known: deep, last"),
     (["solver:"], {}, "unknown variant of solver ''. Known: deep, last."),
+    (["+other"], {}, "method '+other': a name is missing beside the +"),
+    (["solver+ +other"], {}, "method 'solver+ +other': a name is missing beside the +"),
     (["other:last"], {}, "unknown variant of other 'last'. Known: none."),
     (["solver:last"], {"solver": {"order": "first"}}, "solver.order cannot be set: solver:last"),
     (["solver", "solver:last"], {"solver:last": {"order": "first"}}, "means order=last."),
