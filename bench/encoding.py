@@ -15,6 +15,10 @@ from bench.spec import ModelKind
 from tasks.base import Row, Task
 
 
+class LongPromptError(BenchError):
+    """A prompt has no room for anything of its row."""
+
+
 def subset(rows: Sequence[Row], limit: int | None, task: str) -> list[Row]:
     """`limit` rows, the same for every method and seed; all of them in order if None."""
     if limit is None or limit >= len(rows):
@@ -175,7 +179,7 @@ def _shortened(
     """The row's prompt in at most `room` tokens: the longest column loses its last words.
 
     Raises:
-        BenchError: the prompt is too long even with every column empty.
+        LongPromptError: the prompt is too long even with every column empty.
     """
     row = dict(row)
     while True:
@@ -186,6 +190,9 @@ def _shortened(
         column = max(task.columns, key=lambda name: len(row[name]))
         words = row[column].split(" ")
         if not row[column]:
-            raise BenchError(f"task {task.name}: the prompt alone is longer than {room} tokens.")
+            raise LongPromptError(
+                f"task {task.name}: the prompt around a row has {len(prompt)} tokens, and "
+                f"{room} is the most beside an answer (train.max_length, or the model's context)."
+            )
         # a word has at least one token, so dropping over/8 words at a time cannot overshoot by far
         row[column] = " ".join(words[: -max(1, over // 8)])

@@ -14,8 +14,8 @@ from bench import evaluation as ev
 from bench import harness, submission, texts
 from bench.cache import Cache
 from bench.data import Encoded
-from bench.encoding import encode, subset
-from bench.errors import CellError
+from bench.encoding import LongPromptError, encode, subset
+from bench.errors import BenchError, CellError
 from bench.likelihood import TaskModel
 from bench.models import context_length, load, load_language_model, load_tokenizer
 from bench.outcome import Measured, cell_result, predictions
@@ -71,7 +71,12 @@ class Workspace:
             tokenizer = self.tokenizer(model)
 
             def compute() -> dict[str, Tensor]:
-                return pack(encode(rows, task, tokenizer, model.kind, length))
+                try:
+                    return pack(encode(rows, task, tokenizer, model.kind, length))
+                except LongPromptError as error:
+                    if shots := cell.training.shots:
+                        raise BenchError(f"train.shots {shots}: {error}") from None
+                    raise
 
             content = [rows, task_hash(task), model.tokenizer, model.kind, length]
             with collector_paused():

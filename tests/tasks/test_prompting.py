@@ -13,7 +13,7 @@ from bench.runner import run_cell
 from bench.spec import task_hash
 from tasks.prompting import by_letter, with_shots
 from tasks.sources import load_rows
-from tests.worlds import only_cell, plan_for, workspace_for
+from tests.worlds import only_cell, plan_for, stage_for, workspace_for
 
 load_builtin()
 COPA, COLA = TASKS.get("copa"), TASKS.get("cola")
@@ -69,8 +69,17 @@ def test_a_run_by_letter_with_shots(tmp_path: Path) -> None:
     assert set(rows["after"]) <= {*"ABCD", ""}
 
 
-def test_shots_that_cannot_be(tiny_data: Path, tiny_encoder: Path) -> None:
+def test_shots_that_cannot_be(
+    tiny_data: Path, tiny_causal: Path, tiny_encoder: Path, tmp_path: Path
+) -> None:
     with pytest.raises(BenchError, match=r"train.shots 40: cola has 40 training rows\."):
         plan_for(["finetune"], ["cola"], Path("micro"), tiny_data, "train.shots=40")
     with pytest.raises(BenchError, match=r"train.shots 1: tiny-encoder, an encoder, has no prom"):
         plan_for(["finetune"], ["cola"], tiny_encoder, tiny_data, "train.shots=1")
+    plan = plan_for(["finetune"], ["cola"], tiny_causal, tiny_data, "train.shots=30")
+    with pytest.raises(
+        BenchError,
+        match=r"train.shots 30: task cola: the prompt around a row has \d+ tokens, and 191 is the "
+        r"most beside an answer \(train.max_length, or the model's context\)",
+    ):
+        stage_for(plan, tmp_path)
