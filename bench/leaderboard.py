@@ -79,7 +79,7 @@ class Table:
     title: str
     metric: str | None  # None in the average, and where no cell finished
     data_hash: str | None  # of the task's rows; None in the average
-    forget: tuple[str, ...]  # the forgetting tasks
+    forget: tuple[str, ...]  # the forgetting tasks; none for an encoder, whose head has one task
     stages: tuple[str, ...]  # the tasks of a sequence, in order; none where there is one task
     rows: tuple[Row, ...]  # the reference first, then by score
     notes: tuple[str, ...]  # failed and missing cells, one line each
@@ -208,15 +208,15 @@ def _task_table(
     names: Mapping[MethodKey, str],
     seeds: tuple[int, ...],
 ) -> Table:
-    first = cells[0]
+    cell = cells[0]["cell"]
     metrics = sorted(result["scores"]["primary"] for result in cells if result["scores"])
     return Table(
-        task=first["cell"]["task"],
-        title=min(result["labels"].get("task", first["cell"]["task"]) for result in cells),
+        task=cell["task"],
+        title=min(result["labels"].get("task", cell["task"]) for result in cells),
         metric=metrics[0] if metrics else None,
-        data_hash=first["cell"]["data"]["hash"],
-        forget=tuple(first["cell"]["forget"]["tasks"]),
-        stages=tuple(first["cell"].get("stages", ())),
+        data_hash=cell["data"]["hash"],
+        forget=tuple(cell["forget"]["tasks"]) if cell["model"]["kind"] == "causal" else (),
+        stages=tuple(cell.get("stages", ())),
         rows=_rows(measured, names, len(seeds), bool(metrics) and is_lower(metrics[0])),
         notes=_cell_notes(cells, names, seeds),
     )

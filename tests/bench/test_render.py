@@ -51,6 +51,11 @@ def test_terminal() -> None:
     assert text.split("\n\n")[1] + "\n" == TERMINAL
 
 
+def test_what_an_encoder_forgets_is_not_scored_nor_named() -> None:
+    text = terminal.render(boards([result(model={"kind": "encoder", "hash": "0123456789abcdef"})]))
+    assert "CoLA: Matthews correlation ×100\n" in text
+
+
 def test_terminal_says_what_the_board_holds() -> None:
     assert terminal.render(made()).startswith(
         "stories260K on data\n"
