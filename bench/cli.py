@@ -181,7 +181,7 @@ def _run(words: list[str]) -> int:
     plan = make_plan(options)
     names = "-".join(model.name.replace("/", "--") for model in plan.spec.models)
     folder = Path(out or Path("results", "local", names))
-    from bench.executors import open_cells
+    from bench.executors import open_cells, rank
     from bench.render.plan import plan_text
 
     cells = list(plan.spec.cells())
@@ -189,7 +189,8 @@ def _run(words: list[str]) -> int:
     todo, done = open_cells(cells, store, plan.submission)
     if not given.get("dry_run"):
         check_writable(folder)
-    print(plan_text(plan, folder, len(done), len(todo)), flush=True)
+    if rank() == 0:
+        print(plan_text(plan, folder, len(done), len(todo)), flush=True)
     if given.get("dry_run"):
         return OK
     return _run_cells(plan, cells, todo, store, folder)
@@ -197,15 +198,13 @@ def _run(words: list[str]) -> int:
 
 def _run_cells(plan: Any, cells: list[Any], todo: list[Any], store: Any, folder: Path) -> int:
     """Run the open cells, then print and write the board of all; the exit code."""
-    if todo:
-        from bench.executors import run_in_process
+    from bench.executors import keep_refusals, rank, run_in_process
 
+    if todo:
         run_in_process(plan, todo, store, folder)
-    if int(os.environ.get("RANK", "0")):
+    if rank():
         return OK
     if plan.spec.refused:
-        from bench.executors import keep_refusals
-
         keep_refusals(plan, store)
     wanted = {cell.hash for cell in (*cells, *(cell for cell, _ in plan.spec.refusals()))}
     results = [result for result in store.all() if result["hash"] in wanted]

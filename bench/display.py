@@ -54,12 +54,16 @@ class Display:
     """Shows which cell runs, how far it is and when all will be done.
 
     On a terminal a live display of two rows stays at the bottom; elsewhere a line is printed when
-    a cell starts, ends, and every 15 seconds between. Everything goes to standard error.
+    a cell starts, ends, and every 15 seconds between; if `quiet`, only when one fails. Everything
+    goes to standard error.
     """
 
-    def __init__(self, cells: Sequence[AnyCell], console: Console | None = None) -> None:
+    def __init__(self, cells: Sequence[AnyCell], quiet: bool = False) -> None:
         self.cells = list(cells)
-        self.console = console or Console(stderr=True)
+        self.console = Console(stderr=True)
+        self.quiet = quiet
+        self.moves = self.console.is_terminal and not quiet
+        self.lines = not self.console.is_terminal and not quiet
         self.finished: list[tuple[AnyCell, float]] = []
         self.failed = 0
         self.stage, self.done, self.total = "", 0, 1
@@ -68,28 +72,28 @@ class Display:
         self.live = Live(console=self.console, get_renderable=self._picture, transient=True)
 
     def __enter__(self) -> Display:
-        if self.console.is_terminal:
+        if self.moves:
             self.live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType
     ) -> None:
-        if self.console.is_terminal:
+        if self.moves:
             self.live.stop()
 
     def start(self, cell: AnyCell) -> None:
         """The next cell begins."""
         self.started = self.printed = time.monotonic()
         self.progress("load", 0, 1, None)
-        if not self.console.is_terminal:
+        if self.lines:
             self._line(f"{self._number()} {cell}")
 
     def progress(self, stage: str, done: int, total: int, loss: float | None) -> None:
         """The cell is at `done` of `total` of `stage`; cheap enough to call at every step."""
         self.stage, self.done, self.total, self.loss = stage, done, total, loss
         now = time.monotonic()
-        if not self.console.is_terminal and now - self.printed > _LINE_SECONDS:
+        if self.lines and now - self.printed > _LINE_SECONDS:
             self.printed = now
             self._line(f"    {self._where()}, run: {self._eta()}")
 
@@ -101,13 +105,13 @@ class Display:
         if result["scores"] is None:
             self.failed += 1
             self._line(f"{number} {cell}: FAILED, {result['error']}")
-            return
-        primary = result["scores"]["primary"]
-        before, after = result["scores"]["before"][primary], result["scores"]["after"][primary]
-        self._line(
-            f"{number} {cell}: {primary} x100 {100 * before:.1f} -> {100 * after:.1f}, "
-            f"{clock(seconds)}"
-        )
+        elif not self.quiet:
+            primary = result["scores"]["primary"]
+            before, after = result["scores"]["before"][primary], result["scores"]["after"][primary]
+            self._line(
+                f"{number} {cell}: {primary} x100 {100 * before:.1f} -> {100 * after:.1f}, "
+                f"{clock(seconds)}"
+            )
 
     def _number(self) -> str:
         width = len(str(len(self.cells)))

@@ -37,6 +37,12 @@ def open_cells(
     return todo, done
 
 
+def rank() -> int:
+    """Of this process among those that accelerate started; only the first, 0, says what it does
+    and writes results. Failures are said by all."""
+    return int(os.environ.get("RANK", "0"))
+
+
 def run_in_process(plan: Plan, cells: Sequence[AnyCell], store: Store, folder: Path) -> None:
     """Run `cells` in this process; each result is on disk before the next cell starts.
 
@@ -49,8 +55,7 @@ def run_in_process(plan: Plan, cells: Sequence[AnyCell], store: Store, folder: P
     from bench.sequences import run_sequence
 
     share = any("finetuned" in cell.method.needs for cell in cells)
-    main = int(os.environ.get("RANK", "0")) == 0  # accelerate's other processes do not write
-    with Display(cells) as display:
+    with Display(cells, quiet=rank() > 0) as display:
         workspace = Workspace(
             folder, display.progress, rows=dict(plan.rows), submission=plan.submission
         )
@@ -68,8 +73,9 @@ def run_in_process(plan: Plan, cells: Sequence[AnyCell], store: Store, folder: P
             except (Exception, SystemExit) as error:  # a hook may call sys.exit()
                 result = failed_result(cell, _reason(error))
                 trace = "".join(traceback.format_exception(error))
-                atomic_write_text(folder / "logs" / f"{cell.hash[:12]}.txt", f"{cell}\n{trace}")
-            if main:
+                log = cell.hash[:12] + (f"-process{rank()}" if rank() else "")
+                atomic_write_text(folder / "logs" / f"{log}.txt", f"{cell}\n{trace}")
+            if rank() == 0:
                 store.write(result, predictions)
             checkpoint.remove(workspace.checkpoint(cell))
             display.end(cell, result)

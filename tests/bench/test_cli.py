@@ -86,20 +86,24 @@ def test_a_second_call_runs_nothing_and_a_changed_setting_only_what_changed(
     assert "recadam[k=0.2]" in fourth
 
 
+_FRAGILE = """\
+from bench.registry import register_method
+from methods.base import Card, Method
+@register_method("fragile")
+class Fragile(Method):
+    card = Card("t", "p", "e", "d", "none", 1.0)
+    def after_step(self, run):
+        if run.cell.seed == 1:
+            raise ValueError("seed one is bad")
+"""
+
+
+@pytest.mark.usefixtures("registry_of_this_test")
 def test_a_failed_cell_is_shown_and_the_others_finish(
     run: Run, grid: list[object], tmp_path: Path
 ) -> None:
     plugin = tmp_path / "mine.py"
-    plugin.write_text(
-        "from bench.registry import register_method\n"
-        "from methods.base import Card, Method\n"
-        "@register_method('fragile')\n"
-        "class Fragile(Method):\n"
-        "    card = Card('t', 'p', 'e', 'd', 'none', 1.0)\n"
-        "    def after_step(self, run):\n"
-        "        if run.cell.seed == 1:\n"
-        "            raise ValueError('seed one is bad')\n"
-    )
+    plugin.write_text(_FRAGILE)
     words = [*grid, "--plugin", plugin]
     words[1] = "fragile"
     code, out, err = run(*words)
@@ -117,6 +121,31 @@ def test_a_failed_cell_is_shown_and_the_others_finish(
     code, out, _ = subprocess_run(words)
     assert code == 0
     assert "6 done, 2 to run" in out
+
+
+@pytest.mark.usefixtures("registry_of_this_test")
+@pytest.mark.parametrize(
+    ("seed", "said"),
+    [
+        (1, "[4/4] fragile x cola x seed 1: FAILED, ValueError: seed one is bad (mine.py:8)\n"),
+        (9, ""),
+    ],
+)
+def test_of_several_processes_the_others_say_only_what_fails(
+    run: Run,
+    grid: list[object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
+    said: str,
+) -> None:
+    (tmp_path / "mine.py").write_text(_FRAGILE.replace("== 1", f"== {seed}"))
+    monkeypatch.setenv("RANK", "1")
+    words = [*grid, "--plugin", tmp_path / "mine.py", "--tasks", "cola"]
+    words[1] = "fragile"
+    assert run(*words) == (0, "", said)
+    logs = [path.stem[12:] for path in tmp_path.glob("run/logs/*")]
+    assert logs == ["-process1"] * bool(said)
 
 
 def subprocess_run(words: list[object], **options: object) -> tuple[int, str, str]:
