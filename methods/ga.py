@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 from bench.registry import register_method
 from bench.settings import setting
-from methods.base import Card, Need
-from methods.side import SideLoss
+from methods.base import Card
+from methods.side import ForgetLoss
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.data import Batch
     from bench.run import Run
-    from methods.kernels.unlearning import AnswerSet
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class GAConfig:
 
 
 @register_method("ga")
-class GA(SideLoss):
+class GA(ForgetLoss):
     """Learn the task and, in the same steps, raise the loss of the right answers of D_F.
 
     Ascent has no end of its own: a batch whose loss has reached the bound gives no gradient.
@@ -50,17 +49,6 @@ class GA(SideLoss):
     config: GAConfig
     off = {"weight": 0.0}
     meaning = "forgets"
-
-    @property
-    def needs(self) -> frozenset[Need]:
-        """Rows of a forgetting task."""
-        return frozenset({"forget"})
-
-    def gather(self, run: Run) -> AnswerSet:
-        """Rows of the forgetting tasks, with their right answers."""
-        from methods.kernels.side import forget_rows
-
-        return forget_rows(run, self.config.rows)
 
     def side_loss(self, run: Run, losses: Tensor, batch: Batch, indices: list[int]) -> Tensor:
         """log π, averaged over the rows; 0 where they are unlearned."""

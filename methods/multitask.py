@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 from bench.registry import register_method
 from bench.settings import setting
-from methods.base import Card, Need
-from methods.side import SideLoss
+from methods.base import Card
+from methods.side import ForgetLoss
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.data import Batch
     from bench.run import Run
-    from methods.kernels.unlearning import AnswerSet
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class MultitaskConfig:
 
 
 @register_method("multitask")
-class Multitask(SideLoss):
+class Multitask(ForgetLoss):
     """Train on rows of the forgetting tasks, too, which are so kept from being forgotten."""
 
     card = Card(
@@ -43,17 +42,6 @@ class Multitask(SideLoss):
     config: MultitaskConfig
     off = {"weight": 0.0}
     meaning = "learns"
-
-    @property
-    def needs(self) -> frozenset[Need]:
-        """Rows of a forgetting task."""
-        return frozenset({"forget"})
-
-    def gather(self, run: Run) -> AnswerSet:
-        """Rows of the forgetting tasks, with their right answers."""
-        from methods.kernels.side import forget_rows
-
-        return forget_rows(run, self.config.rows)
 
     def side_loss(self, run: Run, losses: Tensor, batch: Batch, indices: list[int]) -> Tensor:
         """The mean loss of their answers' tokens."""

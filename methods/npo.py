@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 from bench.registry import register_method
 from bench.settings import setting
-from methods.base import Card, Need
-from methods.side import SideLoss
+from methods.base import Card
+from methods.side import ForgetLoss
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.data import Batch
     from bench.run import Run
-    from methods.kernels.unlearning import AnswerSet
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class NPOConfig:
 
 
 @register_method("npo")
-class NPO(SideLoss):
+class NPO(ForgetLoss):
     """Learn the task and, in the same steps, make the right answers of D_F less likely than they
     are to the base model π0; the less likely they are by then, the weaker the push."""
 
@@ -46,17 +45,6 @@ class NPO(SideLoss):
     config: NPOConfig
     off = {"weight": 0.0}
     meaning = "forgets"
-
-    @property
-    def needs(self) -> frozenset[Need]:
-        """Rows of a forgetting task."""
-        return frozenset({"forget"})
-
-    def gather(self, run: Run) -> AnswerSet:
-        """Rows of the forgetting tasks, with their right answers."""
-        from methods.kernels.side import forget_rows
-
-        return forget_rows(run, self.config.rows)
 
     def prepare(self, run: Run) -> None:
         """Gather the rows, and −log π0 of each."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from methods.base import Method, Role
+from methods.base import Method, Need, Role
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -89,3 +89,18 @@ class SideLoss(Method):
         from methods.kernels.unlearning import AnswerSet
 
         self.rows = AnswerSet.from_tensors(state)
+
+
+class ForgetLoss(SideLoss):
+    """L_side on training rows of the forgetting tasks, so many as the setting `rows` says."""
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """Rows of a forgetting task."""
+        return frozenset({"forget"})
+
+    def gather(self, run: Run) -> AnswerSet:
+        """Rows of the forgetting tasks, with their right answers."""
+        from methods.kernels.side import forget_rows
+
+        return forget_rows(run, self.config.rows)
