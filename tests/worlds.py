@@ -1,4 +1,4 @@
-"""The tiny world of `run_bench.py selfcheck`, and what tests ask of it besides."""
+"""What tests ask of the tiny world of `run_bench.py selfcheck` besides."""
 
 from __future__ import annotations
 
@@ -7,33 +7,7 @@ from pathlib import Path
 from bench.plan import Plan
 from bench.results import CellResult
 from bench.runner import run_cell
-from bench.selfcheck.world import (
-    cells_of,
-    only_cell,
-    plan_for,
-    stage_for,
-    trained,
-    weights,
-    workspace_for,
-    write_causal,
-    write_data,
-    write_encoder,
-    write_text,
-)
-
-__all__ = [
-    "only_cell",
-    "plan_for",
-    "results",
-    "stage_for",
-    "trained",
-    "weights",
-    "workspace_for",
-    "write_causal",
-    "write_data",
-    "write_encoder",
-    "write_text",
-]
+from bench.selfcheck.world import cells_of, workspace_for
 
 
 def results(plan: Plan, folder: Path) -> list[CellResult]:

@@ -18,10 +18,10 @@ from bench.errors import BenchError
 from bench.leaderboard import boards
 from bench.render import markdown, terminal, tidy
 from bench.runner import run_cell
+from bench.selfcheck.world import only_cell, plan_for, workspace_for
 from bench.sequences import run_sequence
 from bench.spec import TaskSequence
 from bench.stats import estimate
-from tests.worlds import only_cell, plan_for, workspace_for
 
 
 class FakeHarness:

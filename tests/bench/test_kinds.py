@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench.runner import run_cell
-from tests.worlds import only_cell, plan_for, workspace_for
+from bench.selfcheck.world import only_cell, plan_for, workspace_for
 
 SMALL = ("train.steps=2", "train.max_eval=6", "train.max_train=32", "train.forget_rows=4")
 

@@ -12,8 +12,8 @@ from bench.evaluation import drift
 from bench.fisher import forgetting_confidence
 from bench.likelihood import TaskModel
 from bench.registry import METHODS, load_builtin
+from bench.selfcheck.world import plan_for, stage_for, trained, weights
 from methods.kernels.task_fisher import task_fisher
-from tests.worlds import plan_for, stage_for, trained, weights
 
 load_builtin()
 NARROW = "train.precision=bfloat16"

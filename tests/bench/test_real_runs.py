@@ -12,9 +12,9 @@ import pytest
 from bench.errors import RefusedError
 from bench.registry import TASKS, load_builtin
 from bench.runner import run_cell
+from bench.selfcheck.world import only_cell, plan_for, workspace_for
 from tasks.base import SPLITS
 from tasks.sources import available, load_rows
-from tests.worlds import only_cell, plan_for, workspace_for
 
 load_builtin()
 HERE = {

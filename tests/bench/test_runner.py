@@ -12,9 +12,10 @@ from bench.errors import CellError
 from bench.run import Run
 from bench.runner import Workspace, run_cell
 from bench.scores import score
+from bench.selfcheck.world import only_cell, plan_for, workspace_for
 from bench.texts import BLOCK, cut_blocks
 from methods.finetune import Finetune
-from tests.worlds import only_cell, plan_for, results, workspace_for
+from tests.worlds import results
 
 
 def test_a_cell_records_before_and_after(

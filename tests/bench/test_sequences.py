@@ -17,11 +17,12 @@ from bench.plan import Plan
 from bench.results import CellResult
 from bench.run import Run
 from bench.runner import Workspace
+from bench.selfcheck.world import plan_for, trained, workspace_for
 from bench.sequences import run_sequence
 from bench.spec import TaskSequence
 from bench.store import Store
 from methods.finetune import Finetune
-from tests.worlds import plan_for, results, trained, workspace_for
+from tests.worlds import results
 
 WORDS = ("train.steps=6", "train.lr=5e-3")
 

@@ -14,10 +14,10 @@ import pytest
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from bench.run import Run
+from bench.selfcheck.world import plan_for, stage_for
 from bench.speed import loop, start
 from bench.speed.__main__ import main
 from bench.speed.timing import alternate, compared
-from tests.worlds import plan_for, stage_for
 
 LOOPS = (
     "ours, random",

@@ -12,8 +12,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from bench.data import IGNORE
 from bench.likelihood import TaskModel
 from bench.runner import run_cell
+from bench.selfcheck.world import only_cell, plan_for, workspace_for
 from bench.texts import Blocks, block_length, cut_blocks, mean_loss, text_batches
-from tests.worlds import only_cell, plan_for, workspace_for
 
 
 @pytest.fixture(scope="module")

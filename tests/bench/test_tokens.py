@@ -9,8 +9,8 @@ import pytest
 
 from bench import runner
 from bench.data import Encoded
+from bench.selfcheck.world import plan_for, stage_for
 from bench.tokens import pack, unpack
-from tests.worlds import plan_for, stage_for
 
 
 def test_pack_and_unpack() -> None:

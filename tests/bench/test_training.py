@@ -15,9 +15,9 @@ from accelerate.state import AcceleratorState
 
 from bench import training
 from bench.errors import CellError
+from bench.selfcheck.world import plan_for, stage_for, trained, weights
 from bench.spec import Training
 from bench.training import rate_factor, train
-from tests.worlds import plan_for, stage_for, trained, weights
 
 
 def test_rates_rise_and_fall() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bench.plan import Plan
+from bench.selfcheck.world import plan_for
 from tests.methods.lwf_cells import Make
-from tests.worlds import plan_for
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from bench.plan import Plan
 from bench.runner import Stage
+from bench.selfcheck.world import stage_for
 from methods.kernels import unlearning
 from methods.kernels.unlearning import AnswerSet
 from methods.lwf import LWF, LWFConfig
-from tests.worlds import stage_for
 
 Make = Callable[..., Plan]
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from bench.data import Batch
 from bench.errors import BenchError
 from bench.runner import Stage
+from bench.selfcheck.world import plan_for, stage_for, trained
 from methods.kernels.features import _head, head_input, smallest_singular_values
-from tests.worlds import plan_for, stage_for, trained
 
 Models = dict[str, Path]
 

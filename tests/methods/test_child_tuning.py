@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from bench.runner import Stage
+from bench.selfcheck.world import plan_for, stage_for, trained, weights
 from methods.child_tuning import ChildTuning
-from tests.worlds import plan_for, stage_for, trained, weights
 
 P = 0.2
 

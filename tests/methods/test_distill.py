@@ -13,10 +13,9 @@ from torch import Tensor
 from bench.data import answer_batch
 from bench.errors import BenchError
 from bench.models import load_language_model
-from bench.selfcheck.world import World
+from bench.selfcheck.world import World, plan_for, stage_for, trained
 from methods.distill import Distill
 from methods.kernels.distill import divergence
-from tests.worlds import plan_for, stage_for, trained
 
 
 def softmax(values: list[float], temperature: float) -> list[float]:

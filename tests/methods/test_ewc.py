@@ -18,10 +18,11 @@ from bench.errors import BenchError
 from bench.evaluation import drift
 from bench.plan import Plan
 from bench.runner import Stage
+from bench.selfcheck.world import plan_for, stage_for, trained, weights, write_encoder
 from bench.training import train
 from methods.ewc import EWC
 from methods.kernels import base_fisher as kernel
-from tests.worlds import plan_for, results, stage_for, trained, weights, write_encoder
+from tests.worlds import results
 
 BLOCKS = 8
 IGNORE = -100

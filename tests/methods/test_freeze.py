@@ -9,9 +9,9 @@ import torch
 
 from bench.errors import CellError, RefusedError
 from bench.runner import Stage
+from bench.selfcheck.world import plan_for, stage_for, trained
 from bench.training import train
 from methods.freeze import Freeze, FreezeConfig
-from tests.worlds import plan_for, stage_for, trained
 
 
 def fixed(stage: Stage) -> set[str]:

@@ -8,7 +8,7 @@ import torch
 
 from bench.evaluation import drift
 from bench.runner import Stage
-from tests.worlds import plan_for, stage_for, trained
+from bench.selfcheck.world import plan_for, stage_for, trained
 
 
 def shaken(model: Path, data: Path, folder: Path, *settings: str) -> Stage:

@@ -12,8 +12,8 @@ import transformers as hf
 from torch import nn
 
 from bench.errors import CellError
+from bench.selfcheck.world import plan_for, trained, weights
 from methods.kernels.depth import depths
-from tests.worlds import plan_for, trained, weights
 
 SMALL: dict[str, Any] = {"vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 3}
 WIDE = SMALL | {"intermediate_size": 12, "num_attention_heads": 2, "pad_token_id": 0}

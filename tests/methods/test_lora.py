@@ -14,10 +14,9 @@ from bench.errors import CellError, RefusedError
 from bench.registry import METHODS
 from bench.runner import Stage
 from bench.selfcheck.checks import same
-from bench.selfcheck.world import World
+from bench.selfcheck.world import World, stage_for, trained, weights
 from bench.training import train
 from methods.lora import LoRA, LoRAConfig
-from tests.worlds import stage_for, trained, weights
 
 KINDS = pytest.mark.parametrize("kind", ["causal", "encoder"])
 WORDS = "lora.r=3", "lora.alpha=6", "lora.lr_factor=5"

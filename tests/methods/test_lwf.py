@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from bench.errors import BenchError, CellError
+from bench.selfcheck.world import plan_for, stage_for
 from methods.kernels import unlearning
 from methods.kernels.unlearning import AnswerSet
 from methods.lwf import LWF, LWFConfig
 from tests.methods.lwf_cells import Make, config_of, elicited, gold_answers, kept_answers, pairs
-from tests.worlds import plan_for, stage_for
 
 
 def test_answers_depend_on_the_seed_alone(lwf_plan: Make, tmp_path: Path) -> None:

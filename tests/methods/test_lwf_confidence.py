@@ -15,12 +15,13 @@ from torch.nn.functional import cross_entropy
 from bench.fisher import Confidence
 from bench.plan import Plan
 from bench.runner import Stage, run_cell
+from bench.selfcheck.world import only_cell, plan_for, stage_for, trained, weights, workspace_for
 from bench.training import train
 from methods.kernels import unlearning
 from methods.kernels.unlearning import AnswerSet
 from methods.lwf import LWFConfig
 from tests.methods.lwf_cells import Make, config_of, elicited, kept_answers, pairs, prepared
-from tests.worlds import only_cell, plan_for, results, stage_for, trained, weights, workspace_for
+from tests.worlds import results
 
 
 def examples(stage: Stage) -> Iterator[tuple[list[int], list[int]]]:

@@ -15,12 +15,12 @@ from bench.errors import CellError
 from bench.likelihood import example_losses
 from bench.plan import Plan
 from bench.runner import Stage
+from bench.selfcheck.world import plan_for, stage_for, trained, weights
 from bench.training import train
 from methods.kernels import unlearning
 from methods.kernels.unlearning import AnswerSet
 from methods.lwf import LWF, LWFConfig
 from tests.methods.lwf_cells import Make, config_of, kept_answers, prepared, prepared_answers
-from tests.worlds import plan_for, stage_for, trained, weights
 
 
 def unlearned_loss(stage: Stage, answers: AnswerSet) -> float:

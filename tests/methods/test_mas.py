@@ -16,8 +16,8 @@ from bench.errors import BenchError
 from bench.evaluation import drift
 from bench.plan import Plan
 from bench.runner import Stage
+from bench.selfcheck.world import plan_for, stage_for, trained
 from methods.mas import MAS
-from tests.worlds import plan_for, stage_for, trained
 
 BLOCKS = 8
 IGNORE = -100

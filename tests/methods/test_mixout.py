@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from bench.data import Batch
 from bench.run import Run
 from bench.runner import Stage
+from bench.selfcheck.world import plan_for, stage_for, trained, weights
 from methods.kernels import mixout as kernel
 from methods.mixout import Mixout
-from tests.worlds import plan_for, stage_for, trained, weights
 
 P = 0.3
 

@@ -16,10 +16,10 @@ from torch import Tensor
 from bench.data import collate, step_batches
 from bench.likelihood import example_losses
 from bench.run import Run
+from bench.selfcheck.world import plan_for, stage_for, trained, weights
 from bench.spec import Training
 from bench.training import rate_factor
 from methods.kernels.recadam import RecAdamW, Schedule
-from tests.worlds import plan_for, stage_for, trained, weights
 
 STEPS = 200
 SHAPES = {"body.weight": (7, 5), "body.bias": (7,), "head.weight": (3, 7), "head.bias": (3,)}

@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 from bench.errors import BenchError, RefusedError
 from bench.evaluation import drift
 from bench.roster import chosen
+from bench.selfcheck.world import plan_for, stage_for, trained, weights
 from bench.spec import Training
 from bench.training import train
 from methods.kernels.recadam import RecAdamW
 from methods.recadam import RecAdam, RecAdamConfig
-from tests.worlds import plan_for, stage_for, trained, weights
 
 
 def test_gamma_is_as_published_at_the_published_rate() -> None:

@@ -13,10 +13,10 @@ from torch.nn.functional import cross_entropy, logsigmoid
 
 from bench.errors import BenchError
 from bench.runner import Stage
+from bench.selfcheck.world import plan_for, stage_for
 from bench.texts import cut_blocks
 from methods.kernels.side import preference
 from methods.side import SideLoss
-from tests.worlds import plan_for, stage_for
 
 METHODS = ["ga", "npo", "multitask", "replay"]
 

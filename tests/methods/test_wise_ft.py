@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.evaluation import drift
-from tests.worlds import plan_for, trained, weights
+from bench.selfcheck.world import plan_for, trained, weights
 
 
 def test_the_weights_are_the_average(tiny_encoder: Path, tiny_data: Path, tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ import pytest
 from bench.errors import BenchError
 from bench.runner import run_cell
 from bench.scores import MEASURES
+from bench.selfcheck.world import only_cell, plan_for, workspace_for
 from tasks.base import SPLITS, Task
 from tasks.glue import GLUE
 from tasks.sources import available, fingerprint, load_rows
-from tests.worlds import only_cell, plan_for, workspace_for
 
 NAMED = {task.name: task for task in GLUE}
 LABELS = {"mnli": 3, "ax": 3, "stsb": 6}

@@ -10,10 +10,10 @@ from bench.errors import BenchError
 from bench.predictions import extracted, is_right
 from bench.registry import TASKS, load_builtin
 from bench.runner import run_cell
+from bench.selfcheck.world import only_cell, plan_for, stage_for, workspace_for
 from bench.spec import task_hash
 from tasks.prompting import by_letter, with_shots
 from tasks.sources import load_rows
-from tests.worlds import only_cell, plan_for, stage_for, workspace_for
 
 load_builtin()
 COPA, COLA = TASKS.get("copa"), TASKS.get("cola")

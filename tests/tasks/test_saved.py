@@ -10,8 +10,9 @@ import pytest
 
 from bench.errors import BenchError
 from bench.registry import TASKS, load_builtin
+from bench.selfcheck.world import plan_for
 from tasks.sources import available, fingerprint, load_rows
-from tests.worlds import plan_for, results
+from tests.worlds import results
 
 load_builtin()
 RTE = TASKS.get("rte")

@@ -11,9 +11,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bench.errors import BenchError
 from bench.runner import run_cell
+from bench.selfcheck.world import only_cell, plan_for, workspace_for
 from tasks.sources import load_rows
 from tasks.texts import TEXTS
-from tests.worlds import only_cell, plan_for, workspace_for
 
 TRANSLATION, TEXT = TEXTS
 LINES = ["the cat saw a dog.", "", "a bird heard the king in the garden.", "the boy liked a cat."]
