@@ -6,11 +6,12 @@ from pathlib import Path
 
 import torch
 from made_up import result
-from worlds import plan_for, results
 
 from bench.leaderboard import boards
 from bench.render import terminal
+from bench.selfcheck.world import plan_for
 from tasks.micro import MODELS, fact_rows
+from tests.worlds import results
 
 
 def recalled(name: str) -> dict[bool, float]:
