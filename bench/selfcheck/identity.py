@@ -25,7 +25,8 @@ from bench.selfcheck.world import World, only_cell, stage_for, weights, workspac
 from bench.settings import allowed
 from bench.training import train
 
-STOPS = ((3, 6), (7, 14))  # stopped in the first epoch (of 5 steps) and in the second
+STEPS = 8
+STOPS = (3, 7, 8)  # in the first epoch, of 5 steps, in the second, and before it is scored
 
 
 def zero_steps(subject: Subject, world: World, folder: Path) -> None:
@@ -82,22 +83,19 @@ def holds_the_base(subject: Subject, world: World, folder: Path) -> None:
 def resumes(subject: Subject, world: World, folder: Path) -> None:
     """Stopped and resumed it ends as if it had run through, bit for bit: weights, optimizer,
     curve."""
-    for stop, steps in STOPS:
-        plan = subject.plan(world, f"train.steps={steps}")
-        whole = stage_for(plan, folder / f"whole-{stop}")
-        expected = train(whole.run, whole.cell.method, None)
-        first = stage_for(plan, folder / f"parts-{stop}")
-        train(first.run, first.cell.method, folder / f"checkpoint-{stop}", stop_at=stop)
+    steps = f"train.steps={STEPS}"
+    whole = stage_for(subject.plan(world, steps), folder / "whole")
+    expected = train(whole.run, whole.cell.method, None)
+    for stop in (*STOPS, None):
         # a method that knows nothing yet, as in a new process
-        second = stage_for(subject.plan(world, f"train.steps={steps}"), folder / f"parts-{stop}")
-        record = train(second.run, second.cell.method, folder / f"checkpoint-{stop}")
-        where = f"stopped after {stop} of {steps} steps: "
-        expect(record["resumes"] == 1, where + "the checkpoint was not found")
-        found, wanted = weights(second), weights(whole)
-        expect(same(found, wanted), where + difference(found, wanted))
-        states = (_optimizer_state(stage) for stage in (second, whole))
-        expect(same(*states), where + "the optimizer's state differs")
-        expect(record["curve"] == expected["curve"], where + "the curve differs")
+        part = stage_for(subject.plan(world, steps), folder / "parts")
+        record = train(part.run, part.cell.method, folder / "checkpoint", stop_at=stop)
+    expect(record["resumes"] == len(STOPS), f"resumed {record['resumes']} of {len(STOPS)} times")
+    found, wanted = weights(part), weights(whole)
+    expect(same(found, wanted), difference(found, wanted))
+    states = (_optimizer_state(stage) for stage in (part, whole))
+    expect(same(*states), "the optimizer's state differs")
+    expect(record["curve"] == expected["curve"], "the curve differs")
 
 
 def _optimizer_state(stage: Stage) -> Any:

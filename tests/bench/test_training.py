@@ -15,9 +15,11 @@ from accelerate.state import AcceleratorState
 
 from bench import training
 from bench.errors import CellError
+from bench.run import Run
 from bench.selfcheck.world import plan_for, stage_for, trained, weights
 from bench.spec import Training
 from bench.training import rate_factor, train
+from methods.finetune import Finetune
 
 
 def test_rates_rise_and_fall() -> None:
@@ -68,9 +70,17 @@ def test_the_loop_is_adamw_on_the_mean_token_loss(
 
 
 def test_a_stopped_call_goes_on_exactly(
-    tiny_encoder: Path, tiny_data: Path, tmp_path: Path
+    tiny_encoder: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With dropout, in the second epoch; the curve is whole too."""
+    """With dropout, in the second epoch, between two points of the curve; what a method has
+    logged by then is kept for the next."""
+
+    def log_every_third(_: Finetune, run: Run) -> None:
+        if run.step % 3 == 0:
+            run.log(third=run.step)
+
+    monkeypatch.setattr(training, "CURVE_POINTS", 3)
+    monkeypatch.setattr(Finetune, "after_step", log_every_third)
     plan = plan_for(["finetune"], ["rte"], tiny_encoder, tiny_data, "train.steps=12")
     whole = stage_for(plan, tmp_path)
     record = train(whole.run, whole.cell.method, None)
@@ -80,7 +90,7 @@ def test_a_stopped_call_goes_on_exactly(
         last = train(part.run, part.cell.method, folder, stop)
     assert last["resumes"] == 2
     assert last["curve"] == record["curve"]
-    assert len(last["curve"]) == 12
+    assert [point["third"] for point in last["curve"]] == [3, 6, 12]
     for name, value in weights(whole).items():
         assert torch.equal(value, weights(part)[name]), name
 
