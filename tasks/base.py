@@ -35,9 +35,9 @@ class Classic:
     group: str  # the folder that such tasks stand in: "glue" or "generative"
     folder: str  # "CoLA"
     layouts: tuple[dict[str, str], ...]
-    header: bool  # whether a file with columns names them in its first line
     columns: dict[str, str | int]
-    label_spellings: tuple[str | int, ...]
+    label_spellings: tuple[str | int, ...] = ()
+    header: bool = False  # whether a file with columns names them in its first line
     skip_short: bool = False
     format: Format = "tsv"
     only: dict[str, str] = field(default_factory=dict)
@@ -100,10 +100,10 @@ class Task:
     name: str
     kind: Kind
     columns: tuple[str, ...]
-    labels: tuple[str, ...]
-    words: tuple[str, ...]
     prompt: str
     metrics: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
     classic: Classic | None = None
     hub: Hub | None = None
     files: Files | None = None

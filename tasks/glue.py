@@ -29,7 +29,7 @@ def _classic(
     header: bool = True,
     skip_short: bool = False,
 ) -> Classic:
-    return Classic("glue", folder, layouts, header, columns, spellings, skip_short)
+    return Classic("glue", folder, layouts, columns, spellings, header, skip_short)
 
 
 def _hub(config: str, *columns: str) -> Hub:
@@ -81,7 +81,6 @@ AX = Task(
         ENTAILMENT_3,
         layouts=({"dev": "diagnostic-full.tsv"},),
     ),
-    hub=None,
     paper="Wang et al., 2019, GLUE, arXiv 1804.07461, section 4",
     about="GLUE's diagnostic set: MNLI's question, on sentences that each need one skill. Only "
     "diagnostic-full.tsv has answers; diagnostic.tsv and the hub's rows have none.",

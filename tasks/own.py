@@ -255,7 +255,8 @@ def _records(files: Files, path: Path) -> Iterator[Record]:
     if path.suffix == PARQUET:
         return _parquet(files, path)
     columns: dict[str, str | int] = dict(files.columns)
-    layout = Classic("", "", (), True, columns, files.label_spellings, format=FORMATS[path.suffix])
+    form = FORMATS[path.suffix]
+    layout = Classic("", "", (), columns, files.label_spellings, header=True, format=form)
     return records(layout, path)
 
 

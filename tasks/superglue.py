@@ -12,7 +12,7 @@ ENTAILMENT = ("entailment", "contradiction", "neutral")
 def _classic(folder: str, *columns: str, spellings: tuple[str | int, ...]) -> Classic:
     names: dict[str, str | int] = {column: column for column in (*columns, "label")}
     layout = {"train": "train.jsonl", "dev": "val.jsonl"}
-    return Classic("superglue", folder, (layout,), False, names, spellings, format="jsonl")
+    return Classic("superglue", folder, (layout,), names, spellings, format="jsonl")
 
 
 def _hub(config: str, *columns: str) -> Hub:
@@ -56,7 +56,6 @@ SUPERGLUE = (
         kind="multiple_choice",
         columns=("premise", "question"),
         labels=("choice1", "choice2"),
-        words=(),
         prompt="Question: {premise} What was the {question}?\nAnswer:",
         metrics=("accuracy", "accuracy_norm"),
         classic=_classic("COPA", "premise", "question", "choice1", "choice2", spellings=(0, 1)),

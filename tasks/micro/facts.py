@@ -16,11 +16,9 @@ FACTS = Task(
     kind="multiple_choice",
     columns=("question",),
     labels=("answer", "foil"),
-    words=(),
     prompt="{question}",
     metrics=("accuracy",),
-    classic=Classic("", "", (), False, {}, ()),
-    hub=None,
+    classic=Classic("", "", (), {}),
     paper="this suite",
     about="What does a person do for a living, where does it live, what does it own?",
 )
