@@ -199,19 +199,23 @@ class Stage:
     def measure(self, base: bool) -> Measured:
         """Score the dev rows, the forgetting tasks, the retention text and the facts; the base's
         scores come from the cache where another cell has computed them."""
-        forget = []
-        for task, rows in self.forget:
-            found = self._outputs(rows, task, base)
-            right = correct(task, rows, predict(task, rows, found))
-            share = None if right is None else sum(right) / len(right)
-            forget.append((share, gold_loss(rows, found), len(rows)))
         return Measured(
             outputs=self.dev_outputs(base),
-            forget=forget,
+            forget=self.forgotten(base),
             retention=self.retention(base),
             facts=self._facts(base),
             lm_eval=self.lm_eval(base),
         )
+
+    def forgotten(self, base: bool) -> list[tuple[float | None, float, int]]:
+        """(accuracy, loss, rows) of each forgetting task; None: no answer is right or wrong."""
+        measured = []
+        for task, rows in self.forget:
+            found = self._outputs(rows, task, base)
+            right = correct(task, rows, predict(task, rows, found))
+            share = None if right is None else sum(right) / len(right)
+            measured.append((share, gold_loss(rows, found), len(rows)))
+        return measured
 
     def dev_outputs(self, base: bool) -> dict[str, Outputs]:
         """What the model says to the rows of each dev split."""

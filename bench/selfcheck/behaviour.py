@@ -122,12 +122,12 @@ def _figures(plan: Plan, folder: Path) -> Figures:
 
 
 def _of_one(stage: Stage) -> Figures:
-    before = stage.measure(base=True)
+    before = stage.retention(base=True), stage.forgotten(base=True)
     train(stage.run, stage.cell.method, None)
-    after = stage.measure(base=False)
-    assert before.retention is not None and after.retention is not None, "micro has a text"
-    ((_, lost, _),), ((_, now, _),) = before.forget, after.forget
-    return Figures(after.retention[0] - before.retention[0], now - lost, _smallest(stage))
+    after = stage.retention(base=False), stage.forgotten(base=False)
+    (text, ((_, task, _),)), (text_now, ((_, task_now, _),)) = before, after
+    assert text is not None and text_now is not None, "micro has a text"
+    return Figures(text_now[0] - text[0], task_now - task, _smallest(stage))
 
 
 def _smallest(stage: Stage) -> float:
