@@ -77,7 +77,7 @@ def run_in_process(plan: Plan, cells: Sequence[AnyCell], store: Store, folder: P
                 atomic_write_text(folder / "logs" / f"{log}.txt", f"{cell}\n{trace}")
             if rank() == 0:
                 store.write(result, predictions)
-            checkpoint.remove(workspace.checkpoint(cell))
+                checkpoint.remove(workspace.checkpoint(cell))  # the result is there before it goes
             display.end(cell, result)
 
 

@@ -146,6 +146,7 @@ def test_of_several_processes_the_others_say_only_what_fails(
     assert run(*words) == (0, "", said)
     logs = [path.stem[12:] for path in tmp_path.glob("run/logs/*")]
     assert logs == ["-process1"] * bool(said)
+    assert any((tmp_path / "run" / "checkpoints").iterdir())  # the first process's to remove
 
 
 def subprocess_run(words: list[object], **options: object) -> tuple[int, str, str]:
