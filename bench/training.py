@@ -53,7 +53,8 @@ def train(run: Run, method: Method, folder: Path | None, stop_at: int | None = N
         record = checkpoint.restore(found, document, run, optimizer)
         record["resumes"] += 1
         run.reported, run.notes = record["reported"], record["notes"]
-    record["prepare"] += time.perf_counter() - clock
+    else:
+        record["prepare"] = time.perf_counter() - clock
     _Loop(run, method, optimizer, folder, record).train_until(
         run.steps if stop_at is None else min(stop_at, run.steps)
     )

@@ -78,7 +78,10 @@ def test_a_stop_while_it_is_scored_costs_no_training(
         k: v for k, v in expected.items() if k not in own
     }
     assert result["provenance"]["resumes"] == 1
-    assert result["costs"] is not None and result["costs"]["train"] == kept["extra"]["train"]
+    once = {part: kept["extra"][part] for part in ("prepare", "shared", "train")}
+    assert result["costs"] is not None
+    assert result["costs"]["prepare"] == once["prepare"] + once["shared"]
+    assert result["costs"]["train"] == once["train"]
 
 
 def test_a_stop_while_it_finishes_costs_no_training(
