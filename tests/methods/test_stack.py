@@ -244,7 +244,7 @@ def test_a_clash_refuses_the_stack_and_a_misspelt_part_is_a_mistake(world: World
     assert clash_of("lwf+lwf") == "lwf is in it twice"
     with pytest.raises(BenchError, match=r"unknown method 'lwff'\. Did you mean 'lwf'"):
         chosen(["ewc+lwff"], {})
-    with pytest.raises(BenchError, match=r"unknown method ''"):
+    with pytest.raises(BenchError, match=r"method 'ewc\+': a name is missing"):
         chosen(["ewc+"], {})
 
 
