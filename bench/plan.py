@@ -182,12 +182,14 @@ def _tasks(names: Sequence[str]) -> tuple[tuple[Task, ...], tuple[tuple[Task, ..
     """The single tasks, and the sequences ("cola>rte").
 
     Raises:
-        BenchError: an unknown name; in a sequence a task that stands there twice, or whose score
-            is no share.
+        BenchError: an unknown name; in a sequence a name that is missing, a task that stands there
+            twice, or whose score is no share.
     """
     groups: dict[tuple[str, ...], tuple[Task, ...]] = {}
     for name in names:
         parts = tuple(part.strip() for part in name.split(THEN))
+        if not all(parts):
+            raise BenchError(f"--tasks {name!r}: a name is missing beside the >, as in cola>rte.")
         if len(set(parts)) < len(parts):
             raise BenchError(f"--tasks {name!r}: a task may stand in a sequence only once.")
         groups[parts] = tasks = tuple(TASKS.get(part) for part in parts)

@@ -158,7 +158,7 @@ def test_mistakes_in_a_sequence(tiny_causal: Path, tiny_data: Path) -> None:
         BenchError, match="'cola>text': text is scored by perplexity, which is no share"
     ):
         plan_for(["finetune"], ["cola>text"], tiny_causal, tiny_data)
-    with pytest.raises(BenchError, match="unknown task ''"):
+    with pytest.raises(BenchError, match="'cola>': a name is missing beside the >"):
         plan_for(["finetune"], ["cola>"], tiny_causal, tiny_data)
 
 
