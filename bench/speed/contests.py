@@ -45,18 +45,20 @@ class Kernel:
     axes: tuple[str, ...] = ("samples", "hidden", "length")
 
 
-def recadam_step(size: Size) -> Contest:
+def recadam_step(compiled: bool, size: Size) -> Contest:
     """Ten of RecAdam's updates beside ten of fused AdamW's."""
     net = llama(size).net
     ours, theirs = (_with_gradients(copy.deepcopy(net)) for _ in range(2))
-    recadam = _recadam(ours, Schedule("sigmoid", k=0.1, t0=250))
+    recadam = _recadam(ours, Schedule("sigmoid", k=0.1, t0=250), compiled)
     adamw = torch.optim.AdamW(theirs.values(), lr=LR, weight_decay=DECAY, fused=True)
 
     def ten(optimizer: torch.optim.Optimizer) -> None:
         for _ in range(10):
             optimizer.step()
 
-    return Contest(partial(ten, recadam), partial(ten, adamw), partial(_recadam_error, net))
+    return Contest(
+        partial(ten, recadam), partial(ten, adamw), partial(_recadam_error, net, compiled)
+    )
 
 
 def _with_gradients(net: Any) -> dict[str, Tensor]:
@@ -67,18 +69,19 @@ def _with_gradients(net: Any) -> dict[str, Tensor]:
     return parameters
 
 
-def _recadam(parameters: dict[str, Tensor], schedule: Schedule) -> RecAdamW:
+def _recadam(parameters: dict[str, Tensor], schedule: Schedule, compiled: bool) -> RecAdamW:
     group = {"params": list(parameters.values()), "names": list(parameters), "pretrained": True}
     anchor = {name: p.detach() + 0.01 * torch.randn_like(p) for name, p in parameters.items()}
-    return RecAdamW([{**group, "weight_decay": DECAY}], anchor, schedule, GAMMA, lr=LR)
+    groups = [{**group, "weight_decay": DECAY}]
+    return RecAdamW(groups, anchor, schedule, GAMMA, compiled, lr=LR)
 
 
-def _recadam_error(net: Any) -> float:
+def _recadam_error(net: Any, compiled: bool) -> float:
     """After three steps around the middle of the annealing."""
     schedule = Schedule("sigmoid", k=0.5, t0=2)
     parameters = dict(list(copy.deepcopy(net).named_parameters())[:CHECKED])
     starts = {name: p.detach().clone() for name, p in parameters.items()}
-    optimizer = _recadam(parameters, schedule)
+    optimizer = _recadam(parameters, schedule, compiled)
     gradients: dict[str, list[Tensor]] = {name: [] for name in parameters}
     for _ in range(3):
         for name, parameter in parameters.items():
@@ -208,7 +211,8 @@ def _few(world: World) -> Batch:
 
 
 KERNELS = {
-    "recadam step / fused AdamW": Kernel(recadam_step, axes=("hidden",)),
+    "recadam step / fused AdamW": Kernel(partial(recadam_step, False), axes=("hidden",)),
+    "recadam compiled / fused AdamW": Kernel(partial(recadam_step, True), axes=()),
     "training with EWC / without": Kernel(ewc_training),
     "fisher / ordinary, llama": Kernel(partial(fisher, llama)),
     "fisher / ordinary, bert": Kernel(partial(fisher, bert)),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
+import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ class Case:
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     recipe: Training = field(default_factory=lambda: Training(warmup=0.0, schedule="constant"))
+    compiled: bool = False
 
     def weight(self, t: int) -> float:
         """λ(t)."""
@@ -62,7 +64,8 @@ class Case:
         anchor = {name: x for name, x in start.items() if name.startswith("body")}
         schedule = Schedule(self.anneal, self.k, self.t0, self.floor)
         options = {"lr": self.lr, "betas": self.betas, "eps": self.eps}
-        return RecAdamW(list(groups.values()), anchor, schedule, self.gamma, **options), parameters
+        given = list(groups.values()), anchor, schedule, self.gamma, self.compiled
+        return RecAdamW(*given, **options), parameters
 
 
 class Published:
@@ -168,6 +171,42 @@ def test_equals_the_published_update_in_float32(name: str) -> None:
     assert compare(CASES[name], torch.float32) < 1e-6
 
 
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
+def test_equals_the_published_update_in_one_compiled_pass(dtype: torch.dtype, error: float) -> None:
+    if not shutil.which("g++"):
+        pytest.skip("no C++ compiler")
+    case = replace(CASES["warm-up and decay"], compiled=True)
+    torch._dynamo.reset()
+    once = torch._dynamo.config.patch(recompile_limit=2, fail_on_recompile_limit_hit=True)
+    with once:  # for each of the two groups, not for each of the steps
+        assert compare(case, dtype) < error
+
+
+def test_narrow_parameters_are_the_rounded_values_of_a_float32_path() -> None:
+    """Steps far smaller than bfloat16 resolves add up, and a restored optimizer goes on so."""
+    case = Case(lr=1e-3)
+    start = {name: x.bfloat16() for name, x in start_values(torch.float64).items()}
+    published = Published(case, {name: x.double() for name, x in start.items()})
+    optimizer, theta = case.optimizer(start)
+    for t in range(1, 41):
+        if t == 21:
+            state = copy.deepcopy(optimizer.state_dict())
+            optimizer, theta = case.optimizer(start)
+            optimizer.load_state_dict(state)
+        gradients = {n: g.bfloat16() for n, g in gradients_at(published.theta, t).items()}
+        for name, g in gradients.items():
+            theta[name].grad = g
+        optimizer.step()
+        published.step({name: g.double() for name, g in gradients.items()}, case.lr)
+        for name, x in theta.items():
+            expected = published.theta[name]
+            master = optimizer.state[x]["master"]
+            assert master.dtype == torch.float32
+            assert float((master - expected).norm() / expected.norm()) < 1e-6
+            assert torch.equal(x.data, master.bfloat16())
+    assert all(not torch.equal(theta[name].data, x) for name, x in start.items())
+
+
 def test_the_schedules() -> None:
     assert Schedule("sigmoid", 0.1, 250)(250) == 0.5
     assert Schedule("sigmoid", 1.0, 10**6)(1) == 0.0  # where exp(−k(t−t0)) overflows
@@ -190,6 +229,23 @@ def test_a_parameter_without_a_gradient_stays() -> None:
     assert torch.equal(theta["body.weight"], start["body.weight"] + 1)
     assert torch.equal(theta["head.weight"], start["head.weight"])
     assert not torch.equal(theta["body.bias"], start["body.bias"])
+
+
+def test_the_clock_of_a_group_goes_on_for_those_without_a_gradient() -> None:
+    case = Case(decay=0.1, eps=0.05, t0=10)
+    start = start_values(torch.float64)
+    optimizer, theta = case.optimizer(start)
+    published = Published(case, start)
+    for t in range(1, 31):
+        gradients = gradients_at(published.theta, t)
+        if t % 3 == 0 or t < 5:  # some come late, and some not always
+            del gradients["body.weight"]
+        for name, x in theta.items():
+            x.grad = gradients.get(name)
+        optimizer.step()
+        published.step(gradients, case.lr)
+    for name, x in theta.items():
+        torch.testing.assert_close(x.data, published.theta[name], rtol=1e-12, atol=0)
 
 
 def test_a_weight_at_its_pretrained_value_stays_there_exactly() -> None:
