@@ -119,6 +119,7 @@ def _costs(cell: Cell, stage: Stage, record: dict[str, Any]) -> Costs:
         "load": seconds["load"],
         "score_before": seconds["score_before"],
         "prepare": prepare,
+        "compile": record["compile"],
         "train": record["train"],
         "finish": record["finish"],
         "score_after": seconds["score_after"],

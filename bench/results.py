@@ -105,6 +105,7 @@ class Costs(TypedDict):
     load: float  # model and data
     score_before: float
     prepare: float  # the method's own preparation, shared work at its first price included
+    compile: NotRequired[float]  # warm-up of train.compile, in no other part but the total
     train: float
     finish: float
     score_after: float

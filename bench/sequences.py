@@ -118,7 +118,7 @@ def _costs(records: list[Any], score_before: float, total: float) -> Costs:
     """The sums over the stages."""
     sums = {
         part: sum(record[part] for record in records)
-        for part in ("load", "prepare", "shared", "train", "finish", "steps")
+        for part in ("load", "prepare", "shared", "compile", "train", "finish", "steps")
     }
     prepare, train, finish = sums["prepare"] + sums["shared"], sums["train"], sums["finish"]
     method = prepare + train + finish
@@ -126,9 +126,10 @@ def _costs(records: list[Any], score_before: float, total: float) -> Costs:
         "load": sums["load"],
         "score_before": score_before,
         "prepare": prepare,
+        "compile": sums["compile"],
         "train": train,
         "finish": finish,
-        "score_after": max(0.0, total - score_before - sums["load"] - method),
+        "score_after": max(0.0, total - score_before - sums["load"] - sums["compile"] - method),
         "method": method,
         "total": total,
         "steps": sums["steps"],

@@ -69,6 +69,11 @@ class Training:
         "arithmetic of the training passes; weights, optimizer, importance, scores stay float32",
         choices=("float32", "bfloat16"),
     )
+    compile: bool = setting(
+        False,
+        "torch.compile the network's blocks for training, and RecAdam's update; costs.compile and "
+        "a column of the board have the warm-up, the time has not",
+    )
     shots: int = setting(0, "answered training rows in front of every prompt", low=0)
     choices: str = setting(
         "likelihood",

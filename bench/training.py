@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from bench import checkpoint
+from bench.compilation import Clock, compile_clock, compiled
 from bench.data import micro_batches, step_batches
 from bench.errors import CellError, TerminatedError
 from bench.run import Run
@@ -27,11 +28,11 @@ CHECKPOINT_SECONDS = 300.0
 def train(run: Run, method: Method, folder: Path | None, stop_at: int | None = None) -> Any:
     """Prepare the method, train to `run.steps` and finish.
 
-    Returns a dictionary: `curve`, `notes`, seconds of `prepare`, `train` and `finish` (those before
-    an interruption included) and the number of `resumes`. A checkpoint is written to `folder` every
-    five minutes, on SIGINT or SIGTERM, and behind the last step, so that whatever ends the cell
-    before it is scored costs no training; the next call picks it up. `stop_at` ends a call early at
-    that step.
+    Returns a dictionary: `curve`, `notes`, seconds of `prepare`, `compile`, `train` and `finish`
+    (each without the others; those before an interruption included) and the number of `resumes`.
+    A checkpoint is written to `folder` every five minutes, on SIGINT or SIGTERM, and behind the
+    last step, so that whatever ends the cell before it is scored costs no training; the next call
+    picks it up. `stop_at` ends a call early at that step.
 
     Raises:
         CellError: the loss is not a finite number.
@@ -40,7 +41,7 @@ def train(run: Run, method: Method, folder: Path | None, stop_at: int | None = N
     """
     clock = time.perf_counter()
     record: dict[str, Any] = {"curve": [], "pending": [0.0, 0, {}], "resumes": 0}
-    record |= {"prepare": 0.0, "train": 0.0, "finish": 0.0, "shared": 0.0}
+    record |= {"prepare": 0.0, "train": 0.0, "compile": 0.0, "finish": 0.0, "shared": 0.0}
     record |= {"reported": run.reported, "notes": run.notes}
     found = checkpoint.find(folder) if folder else None
     document = checkpoint.load(found, run, method) if found else None
@@ -101,21 +102,23 @@ class _Loop:
         self.last_loss: float | None = None
         for group in optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
-        self.wrapped, run.optimizer = run.accelerator.prepare(run.task_model, optimizer)
+        model = compiled(run.task_model) if self.recipe.compile else run.task_model
+        self.wrapped, run.optimizer = run.accelerator.prepare(model, optimizer)
 
     def train_until(self, end: int) -> None:
         """Train from `run.step` to `end`, deferring signals to the end of a step."""
         run, record = self.run, self.record
         run.model = self.wrapped.train()
         start = saved = time.perf_counter()
-        before = record["train"]
+        before, compiled_before = record["train"], record["compile"]
         task, seed = run.cell.task.name, run.cell.seed
         order = step_batches(run.train_rows, self.recipe, task, seed, run.step, end)
-        with _deferred_signals() as caught:
+        with _deferred_signals() as caught, self._compiler() as clock:
             for indices in order:
                 self._step(indices)
                 now = time.perf_counter()
-                record["train"] = before + now - start
+                record["train"] = before + now - start - clock.seconds
+                record["compile"] = compiled_before + clock.seconds
                 if caught or now - saved > CHECKPOINT_SECONDS:
                     self._save()
                     saved = now
@@ -129,6 +132,13 @@ class _Loop:
                 else TerminatedError(128 + caught[0])
             )
         self._save()
+
+    def _compiler(self) -> contextlib.AbstractContextManager[Clock]:
+        """The clock of what is compiled while training."""
+        if not self.recipe.compile:
+            return contextlib.nullcontext(Clock())
+        run = self.run
+        return compile_clock(lambda: run.progress("compile", run.step, run.steps, self.last_loss))
 
     def _step(self, indices: list[int]) -> None:
         """One optimizer step on the given examples."""

@@ -118,6 +118,7 @@ class RecAdam(Method):
             anchor=run.anchor,
             schedule=schedule,
             gamma=self.gamma(recipe),
+            compiled=recipe.compile,
             lr=recipe.lr,
             betas=(recipe.beta1, recipe.beta2),
             eps=recipe.eps,

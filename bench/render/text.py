@@ -20,6 +20,7 @@ LEGEND = (
     "time: the method's own, extra passes included. peak: memory of the GPU; without one of the "
     "process, which depends on what ran before."
 )
+COMPILE_LEGEND = "compile: warm-up of torch.compile, in no method's time."
 FACTS_LEGEND = "facts: change of the share of undisputed facts that the model recalls, in percent."
 
 
@@ -74,6 +75,7 @@ _SCORES = (
     Column("±", lambda row: _half(row.gain, _scale(row))),
 )
 FACTS = Column("facts\n+%", lambda row: _percent(row.means.facts))
+COMPILING = Column("compile\ns", lambda row: _number(row.means.compiling, ".1f"))
 COLUMNS = (
     *_SCORES,
     Column("retain\n+nats", lambda row: _number(row.means.retention, "+z.3f")),
@@ -82,6 +84,7 @@ COLUMNS = (
     Column("drift", lambda row: _number(row.means.drift, ".2e")),
     Column("time\ns", lambda row: _number(row.means.seconds, ".1f")),
     Column("time\n×ref", lambda row: _number(row.time_ratio, ".2f")),
+    COMPILING,
     Column("peak\nMiB", lambda row: _number(row.means.peak_mib, ".0f")),
 )
 
@@ -93,6 +96,7 @@ SEQUENCE_COLUMNS = (
     Column("forgetting\nmax R[k][i]\n-R[T][i]", lambda row: _percent(row.means.forgetting)),
     Column("time\ns", lambda row: _number(row.means.seconds, ".1f")),
     Column("time\n×ref", lambda row: _number(row.time_ratio, ".2f")),
+    COMPILING,
 )
 SEQUENCE_LEGEND = (
     "Sequences: R[k][i] is the score on task i after stage k of T (R[0]: the base model). before "
@@ -103,10 +107,12 @@ SEQUENCE_LEGEND = (
 
 def columns(table: Table) -> tuple[Column, ...]:
     """What a table shows of each method."""
-    if table.stages:
-        return SEQUENCE_COLUMNS
-    told = any(row.means.facts is not None for row in table.rows)
-    return tuple(column for column in COLUMNS if told or column is not FACTS)
+    known = {
+        FACTS: any(row.means.facts is not None for row in table.rows),
+        COMPILING: any(row.means.compiling for row in table.rows),
+    }
+    every = SEQUENCE_COLUMNS if table.stages else COLUMNS
+    return tuple(column for column in every if known.get(column, True))
 
 
 def legend(board: Board) -> str:
@@ -114,6 +120,7 @@ def legend(board: Board) -> str:
     shown = {column for table in board.tables for column in columns(table)}
     parts = [LEGEND]
     parts += [FACTS_LEGEND] if FACTS in shown else []
+    parts += [COMPILE_LEGEND] if COMPILING in shown else []
     parts += [SEQUENCE_LEGEND] if any(table.stages for table in board.tables) else []
     return " ".join(parts)
 
