@@ -50,7 +50,7 @@ class Measures:
     facts: float | None  # change of the share of settled facts that are recalled
     drift: float | None  # squared distance from the base weights
     seconds: float | None  # the method's own time
-    compiling: float | None  # seconds of warm-up beside it
+    compile_seconds: float | None  # seconds of warm-up beside it
     peak_mib: float | None  # highest memory
     backward: float | None = None  # of a sequence of tasks: see bench.continual
     forward: float | None = None
@@ -196,7 +196,7 @@ def _measures(result: CellResult, all_metrics: bool) -> Measures:
         facts=None if facts is None else facts["settled"]["after"] - facts["settled"]["before"],
         drift=result["drift"],
         seconds=costs["method"],
-        compiling=costs.get("compile"),
+        compile_seconds=costs.get("compile"),
         peak_mib=costs["peak_memory_mib"],
         backward=continual.backward(matrix) if matrix else None,
         forward=continual.forward(matrix) if matrix else None,

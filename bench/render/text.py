@@ -75,7 +75,7 @@ _SCORES = (
     Column("±", lambda row: _half(row.gain, _scale(row))),
 )
 FACTS = Column("facts\n+%", lambda row: _percent(row.means.facts))
-COMPILING = Column("compile\ns", lambda row: _number(row.means.compiling, ".1f"))
+COMPILING = Column("compile\ns", lambda row: _number(row.means.compile_seconds, ".1f"))
 COLUMNS = (
     *_SCORES,
     Column("retain\n+nats", lambda row: _number(row.means.retention, "+z.3f")),
@@ -109,7 +109,7 @@ def columns(table: Table) -> tuple[Column, ...]:
     """What a table shows of each method."""
     known = {
         FACTS: any(row.means.facts is not None for row in table.rows),
-        COMPILING: any(row.means.compiling for row in table.rows),
+        COMPILING: any(row.means.compile_seconds for row in table.rows),
     }
     every = SEQUENCE_COLUMNS if table.stages else COLUMNS
     return tuple(column for column in every if known.get(column, True))

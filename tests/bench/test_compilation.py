@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import accelerate.utils
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from bench.compilation import compile_clock, compiled
 from bench.errors import CellError
+from bench.selfcheck.world import plan_for, stage_for, trained, weights
 from bench.training import train
-from methods.base import Method
-from methods.finetune import Finetune
-from tests.worlds import plan_for, stage_for, trained, weights
 
 COMPILED = "train.compile=true"
 
@@ -35,47 +35,59 @@ def without_inductor(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("without_inductor")
-def test_the_steps_are_those_without_it_dropout_included(
-    tiny_encoder: Path, tiny_data: Path, tmp_path: Path
+def test_steps_and_dropout_are_those_without_it_and_the_warm_up_is_beside_the_time(
+    tiny_encoder: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain, compiled = (
-        weights(trained(plan_for(["finetune"], ["cola"], tiny_encoder, tiny_data, *words), folder))
-        for words, folder in (([], tmp_path / "plain"), ([COMPILED], tmp_path / "compiled"))
-    )
-    for name, expected in plain.items():
-        torch.testing.assert_close(compiled[name], expected, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.usefixtures("without_inductor")
-def test_the_warm_up_is_beside_the_time_and_the_bar_says_what_it_waits_for(
-    tiny_causal: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plan = plan_for(["finetune"], ["cola"], tiny_causal, tiny_data, COMPILED)
-    stage, now = stage_for(plan, tmp_path), iter(range(10**9))
+    plain = trained(plan_for(["finetune"], ["cola"], tiny_encoder, tiny_data), tmp_path / "plain")
+    plan = plan_for(["finetune"], ["cola"], tiny_encoder, tiny_data, COMPILED)
+    stage, ticks = stage_for(plan, tmp_path / "compiled"), count(step=1000.0)
     seen: list[str] = []
     monkeypatch.setattr(stage.run, "progress", lambda what, *_: seen.append(what))
-    monkeypatch.setattr("bench.compilation.perf_counter", lambda: 1000.0 * next(now))
+    monkeypatch.setattr("bench.compilation.perf_counter", lambda: next(ticks))
     record = train(stage.run, stage.cell.method, None)
-    assert seen[0] == "compile" and seen[-1] == "train"
-    compilations = seen.count("compile")  # each takes a thousand seconds by that clock
-    assert record["compile"] == 1000 * compilations
-    assert record["train"] < 0.0  # that much was taken off
+    for name, expected in weights(plain).items():
+        torch.testing.assert_close(weights(stage)[name], expected, rtol=1e-5, atol=1e-6)
+    assert (seen[0], seen[-1]) == ("compile", "train")  # what the bar says
+    assert record["compile"] == 1000 * seen.count("compile")  # seconds by that clock
+    assert record["train"] < 0  # they were taken off
+
+
+class _Stack(nn.Module):
+    """Two blocks alike, of which `accelerate` compiles each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(nn.Linear(3, 3) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x)
+        return x
 
 
 @pytest.mark.usefixtures("without_inductor")
-def test_a_hook_that_comes_later_is_compiled_in(
-    tiny_causal: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = []
+def test_a_hook_that_comes_later_is_seen() -> None:
+    net, x, calls = _Stack(), torch.randn(2, 3), []
+    with compile_clock(lambda: None):
+        model = compiled(net)
+        model(x)
+        net.blocks[0].register_forward_hook(lambda *_: calls.append("a hook"))
+        torch.testing.assert_close(model(x), net(x))
+    assert calls == ["a hook", "a hook"]  # of the compiled model, and of the old one
 
-    def after_step(_: Method, run: Any) -> None:
-        if run.step == 2:
-            layer = next(m for m in run.net.modules() if isinstance(m, nn.Linear))
-            layer.register_forward_hook(lambda *_: calls.append(run.step))
 
-    monkeypatch.setattr(Finetune, "after_step", after_step)
-    stage = trained(plan_for(["finetune"], ["cola"], tiny_causal, tiny_data, COMPILED), tmp_path)
-    assert calls == list(range(2, stage.run.steps))
+@pytest.mark.usefixtures("without_inductor")
+def test_more_variants_than_are_kept_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.compilation._VARIANTS", 1)
+    net, x = _Stack(), torch.randn(2, 3)
+    with (
+        pytest.raises(CellError, match=r"^torch\.compile: .*recompile_limit"),
+        compile_clock(lambda: None),
+    ):
+        model = compiled(net)
+        model(x)
+        net.requires_grad_(False)
+        model(x)
 
 
 def test_what_cannot_be_compiled_fails_and_does_not_run_as_it_is(
