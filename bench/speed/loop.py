@@ -30,6 +30,7 @@ steps on {threads} thread(s); {clock} time of the training call alone: no loadin
 Medians; low and high are the extremes of ours / it, taken within each round.
   ours               bench.training.train: finetune, on accelerate, bucketed batches
   ours, random       the same with --batching random
+  ours, compiled     (--compiled) the same with train.compile=true{warm_up}
   bare               plain PyTorch: the same batches in the same order, the network's own loss on
                      the answer tokens, an attention mask, fused AdamW, same clipping and schedule
   bare, our forward  the same with our forward pass: what is left is the cost of the loop itself
@@ -45,6 +46,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_cell_options(parser)
     add_clock_option(parser)
     parser.add_argument("--steps", type=positive, default=80, metavar="N", help="per round (80)")
+    about = "also ours with train.compile=true"
+    parser.add_argument("--compiled", action="store_true", help=about)
 
 
 def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
@@ -65,6 +68,9 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
         "accelerate": (_accelerate, "random"),
         "Trainer": (_trainer, "random"),
     }
+    warm_ups: list[float] = []  # seconds, of each round
+    if given.compiled:
+        contenders["ours, compiled"] = (partial(_compiled, warm_ups), "bucketed")
     with tempfile.TemporaryDirectory() as folder:
         size = {"steps": given.steps, "max_train": given.steps * BATCH, "max_eval": 1}
         cell, workspace = one_cell(given, Path(folder), **size)
@@ -79,13 +85,17 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
             return took
 
         times = alternate({name: partial(seconds, name) for name in contenders}, given.rounds)
-        return _table(given, Stage(cell, workspace).run, times, ends)
+        return _table(given, Stage(cell, workspace).run, times, ends, sum(warm_ups))
 
 
 def _table(
-    given: argparse.Namespace, run: Run, times: dict[str, list[float]], ends: dict[str, Any]
+    given: argparse.Namespace,
+    run: Run,
+    times: dict[str, list[float]],
+    ends: dict[str, Any],
+    warm_up: float,
 ) -> dict[str, dict[str, float]]:
-    """Print what was found; `run` is one at the untouched base."""
+    """Print what was found; `run` is one at the untouched base, `warm_up` seconds of compiling."""
     from tabulate import tabulate
 
     cell, ours, bare = run.cell, ends["ours"], ends["bare"]
@@ -100,7 +110,8 @@ def _table(
     gap = max(float((ours[name] - bare[name]).abs().max()) for name in ours)
     moved = max(float((ours[name] - v.cpu()).abs().max()) for name, v in run.loaded.base.items())
     values = {**vars(given), "model": cell.model.name, "examples": examples}
-    print(_NOTE.format(**values, gap=gap, moved=moved))
+    compiled = f": {warm_up:.0f} s of warm-up before" if warm_up else ""
+    print(_NOTE.format(**values, warm_up=compiled, gap=gap, moved=moved))
     return {f"loop: ours / {name}": values for name, values in found.items() if name != "ours"}
 
 
@@ -110,6 +121,14 @@ def _order(run: Run) -> Iterator[list[int]]:
 
     cell = run.cell
     return step_batches(run.train_rows, cell.training, cell.task.name, cell.seed, 0, cell.steps)
+
+
+def _compiled(warm_ups: list[float], run: Run) -> Callable[[], object]:
+    """Our loop with `train.compile`; notes what compiling took."""
+    from bench.training import train
+
+    run.cell = replace(run.cell, training=replace(run.cell.training, compile=True))
+    return lambda: warm_ups.append(train(run, run.cell.method, None)["compile"])
 
 
 def _bare(run: Run, own_forward: bool = False, accelerated: bool = False) -> Callable[[], object]:

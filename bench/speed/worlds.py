@@ -21,6 +21,7 @@ class Size:
 
     samples: int = 64
     hidden: int = 256
+    blocks: int = 4
     length: int = 64  # of the longest sequence; the shortest is half as long
 
 
@@ -41,7 +42,7 @@ class World:
 
 
 def llama(size: Size) -> World:
-    """A Llama of 4 blocks; the loss is the mean over the example's tokens."""
+    """A Llama; the loss is the mean over the example's tokens."""
     torch.manual_seed(0)
     config = hf.LlamaConfig(
         **_shape(size),
@@ -54,7 +55,7 @@ def llama(size: Size) -> World:
 
 
 def bert(size: Size) -> World:
-    """A BERT of 4 blocks with a head of two labels."""
+    """A BERT with a head of two labels."""
     torch.manual_seed(0)
     config = hf.BertConfig(
         **_shape(size),
@@ -87,7 +88,11 @@ def label_losses(net: nn.Module, batch: Batch) -> Tensor:
 
 def _shape(size: Size) -> dict[str, int]:
     heads = max(1, size.hidden // 64)
-    shape = {"hidden_size": size.hidden, "num_hidden_layers": 4, "num_attention_heads": heads}
+    shape = {
+        "hidden_size": size.hidden,
+        "num_hidden_layers": size.blocks,
+        "num_attention_heads": heads,
+    }
     return {**shape, "vocab_size": VOCABULARY, "pad_token_id": PAD}
 
 

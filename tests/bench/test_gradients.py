@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig, inject_adapter_in_model
 from single_examples import LENGTH, TOLERANCE, Batch, Toy, error, make_batches, toy_losses
 from torch import Tensor, nn
 from torch.nn import functional
@@ -29,16 +30,10 @@ class Scale(nn.Module):
         return x * self.scale.tanh()
 
 
-class Lora(nn.Module):
-    """What peft puts round a linear layer: base(x) + B A x."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.base, self.a, self.b = nn.Linear(6, 6), nn.Linear(6, 2), nn.Linear(2, 6)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.base(x) + self.b(self.a(x))
-        return out
+def lora() -> nn.Module:
+    """A linear layer as peft leaves it: base(x) + B A x."""
+    config = LoraConfig(r=2, target_modules=["0"], init_lora_weights=False)
+    return inject_adapter_in_model(config, nn.Sequential(nn.Linear(6, 6))).requires_grad_()
 
 
 class Outside(nn.Module):
@@ -97,7 +92,7 @@ ODD: dict[str, tuple[Callable[[], nn.Module], bool]] = {  # layer, does it need 
         lambda: Turned(nn.GroupNorm(2, 6), lambda x: x.mT, lambda y, x: y.mT),
         True,
     ),
-    "lora": (Lora, False),
+    "lora": (lora, False),
     "two calls": (lambda: nn.Sequential(*[nn.Linear(6, 6)] * 2), False),
     "one plus weight": (lambda: GemmaRMSNorm(6), False),
     "one token": (
