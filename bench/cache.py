@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import SUITE_VERSION
 from bench.spec import digest
-from bench.store import atomic_write_bytes, atomic_write_text
+from bench.store import atomic_write_tensors, atomic_write_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,18 +43,16 @@ class Cache:
 
     def put_tensors(self, kind: str, key: Any, value: dict[str, Tensor], seconds: float) -> None:
         """Keep tensors that cost `seconds` to compute."""
-        from safetensors.torch import save
-
-        path = self._path(kind, key, "safetensors")
+        path = self._priced(kind, key, "safetensors", seconds)
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in value.items()}
-        self._write(path, save(plain), seconds)
+        atomic_write_tensors(path, plain)
 
     def json(self, kind: str, key: Any, compute: Callable[[], Any]) -> Any:
         """The same for a JSON value."""
         path = self._path(kind, key, "json")
         if not path.is_file():
             value, seconds = self._timed(compute)
-            self._write(path, json.dumps(value).encode(), seconds)
+            atomic_write_text(self._priced(kind, key, "json", seconds), json.dumps(value))
         else:
             self.saved_seconds += _price(path)
         return json.loads(path.read_text(encoding="utf-8"))
@@ -62,10 +60,11 @@ class Cache:
     def _path(self, kind: str, key: Any, suffix: str) -> Path:
         return self.folder / f"{kind}-{digest([SUITE_VERSION, key])[:24]}.{suffix}"
 
-    def _write(self, path: Path, content: bytes, seconds: float) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def _priced(self, kind: str, key: Any, suffix: str, seconds: float) -> Path:
+        """The path of an entry about to be written, whose price is there already."""
+        path = self._path(kind, key, suffix)
         atomic_write_text(path.with_suffix(".seconds"), json.dumps(seconds))
-        atomic_write_bytes(path, content)
+        return path
 
     def _timed(self, compute: Callable[[], Any]) -> tuple[Any, float]:
         """A value and its price: the seconds it took, and those that the cache saved it."""

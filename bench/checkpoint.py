@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.store import atomic_write_bytes, atomic_write_text
+from bench.errors import BenchError
+from bench.store import atomic_write_tensors, atomic_write_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,23 +24,28 @@ def save(folder: Path, run: Run, method: Method, optimizer: Optimizer, extra: An
     """Write a checkpoint of `run` at `run.step`, beside the last one, which then makes way.
 
     `extra` is any JSON value that the training loop wants back.
-    """
-    from safetensors.torch import save as to_bytes
 
+    Raises:
+        BenchError: it cannot be written; the last one is still there.
+    """
     new, old = _aside(folder, "new"), _aside(folder, "old")
     remove(folder, but=folder)
     state = optimizer.state_dict()
     tensors, plain = _flatten(state["state"])
     weights = {name: p.detach() for name, p in run.net.named_parameters()}
-    atomic_write_bytes(new / "weights.safetensors", to_bytes(weights))
-    atomic_write_bytes(new / "optimizer.safetensors", to_bytes(tensors))
-    atomic_write_bytes(new / "method.safetensors", to_bytes(method.state_dict()))
     document = {
         "step": run.step,
         "optimizer": {"groups": state["param_groups"], "values": plain},
         "extra": extra,
     }
-    atomic_write_text(new / _LAST, json.dumps(document))
+    try:
+        atomic_write_tensors(new / "weights.safetensors", weights)
+        atomic_write_tensors(new / "optimizer.safetensors", tensors)
+        atomic_write_tensors(new / "method.safetensors", method.state_dict())
+        atomic_write_text(new / _LAST, json.dumps(document))
+    except BenchError:
+        shutil.rmtree(new, ignore_errors=True)  # a full disk needs the room
+        raise
     if folder.exists():
         folder.rename(old)
     new.rename(folder)
@@ -53,11 +59,7 @@ def find(folder: Path) -> Path | None:
 
 
 def load(folder: Path, run: Run, method: Method) -> Any:
-    """Put method state and step back; returns the document for `restore`.
-
-    Raises:
-        OSError, ValueError, KeyError, SafetensorError: the checkpoint does not fit this run.
-    """
+    """Put method state and step back; returns the document for `restore`."""
     from safetensors.torch import load_file
 
     document = json.loads((folder / _LAST).read_text(encoding="utf-8"))

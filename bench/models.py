@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import BenchError
 from bench.hub import hub_access
 from bench.spec import ModelInfo, ModelKind
-from bench.store import atomic_write_bytes
+from bench.store import atomic_write_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -213,14 +213,14 @@ def load_tokenizer(info: ModelInfo) -> Any:
 def save_stage(loaded: Loaded, head_seed: int, path: Path) -> None:
     """Write a model's weights for `ModelInfo.weights`: by name, those of a new head (which another
     task's head shares its names with) with the seed it was drawn from, and all earlier heads."""
-    from safetensors.torch import load_file, save
+    from safetensors.torch import load_file
 
     earlier = load_file(loaded.info.weights) if loaded.info.weights else {}
     weights = {name: value for name, value in earlier.items() if "@" in name}
     for name, value in loaded.net.named_parameters():
         key = name if name in loaded.base else f"{name}@{head_seed}"
         weights[key] = value.detach().cpu().contiguous()
-    atomic_write_bytes(path, save(weights))
+    atomic_write_tensors(path, weights)
 
 
 def put_stage(net: Any, missing: set[str], path: Path, head_seed: int | None) -> None:

@@ -7,15 +7,18 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from filelock import FileLock
 
 from bench.errors import BenchError
 from bench.results import ADDED, SCHEMA_VERSION, CellResult, Predictions
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _CELL_KEYS = {
     "suite_version",
@@ -113,13 +116,30 @@ def atomic_write_bytes(path: Path, content: bytes) -> None:
     Raises:
         BenchError: the file cannot be written; what was there is still there.
     """
+    _atomic_write(path, lambda temporary: temporary.write_bytes(content))
+
+
+def atomic_write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """`atomic_write_bytes` of a safetensors file, without a copy of its tensors in memory."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    def write(temporary: Path) -> None:
+        try:
+            save_file(dict(tensors), temporary)
+        except SafetensorError as error:  # that is how it says that the disk is full
+            raise OSError(str(error)) from error
+
+    _atomic_write(path, write)
+
+
+def _atomic_write(path: Path, write: Callable[[Path], object]) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("xb") as file:
-                file.write(content)
-                file.flush()
+            write(temporary)
+            with temporary.open("rb") as file:
                 os.fsync(file.fileno())
             temporary.replace(path)
         except BaseException:

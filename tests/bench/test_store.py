@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from made_up import predictions, result
 from bench.errors import BenchError
 from bench.results import ADDED
 from bench.results import SCHEMA_VERSION as NOW
-from bench.store import Store, atomic_write_text, check_writable
+from bench.store import Store, atomic_write_tensors, atomic_write_text, check_writable
 
 # A writer that is killed without any clean-up at its COUNTth call of os.FUNCTION.
 DIES = """
@@ -245,3 +246,21 @@ def test_a_full_disk_keeps_the_old_content(tmp_path: Path, monkeypatch: pytest.M
             atomic_write_text(path, "new")
     assert [p.name for p in tmp_path.iterdir()] == ["board.md"]
     assert path.read_text() == "old"
+
+
+def test_tensors_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    path = tmp_path / "new" / "some.safetensors"
+    atomic_write_tensors(path, {"x": torch.arange(3.0)})
+    assert load_file(path)["x"].tolist() == [0.0, 1.0, 2.0]
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limit[1]))  # as a disk that is full
+    try:
+        with pytest.raises(BenchError, match=r"cannot write .*some\.safetensors: .*too large"):
+            atomic_write_tensors(path, {"x": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert load_file(path)["x"].tolist() == [0.0, 1.0, 2.0]
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
