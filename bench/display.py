@@ -97,6 +97,11 @@ class Display:
             self.printed = now
             self._line(f"    {self._where()}, run: {self._eta()}")
 
+    def say(self, text: str) -> None:
+        """Something that is to be known of the cell."""
+        if not self.quiet:
+            self._line(f"{self._number()} {text}")
+
     def end(self, cell: AnyCell, result: CellResult) -> None:
         """The cell is finished or has failed."""
         seconds = time.monotonic() - self.started

@@ -26,6 +26,10 @@ class CellError(Exception):
     """One cell cannot be finished (a loss that is not a number, say); the grid goes on."""
 
 
+class UnfitCheckpointError(Exception):
+    """A checkpoint that was damaged, or that other code has written; it is gone by now."""
+
+
 def unknown_name(
     kind: str, name: str, known: Iterable[str], listing: str | None = None
 ) -> BenchError:

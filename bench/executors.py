@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.display import Display
-from bench.errors import BenchError, CellError, TerminatedError
+from bench.errors import BenchError, CellError, TerminatedError, UnfitCheckpointError
 from bench.plan import Plan
 from bench.registry import place_of
 from bench.spec import AnyCell, TaskSequence
@@ -18,7 +18,8 @@ from bench.store import Store, atomic_write_text
 from bench.submission import lacks_answers
 
 if TYPE_CHECKING:
-    from bench.results import CellResult
+    from bench.results import CellResult, Predictions
+    from bench.runner import Workspace
 
 
 def open_cells(
@@ -51,8 +52,7 @@ def run_in_process(plan: Plan, cells: Sequence[AnyCell], store: Store, folder: P
     """
     from bench import checkpoint
     from bench.outcome import failed_result
-    from bench.runner import Workspace, run_cell
-    from bench.sequences import run_sequence
+    from bench.runner import Workspace
 
     share = any("finetuned" in cell.method.needs for cell in cells)
     with Display(cells, quiet=rank() > 0) as display:
@@ -63,10 +63,11 @@ def run_in_process(plan: Plan, cells: Sequence[AnyCell], store: Store, folder: P
             display.start(cell)
             predictions = None
             try:
-                if isinstance(cell, TaskSequence):
-                    result, predictions = run_sequence(cell, workspace, share)
-                else:
-                    result, predictions = run_cell(cell, workspace, share)
+                try:
+                    result, predictions = _run(cell, workspace, share)
+                except UnfitCheckpointError as error:
+                    display.say(f"{error}: {cell} starts anew")
+                    result, predictions = _run(cell, workspace, share)
                 json.dumps([result, predictions], allow_nan=False)
             except TerminatedError:
                 raise
@@ -79,6 +80,16 @@ def run_in_process(plan: Plan, cells: Sequence[AnyCell], store: Store, folder: P
                 store.write(result, predictions)
                 checkpoint.remove(workspace.checkpoint(cell))  # the result is there before it goes
             display.end(cell, result)
+
+
+def _run(cell: AnyCell, workspace: Workspace, share: bool) -> tuple[CellResult, Predictions]:
+    """Run a cell of either kind."""
+    from bench.runner import run_cell
+    from bench.sequences import run_sequence
+
+    if isinstance(cell, TaskSequence):
+        return run_sequence(cell, workspace, share)
+    return run_cell(cell, workspace, share)
 
 
 def _reason(error: BaseException) -> str:

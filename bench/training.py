@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import torch
 from bench import checkpoint
 from bench.compilation import Clock, compile_clock, compiled
 from bench.data import micro_batches, step_batches
-from bench.errors import CellError, TerminatedError
+from bench.errors import BenchError, CellError, TerminatedError, UnfitCheckpointError
 from bench.run import Run
 from bench.spec import Training, derive_seed
 from methods.base import Method
@@ -38,24 +39,11 @@ def train(run: Run, method: Method, folder: Path | None, stop_at: int | None = N
         CellError: the loss is not a finite number.
         KeyboardInterrupt: after SIGINT, the checkpoint being written. TerminatedError: after
             SIGTERM.
+        UnfitCheckpointError: there was a checkpoint that this run cannot go on from. A new run of
+            the cell starts at its beginning.
     """
-    clock = time.perf_counter()
-    record: dict[str, Any] = {"curve": [], "pending": [0.0, 0, {}], "resumes": 0}
-    record |= {"prepare": 0.0, "train": 0.0, "compile": 0.0, "finish": 0.0, "shared": 0.0}
-    record |= {"reported": run.reported, "notes": run.notes}
     found = checkpoint.find(folder) if folder else None
-    document = checkpoint.load(found, run, method) if found else None
-    if document is None:
-        saved = run.cache.saved_seconds
-        method.prepare(run)
-        record["shared"] = run.cache.saved_seconds - saved
-    optimizer = _checked(method.optimizer(run), torch.optim.Optimizer, f"{method.name}.optimizer")
-    if found:
-        record = checkpoint.restore(found, document, run, optimizer)
-        record["resumes"] += 1
-        run.reported, run.notes = record["reported"], record["notes"]
-    else:
-        record["prepare"] = time.perf_counter() - clock
+    optimizer, record = _resumed(run, method, found) if found else _begun(run, method)
     _Loop(run, method, optimizer, folder, record).train_until(
         run.steps if stop_at is None else min(stop_at, run.steps)
     )
@@ -64,6 +52,45 @@ def train(run: Run, method: Method, folder: Path | None, stop_at: int | None = N
         method.finish(run)
     record["finish"] = time.perf_counter() - clock
     return record
+
+
+def _begun(run: Run, method: Method) -> tuple[Any, dict[str, Any]]:
+    """Prepare the method; its optimizer, and a record without a step."""
+    clock, saved = time.perf_counter(), run.cache.saved_seconds
+    method.prepare(run)
+    record = _new_record(run) | {"shared": run.cache.saved_seconds - saved}
+    optimizer = _optimizer(run, method)
+    return optimizer, record | {"prepare": time.perf_counter() - clock}
+
+
+def _resumed(run: Run, method: Method, found: Path) -> tuple[Any, dict[str, Any]]:
+    """The optimizer and the record that the checkpoint `found` holds, all else being put back."""
+    try:
+        document = checkpoint.load(found, run, method)
+        optimizer = _optimizer(run, method)
+        record = checkpoint.restore(found, document, run, optimizer)
+        if lacking := _new_record(run).keys() - record.keys():
+            raise KeyError(*lacking)
+    except Exception as error:  # whatever its files are, or a method makes of them
+        run.accelerator.wait_for_everyone()  # others may still read it
+        if run.accelerator.is_main_process:
+            checkpoint.remove(found)
+        run.accelerator.wait_for_everyone()
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise UnfitCheckpointError(f"the checkpoint {found} cannot be used ({reason})") from error
+    record["resumes"] += 1
+    run.reported, run.notes = record["reported"], record["notes"]
+    return optimizer, record
+
+
+def _new_record(run: Run) -> dict[str, Any]:
+    record: dict[str, Any] = {"curve": [], "pending": [0.0, 0, {}], "resumes": 0}
+    record |= {"prepare": 0.0, "train": 0.0, "compile": 0.0, "finish": 0.0, "shared": 0.0}
+    return record | {"reported": run.reported, "notes": run.notes}
+
+
+def _optimizer(run: Run, method: Method) -> Any:
+    return _checked(method.optimizer(run), torch.optim.Optimizer, f"{method.name}.optimizer")
 
 
 def rate_factor(recipe: Training, step: int, steps: int) -> float:
@@ -119,11 +146,13 @@ class _Loop:
                 now = time.perf_counter()
                 record["train"] = before + now - start - clock.seconds
                 record["compile"] = compiled_before + clock.seconds
-                if caught or now - saved > CHECKPOINT_SECONDS:
-                    self._save()
-                    saved = now
                 if caught:
                     break
+                if now - saved > CHECKPOINT_SECONDS:
+                    self._save()
+                    saved = time.perf_counter()
+                    start += saved - now  # writing is no cost of the method's
+            self._save()
         run.model = run.task_model
         if caught:
             raise (
@@ -131,7 +160,6 @@ class _Loop:
                 if caught[0] == signal.SIGINT
                 else TerminatedError(128 + caught[0])
             )
-        self._save()
 
     def _compiler(self) -> contextlib.AbstractContextManager[Clock]:
         """The clock of what is compiled while training."""
@@ -190,9 +218,14 @@ class _Loop:
         self.summed = 0
 
     def _save(self) -> None:
-        if self.folder and self.run.accelerator.is_main_process:
-            self.record["pending"] = [float(self.loss_sum), self.summed, self.run.logged]
-            checkpoint.save(self.folder, self.run, self.method, self.optimizer, self.record)
+        """Write a checkpoint; a disk without room for one ends no training."""
+        run = self.run
+        if self.folder and run.accelerator.is_main_process:
+            self.record["pending"] = [float(self.loss_sum), self.summed, run.logged]
+            try:
+                checkpoint.save(self.folder, run, self.method, self.optimizer, self.record)
+            except BenchError as error:
+                print(f"no checkpoint at step {run.step} of {run.cell}: {error}", file=sys.stderr)
 
 
 @contextlib.contextmanager

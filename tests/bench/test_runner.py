@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bench.errors import CellError
+from bench.executors import run_in_process
 from bench.run import Run
-from bench.runner import Workspace, run_cell
+from bench.runner import Stage, Workspace, run_cell
 from bench.scores import score
 from bench.selfcheck.world import only_cell, plan_for, workspace_for
+from bench.store import Store
 from bench.texts import BLOCK, cut_blocks
+from bench.training import train
 from methods.finetune import Finetune
 from tests.worlds import results
 
@@ -109,6 +114,40 @@ def test_a_stop_while_it_finishes_costs_no_training(
     assert calls == ["prepare", "finish", "finish"]
     assert result["scores"] is not None
     assert result["scores"]["notes"][-2:] == ["prepared", "finished"]
+
+
+_DAMAGES: dict[str, Callable[[Path], object]] = {
+    "cut weights": lambda folder: os.truncate(folder / "weights.safetensors", 1000),
+    "cut text": lambda folder: os.truncate(folder / "checkpoint.json", 100),
+    "no optimizer": lambda folder: (folder / "optimizer.safetensors").unlink(),
+    "an older record": lambda folder: (folder / "checkpoint.json").write_text(
+        (folder / "checkpoint.json").read_text().replace('"finish"', '"end"')
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", _DAMAGES)
+def test_a_cell_whose_checkpoint_is_damaged_starts_anew(
+    tiny_causal: Path,
+    tiny_data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    damage: str,
+) -> None:
+    plan = plan_for(["ewc"], ["cola"], tiny_causal, tiny_data)
+    expected, _ = run_cell(only_cell(plan), workspace_for(plan, tmp_path / "whole"), False)
+    workspace = workspace_for(plan, tmp_path)
+    folder = workspace.checkpoint(only_cell(plan))
+    stage = Stage(only_cell(plan), workspace)
+    train(stage.run, stage.cell.method, folder, stop_at=2)
+    _DAMAGES[damage](folder)
+    run_in_process(plan, [only_cell(plan)], store := Store(tmp_path), tmp_path)
+    (result,) = store.all()
+    assert result["scores"] == expected["scores"] and result["drift"] == expected["drift"]
+    assert result["provenance"]["resumes"] == 0
+    assert f"[1/1] the checkpoint {folder} cannot be used (" in (err := capsys.readouterr().err)
+    assert "): ewc[blocks=8] x cola x seed 0 starts anew\n" in err
+    assert not any(folder.parent.iterdir())
 
 
 def test_an_encoder_too(

@@ -13,8 +13,8 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
-from bench import training
-from bench.errors import CellError
+from bench import checkpoint, training
+from bench.errors import BenchError, CellError
 from bench.run import Run
 from bench.selfcheck.world import plan_for, stage_for, trained, weights
 from bench.spec import Training
@@ -128,6 +128,45 @@ def test_a_checkpoint_is_written_by_the_clock(
     stage = stage_for(plan_for(["finetune"], ["cola"], tiny_causal, tiny_data), tmp_path)
     train(stage.run, stage.cell.method, tmp_path / "checkpoint")
     assert json.loads((tmp_path / "checkpoint" / "checkpoint.json").read_text())["step"] == 4
+
+
+def test_ctrl_c_while_the_last_checkpoint_is_written_waits_for_it(
+    tiny_causal: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*args: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        save(*args)
+
+    save = checkpoint.save
+    monkeypatch.setattr(checkpoint, "save", interrupted)
+    stage = stage_for(plan_for(["finetune"], ["cola"], tiny_causal, tiny_data), tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        train(stage.run, stage.cell.method, tmp_path / "checkpoint")
+    assert json.loads((tmp_path / "checkpoint" / "checkpoint.json").read_text())["step"] == 4
+
+
+def test_a_full_disk_ends_no_training_and_leaves_the_last_checkpoint(
+    tiny_causal: Path,
+    tiny_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plan = plan_for(["finetune"], ["cola"], tiny_causal, tiny_data)
+    folder = tmp_path / "checkpoint"
+    stage = stage_for(plan, tmp_path)
+    train(stage.run, stage.cell.method, folder, stop_at=2)
+
+    def no_room(path: Path, text: str) -> None:
+        raise BenchError(f"cannot write {path}: No space left on device.")
+
+    monkeypatch.setattr(checkpoint, "atomic_write_text", no_room)
+    rest = stage_for(plan, tmp_path)
+    assert train(rest.run, rest.cell.method, folder)["curve"][-1]["step"] == 4
+    said = "no checkpoint at step 4 of finetune x cola x seed 0: cannot write "
+    assert said in capsys.readouterr().err
+    assert json.loads((folder / "checkpoint.json").read_text())["step"] == 2
+    assert not (tmp_path / "checkpoint.new").exists()
 
 
 @pytest.mark.parametrize("crash", ["while writing", "before the old one", "before the new one"])
