@@ -337,7 +337,8 @@ class Stage:
             total = self.cell.steps if steps is None else min(steps, self.cell.steps)
             other = dataclasses.replace(self.cell, method=method, steps=total)
             inner = Stage(other, self.workspace)
-            train(inner.run, method, None)
+            record = train(inner.run, method, None)
+            self.cache.compile_seconds += record["compile"]
             return {name: p.detach() for name, p in inner.run.net.named_parameters()}
 
         return self.cache.tensors("finetuned", _finetuned_key(self.cell, steps), compute)

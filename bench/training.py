@@ -56,11 +56,13 @@ def train(run: Run, method: Method, folder: Path | None, stop_at: int | None = N
 
 def _begun(run: Run, method: Method) -> tuple[Any, dict[str, Any]]:
     """Prepare the method; its optimizer, and a record without a step."""
-    clock, saved = time.perf_counter(), run.cache.saved_seconds
+    clock, cache = time.perf_counter(), run.cache
+    saved, compiled_before = cache.saved_seconds, cache.compile_seconds
     method.prepare(run)
-    record = _new_record(run) | {"shared": run.cache.saved_seconds - saved}
+    record = _new_record(run) | {"shared": cache.saved_seconds - saved}
+    record["compile"] = cache.compile_seconds - compiled_before
     optimizer = _optimizer(run, method)
-    return optimizer, record | {"prepare": time.perf_counter() - clock}
+    return optimizer, record | {"prepare": time.perf_counter() - clock - record["compile"]}
 
 
 def _resumed(run: Run, method: Method, found: Path) -> tuple[Any, dict[str, Any]]:

@@ -16,6 +16,7 @@ from bench.compilation import compile_clock, compiled
 from bench.errors import CellError
 from bench.selfcheck.world import plan_for, stage_for, trained, weights
 from bench.training import train
+from methods.finetune import Finetune
 
 COMPILED = "train.compile=true"
 
@@ -50,6 +51,19 @@ def test_steps_and_dropout_are_those_without_it_and_the_warm_up_is_beside_the_ti
     assert (seen[0], seen[-1]) == ("compile", "train")  # what the bar says
     assert record["compile"] == 1000 * seen.count("compile")  # seconds by that clock
     assert record["train"] < 0  # they were taken off
+
+
+def test_what_is_compiled_for_fine_tuned_weights_is_in_no_time_of_a_method(
+    tiny_causal: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.runner.train", lambda *_: {"compile": 1000.0})
+    monkeypatch.setattr(Finetune, "prepare", lambda _, run: run.finetuned(None))
+    plan = plan_for(["finetune"], ["cola"], tiny_causal, tiny_data)
+    for compiling in (1000.0, 0.0):  # they are made, and found
+        stage = stage_for(plan, tmp_path)
+        record = train(stage.run, stage.cell.method, None)
+        assert record["compile"] == compiling
+        assert -1000 < record["prepare"] + record["shared"] < -900  # it was taken off
 
 
 class _Stack(nn.Module):
