@@ -129,6 +129,7 @@ class _Loop:
         self.loss_sum = torch.tensor(record["pending"][0], device=run.device)
         self.summed, run.logged = record["pending"][1], record["pending"][2]
         self.last_loss: float | None = None
+        self.caught: list[int] = []  # signals to stop
         for group in optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
         model = compiled(run.task_model) if self.recipe.compile else run.task_model
@@ -142,13 +143,13 @@ class _Loop:
         before, compiled_before = record["train"], record["compile"]
         task, seed = run.cell.task.name, run.cell.seed
         order = step_batches(run.train_rows, self.recipe, task, seed, run.step, end)
-        with _deferred_signals() as caught, self._compiler() as clock:
+        with self._deferred_signals(), self._compiler() as clock:
             for indices in order:
                 self._step(indices)
                 now = time.perf_counter()
                 record["train"] = before + now - start - clock.seconds
                 record["compile"] = compiled_before + clock.seconds
-                if caught:
+                if self.caught:
                     break
                 if now - saved > CHECKPOINT_SECONDS:
                     self._save()
@@ -156,19 +157,48 @@ class _Loop:
                     start += saved - now  # writing is no cost of the method's
             self._save()
         run.model = run.task_model
-        if caught:
-            raise (
-                KeyboardInterrupt
-                if caught[0] == signal.SIGINT
-                else TerminatedError(128 + caught[0])
-            )
+        if self.caught:
+            raise _stop(self.caught[0])
 
     def _compiler(self) -> contextlib.AbstractContextManager[Clock]:
         """The clock of what is compiled while training."""
         if not self.recipe.compile:
             return contextlib.nullcontext(Clock())
-        run = self.run
-        return compile_clock(lambda: run.progress("compile", run.step, run.steps, self.last_loss))
+        return compile_clock(lambda: self._say("compile"))
+
+    @contextlib.contextmanager
+    def _deferred_signals(self) -> Iterator[None]:
+        """Collect SIGINT and SIGTERM instead of acting on them; a second one acts at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def restore() -> None:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+        def note(number: int, frame: Any) -> None:
+            restore()
+            self.caught.append(number)
+            self._say("train")
+
+        for number in previous:
+            signal.signal(number, note)
+        try:
+            yield
+        except Exception as error:
+            if not self.caught:
+                raise
+            # a terminal's Ctrl-C also ends what the step waits for, a compiler: no failure
+            raise _stop(self.caught[0]) from error
+        finally:
+            restore()
+
+    def _say(self, what: str) -> None:
+        """Tell what is going on, for a person to see."""
+        run, stopping = self.run, ", then stop" if self.caught else ""
+        run.progress(what + stopping, run.step, run.steps, self.last_loss)
 
     def _step(self, indices: list[int]) -> None:
         """One optimizer step on the given examples."""
@@ -201,7 +231,7 @@ class _Loop:
         self.method.after_step(run)
         if run.logging:
             self._keep_point(factor)
-        run.progress("train", run.step, run.steps, self.last_loss)
+        self._say("train")
 
     def _keep_point(self, factor: float) -> None:
         """A point of the curve: the mean loss since the last one."""
@@ -230,24 +260,6 @@ class _Loop:
                 print(f"no checkpoint at step {run.step} of {run.cell}: {error}", file=sys.stderr)
 
 
-@contextlib.contextmanager
-def _deferred_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of acting on them; a second one acts at once."""
-    caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def note(number: int, frame: Any) -> None:
-        caught.append(number)
-        for other, handler in previous.items():
-            signal.signal(other, handler)
-
-    for number in previous:
-        signal.signal(number, note)
-    try:
-        yield caught
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+def _stop(number: int) -> BaseException:
+    """What a caught signal raises in the end."""
+    return KeyboardInterrupt() if number == signal.SIGINT else TerminatedError(128 + number)

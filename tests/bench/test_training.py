@@ -14,7 +14,7 @@ import torch
 from accelerate.state import AcceleratorState
 
 from bench import checkpoint, training
-from bench.errors import BenchError, CellError
+from bench.errors import BenchError, CellError, TerminatedError
 from bench.run import Run
 from bench.selfcheck.world import plan_for, stage_for, trained, weights
 from bench.spec import Training
@@ -101,11 +101,11 @@ def test_ctrl_c_ends_the_step_writes_a_checkpoint_and_stops(
     plan = plan_for(["recadam"], ["cola"], tiny_causal, tiny_data, "train.steps=9")
     stage = stage_for(plan, tmp_path)
     folder = tmp_path / "checkpoint"
-    tell = stage.run.progress
+    said = []
 
     def stop_at_four(what: str, done: int, of: int, loss: float | None) -> None:
-        tell(what, done, of, loss)
-        if done == 4:
+        said.append(what)
+        if len(said) == 4:
             signal.raise_signal(signal.SIGINT)
 
     stage.run.progress = stop_at_four
@@ -113,12 +113,38 @@ def test_ctrl_c_ends_the_step_writes_a_checkpoint_and_stops(
     with pytest.raises(KeyboardInterrupt):
         train(stage.run, stage.cell.method, folder)
     assert signal.getsignal(signal.SIGINT) is handler
+    assert said == [*["train"] * 4, "train, then stop"]
     assert json.loads((folder / "checkpoint.json").read_text())["step"] == 4
     rest = stage_for(plan, tmp_path)
     train(rest.run, rest.cell.method, folder)
     whole = trained(plan, tmp_path)
     for name, value in weights(whole).items():
         assert torch.equal(value, weights(rest)[name]), name
+
+
+@pytest.mark.parametrize(
+    ("number", "stops"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, TerminatedError)]
+)
+def test_what_a_signal_broke_is_no_failure_of_the_cell(
+    tiny_causal: Path,
+    tiny_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    stops: type[BaseException],
+) -> None:
+    """A compiler that the step waited for, which Ctrl-C ended too."""
+
+    def broken(_: Finetune, run: Any, batch: Any) -> Any:
+        signal.raise_signal(number)
+        raise CellError("the compiler was killed")
+
+    monkeypatch.setattr(Finetune, "loss", broken)
+    stage = stage_for(plan_for(["finetune"], ["cola"], tiny_causal, tiny_data), tmp_path)
+    handler = signal.getsignal(number)
+    with pytest.raises(stops):
+        train(stage.run, stage.cell.method, None)
+    assert signal.getsignal(number) is handler
 
 
 def test_a_checkpoint_is_written_by_the_clock(
