@@ -63,7 +63,7 @@ def load(folder: Path, run: Run, method: Method) -> Any:
     from safetensors.torch import load_file
 
     document = json.loads((folder / _LAST).read_text(encoding="utf-8"))
-    method.load_state_dict(load_file(folder / "method.safetensors"))
+    method.load_state_dict(load_file(folder / "method.safetensors", device=str(run.device)))
     run.step = document["step"]
     return document
 

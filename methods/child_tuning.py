@@ -84,7 +84,7 @@ class ChildTuning(Method):
             if (grad := parameter.grad) is None:
                 continue
             if self.config.mode == "D":
-                grad.mul_(self.child[name].to(grad.device))
+                grad.mul_(self.child[name])
             else:
                 grad.mul_(torch.empty_like(grad).bernoulli_(p, generator=generator).div_(p))
 

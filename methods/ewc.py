@@ -104,12 +104,12 @@ class EWC(Method):
         for name, parameter in run.loaded.pretrained():
             if parameter.grad is not None and name in self.stiffness:
                 moved = torch.sub(parameter.detach(), run.anchor[name])
-                parameter.grad.addcmul_(self.stiffness[name].to(parameter.device), moved)
+                parameter.grad.addcmul_(self.stiffness[name], moved)
 
     def _penalty(self, run: Run) -> float:
         """(λ/2) Σ F (θ − θ0)²."""
         parts = [
-            (self.stiffness[name].to(p.device) * (p.detach() - run.anchor[name]).square()).sum()
+            (self.stiffness[name] * (p.detach() - run.anchor[name]).square()).sum()
             for name, p in run.loaded.pretrained()
             if name in self.stiffness
         ]

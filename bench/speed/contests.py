@@ -96,8 +96,8 @@ def _recadam_error(net: Any, compiled: bool) -> float:
     return relative_error({name: p.detach() for name, p in parameters.items()}, expected)
 
 
-def ewc_training(size: Size) -> Contest:
-    """Training steps with EWC's hook and without it."""
+def ewc(size: Size) -> Contest:
+    """What EWC adds to the gradients of training steps, beside those steps."""
     world = llama(size)
     net, method = world.net, EWC(EWCConfig())
     base = {name: p.detach() + 0.01 * torch.randn_like(p) for name, p in net.named_parameters()}
@@ -106,11 +106,18 @@ def ewc_training(size: Size) -> Contest:
     loaded: Any = SimpleNamespace(pretrained=net.named_parameters)
     run: Any = SimpleNamespace(logging=False, anchor=base, loaded=loaded)
     optimizer = torch.optim.AdamW(net.parameters(), lr=LR, fused=True)
+    memory = {parameter: torch.zeros_like(parameter) for parameter in net.parameters()}
 
-    def steps(hook: Callable[[], object]) -> None:
+    def hooks() -> None:
+        for parameter in net.parameters():
+            parameter.grad = memory[parameter]
+        for _ in world.batches:
+            method.after_backward(run)
+
+    def steps() -> None:
+        optimizer.zero_grad(set_to_none=True)
         for batch in world.batches:
             torch.autograd.backward(world.losses(net, batch).mean())
-            hook()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 
@@ -127,9 +134,7 @@ def ewc_training(size: Size) -> Contest:
         net.zero_grad(set_to_none=True)
         return relative_error(found, dict(zip(theta, gradients, strict=True)))
 
-    return Contest(
-        partial(steps, lambda: method.after_backward(run)), partial(steps, lambda: None), error
-    )
+    return Contest(hooks, steps, error)
 
 
 def fisher(make: Callable[[Size], World], size: Size) -> Contest:
@@ -213,7 +218,7 @@ def _few(world: World) -> Batch:
 KERNELS = {
     "recadam step / fused AdamW": Kernel(partial(recadam_step, False), axes=("hidden",)),
     "recadam compiled / fused AdamW": Kernel(partial(recadam_step, True), axes=()),
-    "training with EWC / without": Kernel(ewc_training),
+    "EWC's gradient / training step": Kernel(ewc),
     "fisher / ordinary, llama": Kernel(partial(fisher, llama)),
     "fisher / ordinary, bert": Kernel(partial(fisher, bert)),
     "true fisher / ordinary, bert": Kernel(true_fisher),
