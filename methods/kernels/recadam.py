@@ -191,7 +191,7 @@ def _in_one_pass(x: _Members, group: dict[str, Any], task: float, gamma: float) 
     (beta1, beta2), t = group["betas"], group["t"]
     size = group["lr"] * math.sqrt(1 - beta2**t) / (1 - beta1**t) * task
     pull, keep = group["lr"] * (1 - task) * gamma, 1 - group["lr"] * group["weight_decay"]
-    changing = torch.tensor([size, group["eps"], pull, keep], dtype=torch.float64).unbind()
+    changing = torch.tensor([size, group["eps"], pull, keep], dtype=x.weights[0].dtype).unbind()
     torch._foreach_add_(x.steps, 1)
     _compiled()(x.weights, x.gradients, x.m, x.v, x.anchors, beta1, beta2, *changing)
 
