@@ -66,7 +66,7 @@ def compile_clock(notice: Callable[[], None]) -> Iterator[Clock]:
         with strict:
             yield clock
     except (TorchDynamoException, FailOnRecompileLimitHit) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = str(error).strip().partition("\n")[0]
         raise CellError(f"torch.compile: {reason} (train.compile=false runs without it)") from error
     finally:
         callback_handler.remove_start_callback(start)

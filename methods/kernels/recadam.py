@@ -114,11 +114,12 @@ class RecAdamW(torch.optim.AdamW):
                 if state:
                     state["step"] += 1  # the group's clock goes on
                 continue
+            wide = _wide(p)
             if not state:
-                wide = _wide(p)
                 state["step"] = torch.full((), group["t"], dtype=torch.float32, device=p.device)
                 state |= {name: torch.zeros_like(p, dtype=wide) for name in _MOMENTS}
-                state |= {} if p.dtype == wide else {"master": p.detach().to(wide)}
+            if p.dtype != wide and "master" not in state:  # nor has what wide ones left behind
+                state["master"] = p.detach().to(wide)
             weight = state.get("master", p)
             members.params.append(p)
             members.weights.append(weight)

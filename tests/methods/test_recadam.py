@@ -207,6 +207,24 @@ def test_narrow_parameters_are_the_rounded_values_of_a_float32_path() -> None:
     assert all(not torch.equal(theta[name].data, x) for name, x in start.items())
 
 
+def test_narrow_parameters_go_on_from_the_state_of_wide_ones() -> None:
+    case = Case(lr=1e-3)
+    start = start_values(torch.bfloat16)
+    wide, theta = case.optimizer({name: x.float() for name, x in start.items()})
+    narrow, rounded = case.optimizer(start)
+    for name, g in gradients_at(theta, 1).items():
+        theta[name].grad = g
+    wide.step()
+    narrow.load_state_dict(copy.deepcopy(wide.state_dict()))
+    for name, x in theta.items():
+        x.data, x.grad = rounded[name].data.float(), NOISE[name][0].bfloat16().float()
+        rounded[name].grad = x.grad.bfloat16()
+    wide.step()
+    narrow.step()
+    for name, x in theta.items():
+        torch.testing.assert_close(narrow.state[rounded[name]]["master"], x.data)
+
+
 def test_the_schedules() -> None:
     assert Schedule("sigmoid", 0.1, 250)(250) == 0.5
     assert Schedule("sigmoid", 1.0, 10**6)(1) == 0.0  # where exp(−k(t−t0)) overflows
