@@ -6,6 +6,7 @@ import json
 import os
 import traceback
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ from bench.submission import lacks_answers
 if TYPE_CHECKING:
     from bench.results import CellResult, Predictions
     from bench.runner import Workspace
+
+_AGREE_SECONDS = 60.0  # how far one process may be behind another when a cell fails
 
 
 def open_cells(
@@ -49,6 +52,7 @@ def run_in_process(plan: Plan, cells: Sequence[AnyCell], store: Store, folder: P
 
     Raises:
         KeyboardInterrupt: stopped; finished cells are kept and the running one has a checkpoint.
+        BenchError: a cell failed in some of several processes only, or a result cannot be written.
     """
     from bench import checkpoint
     from bench.outcome import failed_result
@@ -76,6 +80,9 @@ def run_in_process(plan: Plan, cells: Sequence[AnyCell], store: Store, folder: P
                 trace = "".join(traceback.format_exception(error))
                 log = cell.hash[:12] + (f"-process{rank()}" if rank() else "")
                 atomic_write_text(folder / "logs" / f"{log}.txt", f"{cell}\n{trace}")
+                if not _all_failed():  # the others wait for this one, in the midst of the cell
+                    text = f"process {rank()} failed {cell}, and not all others: {result['error']}"
+                    raise BenchError(f"{text}. The run ends here.") from error
             if rank() == 0:
                 store.write(result, predictions)
                 checkpoint.remove(workspace.checkpoint(cell))  # the result is there before it goes
@@ -90,6 +97,19 @@ def _run(cell: AnyCell, workspace: Workspace, share: bool) -> tuple[CellResult, 
     if isinstance(cell, TaskSequence):
         return run_sequence(cell, workspace, share)
     return run_cell(cell, workspace, share)
+
+
+def _all_failed() -> bool:
+    """Whether all processes have come here within a minute, so that they can go on together."""
+    import torch.distributed as dist
+
+    if not dist.is_initialized():
+        return True
+    try:
+        dist.new_group(timeout=timedelta(seconds=_AGREE_SECONDS), backend="gloo")
+    except RuntimeError:
+        return False
+    return True
 
 
 def _reason(error: BaseException) -> str:
