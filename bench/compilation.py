@@ -43,6 +43,7 @@ def compile_clock(notice: Callable[[], None]) -> Iterator[Clock]:
     """
     from torch._dynamo.callback import CallbackArgs, callback_handler
     from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
+    from torch._inductor.runtime.cache_dir_utils import cache_dir
 
     clock, started = Clock(), 0.0
 
@@ -67,7 +68,10 @@ def compile_clock(notice: Callable[[], None]) -> Iterator[Clock]:
             yield clock
     except (TorchDynamoException, FailOnRecompileLimitHit) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise CellError(f"torch.compile: {reason} (train.compile=false runs without it)") from error
+        raise CellError(
+            f"torch.compile: {reason} (train.compile=false runs without it; if a compiler was "
+            f"killed before, delete the broken files that it left in {cache_dir()})"
+        ) from error
     finally:
         callback_handler.remove_start_callback(start)
         callback_handler.remove_end_callback(end)
