@@ -51,16 +51,20 @@ def run_sequence(
     clock = time.perf_counter()
     folder, model = workspace.checkpoint(sequence), sequence.stages[0].model
     table = [_scored(sequence, model, workspace)]
-    before = time.perf_counter() - clock
+    before, after = time.perf_counter() - clock, 0.0
     records = []
     for number, cell in enumerate(sequence.stages, start=1):
         cell = replace(cell, model=model)
         record = _learned(cell, folder, number, workspace, share_weights)
         records.append(record)
         model = replace(model, hash=cell.hash, weights=_weights(folder, number))
+        scoring = time.perf_counter()
         table.append(_scored(sequence, model, workspace))
+        after += time.perf_counter() - scoring
+    scoring = time.perf_counter()
     kept = _kept(sequence.stages[0], model, workspace)
-    costs = _costs(records, before, time.perf_counter() - clock)
+    after += time.perf_counter() - scoring
+    costs = _costs(records, before, after, time.perf_counter() - clock)
     result = _result(sequence, table, records, costs)
     return cast(CellResult, result | kept), _predictions(sequence, table)
 
@@ -114,14 +118,13 @@ def _kept(first: Cell, model: ModelInfo, workspace: Workspace) -> dict[str, Any]
     }
 
 
-def _costs(records: list[Any], score_before: float, total: float) -> Costs:
+def _costs(records: list[Any], score_before: float, score_after: float, total: float) -> Costs:
     """The sums over the stages."""
     sums = {
         part: sum(record[part] for record in records)
         for part in ("load", "prepare", "shared", "compile", "train", "finish", "steps")
     }
     prepare, train, finish = sums["prepare"] + sums["shared"], sums["train"], sums["finish"]
-    method = prepare + train + finish
     return {
         "load": sums["load"],
         "score_before": score_before,
@@ -129,8 +132,8 @@ def _costs(records: list[Any], score_before: float, total: float) -> Costs:
         "compile": sums["compile"],
         "train": train,
         "finish": finish,
-        "score_after": max(0.0, total - score_before - sums["load"] - sums["compile"] - method),
-        "method": method,
+        "score_after": score_after,
+        "method": prepare + train + finish,
         "total": total,
         "steps": sums["steps"],
         "steps_per_second": sums["steps"] / train if train else None,

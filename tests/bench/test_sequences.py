@@ -106,6 +106,7 @@ def test_a_sequence_that_is_stopped_goes_on_exactly(
     assert result["drift"] == whole["drift"]
     assert result["curve"] == whole["curve"]
     assert result["provenance"]["resumes"] == 1
+    assert result["costs"] and result["costs"]["score_after"] > 0  # though training was before
     assert [name.split("-")[0] for name in rows["id"]] == ["cola"] * 24 + ["rte"] * 24
     json.dumps([result, rows], allow_nan=False)
 
