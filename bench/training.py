@@ -73,6 +73,8 @@ def _resumed(run: Run, method: Method, found: Path) -> tuple[Any, dict[str, Any]
         record = checkpoint.restore(found, document, run, optimizer)
         if lacking := _new_record(run).keys() - record.keys():
             raise KeyError(*lacking)
+    except (BenchError, CellError, MemoryError, torch.OutOfMemoryError):
+        raise  # not the checkpoint's fault
     except Exception as error:  # whatever its files are, or a method makes of them
         run.accelerator.wait_for_everyone()  # others may still read it
         if run.accelerator.is_main_process:
