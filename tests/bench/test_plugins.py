@@ -148,7 +148,7 @@ def test_a_state_that_cannot_be_kept_fails_its_cell(
     assert "broken seed 0 failed: ValueError: this is wrong (broken.py:6)" in out
 
 
-def test_a_state_that_cannot_be_loaded_fails_its_cell_which_then_starts_again(
+def test_a_state_that_cannot_be_loaded_is_named_and_its_cell_starts_anew(
     run: Run, grid: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.training.CHECKPOINT_SECONDS", 0.0)
@@ -160,11 +160,10 @@ def test_a_state_that_cannot_be_loaded_fails_its_cell_which_then_starts_again(
     assert run(*words)[0] == 130
     assert "1 stopped" in run("status", tmp_path / "run")[1]
     path.write_text(whole)
-    code, out, _ = run(*words)
-    assert code == 1
-    assert "broken seed 0 failed: ValueError: this is wrong (broken.py:6)" in out
-    assert "1 failed, 0 refused, 0 stopped" in run("status", tmp_path / "run")[1]
-    assert run(*words)[0] == 0
+    code, _, err = run(*words)
+    assert code == 0
+    assert "cannot be used (ValueError: this is wrong): broken x cola x seed 0 starts anew" in err
+    assert "1 done, 0 failed" in run("status", tmp_path / "run")[1]
 
 
 @pytest.mark.parametrize("hook", ["needs", "refuses"])
