@@ -149,34 +149,6 @@ def test_of_several_processes_the_others_say_only_what_fails(
     assert any((tmp_path / "run" / "checkpoints").iterdir())  # the first process's to remove
 
 
-_TWO = """\
-import sys, time
-import torch.distributed as dist
-from bench import executors
-
-number, place = int(sys.argv[1]), sys.argv[2]
-assert executors._all_failed()  # there is one process
-dist.init_process_group("gloo", init_method=f"file://{place}", rank=number, world_size=2)
-executors._AGREE_SECONDS = 30.0
-assert executors._all_failed()
-executors._AGREE_SECONDS = 1.0
-assert number == 0 or not executors._all_failed()
-time.sleep(2 * (1 - number))
-"""
-
-
-def test_processes_see_whether_all_have_failed(tmp_path: Path) -> None:
-    two = [
-        subprocess.Popen([sys.executable, "-c", _TWO, str(number), str(tmp_path / "x")], cwd=ROOT)
-        for number in (0, 1)
-    ]
-    try:
-        assert [process.wait(60) for process in two] == [0, 0]
-    finally:
-        for process in two:
-            process.kill()
-
-
 @pytest.mark.usefixtures("registry_of_this_test")
 def test_what_one_of_several_processes_fails_ends_the_run(
     run: Run, grid: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

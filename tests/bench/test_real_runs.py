@@ -98,8 +98,8 @@ def test_a_short_run(
     plan = plan_for(["finetune"], [name], model, data, *SMALL, forget=forget)
     result, rows = run_cell(only_cell(plan), workspace_for(plan, tmp_path), False)
     assert result["scores"] is not None and result["drift"]
-    for when in ("before", "after"):
-        assert all(map(math.isfinite, result["scores"][when].values()))  # type: ignore[literal-required]
+    for values in (result["scores"]["before"], result["scores"]["after"]):
+        assert all(map(math.isfinite, values.values()))
     assert len(rows["after"]) == 6
     assert (result["forgotten"] is None) is (kind == "encoder")
 
