@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.registry import register_method
-from bench.settings import setting
-from methods.base import Card, Method, Role
+from bench.core.registry import register_method
+from bench.core.settings import setting
+from bench.training.method import Card, Method, Role
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.data import Batch
-    from bench.run import Run
-    from bench.spec import ModelInfo, Training
+    from bench.cells.cell import ModelInfo, Training
+    from bench.network.batches import Batch
+    from bench.training.context import Run
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class BSS(Method):
 
     def loss(self, run: Run, batch: Batch) -> Tensor:
         """The task's loss and the penalty."""
-        from methods.kernels.features import gathered, head_input, smallest_singular_values
+        from methods.shared.features import gathered, head_input, smallest_singular_values
 
         if self.config.eta == 0:
             return run.task_loss(batch)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.registry import register_method
-from bench.settings import setting
-from methods.base import Card, Method, Role
+from bench.core.registry import register_method
+from bench.core.settings import setting
+from bench.training.method import Card, Method, Role
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.run import Run
+    from bench.training.context import Run
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class ChildTuning(Method):
 
     def prepare(self, run: Run) -> None:
         """Choose D's child."""
-        from methods.kernels.task_fisher import largest, task_fisher
+        from methods.shared.task_fisher import largest, task_fisher
 
         if self.config.mode == "D" and self.config.p < 1:
             fisher = task_fisher(run, self.config.fisher_rows)

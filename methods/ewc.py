@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.registry import register_method
-from bench.settings import setting
-from methods.base import Card, Method, Need, Role
+from bench.core.registry import register_method
+from bench.core.settings import setting
+from bench.training.method import Card, Method, Need, Role
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.run import Run
-    from bench.spec import ModelInfo, Training
+    from bench.cells.cell import ModelInfo, Training
+    from bench.training.context import Run
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class EWC(Method):
 
     def importance(self, run: Run) -> dict[str, Tensor]:
         """F, by parameter."""
-        from methods.kernels.base_fisher import base_fisher
+        from methods.shared.text_fisher import base_fisher
 
         return base_fisher(run, self._sampled, self.config.blocks)
 

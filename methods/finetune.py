@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.registry import register_method
-from methods.base import Card, Method
+from bench.core.registry import register_method
+from bench.training.method import Card, Method
 
 
 @register_method("finetune")

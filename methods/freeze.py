@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.errors import CellError
-from bench.registry import register_method
-from bench.settings import setting
-from methods.base import Card, Method, Role
+from bench.core.errors import CellError
+from bench.core.registry import register_method
+from bench.core.settings import setting
+from bench.training.method import Card, Method, Role
 
 if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
-    from bench.run import Run
-    from bench.spec import ModelInfo, Training
+    from bench.cells.cell import ModelInfo, Training
+    from bench.training.context import Run
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Freeze(Method):
 
     def refuses(self, model: ModelInfo, recipe: Training) -> str | None:
         """More blocks than the model has, or none that can be told apart."""
-        from methods.kernels.skeleton import complaint
+        from methods.shared.meta_network import complaint
 
         return complaint(model, self._below)
 
@@ -68,7 +68,7 @@ class Freeze(Method):
 
     def _below(self, net: nn.Module) -> list[nn.Parameter]:
         """The parameters of the embeddings and the bottom blocks."""
-        from methods.kernels.depth import depths
+        from methods.shared.depth import depths
 
         depth, count = depths(net), self.config.blocks
         blocks = max(depth.values()) - 1

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.registry import register_method
-from bench.settings import setting
-from methods.base import Card, Method, Role
+from bench.core.registry import register_method
+from bench.core.settings import setting
+from bench.training.method import Card, Method, Role
 
 if TYPE_CHECKING:
-    from bench.run import Run
+    from bench.training.context import Run
 
 
 @dataclass(frozen=True)

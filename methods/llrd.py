@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.registry import register_method
-from bench.settings import setting
-from methods.base import Card, Method, Role
+from bench.core.registry import register_method
+from bench.core.settings import setting
+from bench.training.method import Card, Method, Role
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
-    from bench.run import Run
-    from bench.spec import ModelInfo, Training
+    from bench.cells.cell import ModelInfo, Training
+    from bench.training.context import Run
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class LLRD(Method):
 
     def refuses(self, model: ModelInfo, recipe: Training) -> str | None:
         """No blocks that can be told apart."""
-        from methods.kernels.depth import depths
-        from methods.kernels.skeleton import complaint
+        from methods.shared.depth import depths
+        from methods.shared.meta_network import complaint
 
         return complaint(model, depths)
 
@@ -62,7 +62,7 @@ class LLRD(Method):
         Raises:
             CellError: no blocks that can be told apart.
         """
-        from methods.kernels.depth import depths
+        from methods.shared.depth import depths
 
         depth = depths(run.net)
         groups: dict[tuple[int, int], dict[str, Any]] = {}

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.registry import register_method
-from bench.settings import setting
-from methods.base import Card
+from bench.core.registry import register_method
+from bench.core.settings import setting
+from bench.training.method import Card
 from methods.ewc import EWC
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.run import Run
+    from bench.training.context import Run
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,6 @@ class MAS(EWC):
 
     def importance(self, run: Run) -> dict[str, Tensor]:
         """Ω, by parameter."""
-        from methods.kernels.base_fisher import base_sensitivity
+        from methods.shared.text_fisher import base_sensitivity
 
         return base_sensitivity(run, self._sampled, self.config.blocks)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.registry import register_method
-from bench.settings import setting
-from methods.base import Card
-from methods.side import ForgetLoss
+from bench.core.registry import register_method
+from bench.core.settings import setting
+from bench.training.method import Card
+from methods.shared.auxiliary_loss import ForgetLoss
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.data import Batch
-    from bench.run import Run
+    from bench.network.batches import Batch
+    from bench.training.context import Run
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,6 @@ class Multitask(ForgetLoss):
 
     def side_loss(self, run: Run, losses: Tensor, batch: Batch, indices: list[int]) -> Tensor:
         """The mean loss of their answers' tokens."""
-        from methods.kernels.side import token_mean
+        from methods.shared.auxiliary_rows import token_mean
 
         return token_mean(losses, batch)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.registry import register_method
-from bench.settings import setting
-from methods.base import Card
-from methods.side import ForgetLoss
+from bench.core.registry import register_method
+from bench.core.settings import setting
+from bench.training.method import Card
+from methods.shared.auxiliary_loss import ForgetLoss
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.data import Batch
-    from bench.run import Run
+    from bench.network.batches import Batch
+    from bench.training.context import Run
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,14 @@ class NPO(ForgetLoss):
         """Gather the rows, and −log π0 of each."""
         import torch
 
-        from methods.kernels.side import losses_now
+        from methods.shared.auxiliary_rows import losses_now
 
         super().prepare(run)
         self.base = losses_now(run, self.rows) if self.weight else torch.zeros(0)
 
     def side_loss(self, run: Run, losses: Tensor, batch: Batch, indices: list[int]) -> Tensor:
         """−(2/β) log σ(−β log(π/π0)), averaged over the rows."""
-        from methods.kernels.side import preference
+        from methods.shared.auxiliary_rows import preference
 
         return preference(losses, self.base.to(losses.device)[indices], self.config.beta)
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.registry import register_method
-from bench.settings import setting
-from methods.base import Card, Need
-from methods.side import SideLoss
+from bench.core.registry import register_method
+from bench.core.settings import setting
+from bench.training.method import Card, Need
+from methods.shared.auxiliary_loss import SideLoss
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.data import Batch
-    from bench.run import Run
-    from methods.kernels.unlearning import AnswerSet
+    from bench.network.batches import Batch
+    from bench.training.context import Run
+    from methods.lwf.unlearning import AnswerSet
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,12 @@ class Replay(SideLoss):
 
     def gather(self, run: Run) -> AnswerSet:
         """The blocks."""
-        from methods.kernels.side import text_rows
+        from methods.shared.auxiliary_rows import text_rows
 
         return text_rows(run, self.config.source == "sampled", self.config.blocks)
 
     def side_loss(self, run: Run, losses: Tensor, batch: Batch, indices: list[int]) -> Tensor:
         """The mean loss of the text's tokens."""
-        from methods.kernels.side import token_mean
+        from methods.shared.auxiliary_rows import token_mean
 
         return token_mean(losses, batch)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.registry import register_task
-from tasks.base import SPLITS, Classic, Hub, Task
+from bench.core.registry import register_task
+from bench.rows.task import SPLITS, Classic, Hub, Task
 
 ANSWER = "Question: {question}\nAnswer:"
 CHOICE = ("accuracy", "accuracy_norm")

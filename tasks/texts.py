@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.registry import register_task
-from tasks.base import Classic, Task
+from bench.core.registry import register_task
+from bench.rows.task import Classic, Task
 
 TEXTS = (
     Task(

@@ -71,7 +71,7 @@ def tiny_text(world: World) -> Path:
 @pytest.fixture
 def registry_of_this_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is forgotten after it."""
-    from bench.registry import METHODS, TASKS, load_builtin
+    from bench.core.registry import METHODS, TASKS, load_builtin
 
     load_builtin()
     for registry in (METHODS, TASKS):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.leaderboard import Board
+from bench.board.leaderboard import Board
+from bench.cells.store import atomic_write_text
 from bench.render import markdown, tidy
-from bench.store import atomic_write_text
 
 
 def write_all(boards: Sequence[Board], folder: Path) -> list[Path]:

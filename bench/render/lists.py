@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
-from bench.errors import BenchError
-from bench.registry import Registry, place_of
-from bench.results import CellResult
-from bench.settings import allowed
-from methods.base import NEEDS, ROLES
-from tasks.base import SPLITS
+from bench.cells.result import CellResult
+from bench.core.errors import BenchError
+from bench.core.registry import Registry, place_of
+from bench.core.settings import allowed
+from bench.rows.task import SPLITS
+from bench.training.method import NEEDS, ROLES
 
 if TYPE_CHECKING:
-    from methods.base import Method
-    from tasks.base import Task
+    from bench.rows.task import Task
+    from bench.training.method import Method
 
 _WIDTH = 100
 _HOLD = "\N{NO-BREAK SPACE}"

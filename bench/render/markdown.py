@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.leaderboard import Board, Table
+from bench.board.leaderboard import Board, Table
 from bench.render import text
 
 

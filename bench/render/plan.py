@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.fit import in_words
-from bench.plan import Plan
-from bench.settings import changed
-from bench.spec import THEN
-from tasks.base import Task
-from tasks.sources import MICRO
+from bench.cells.cell import THEN
+from bench.core.settings import changed
+from bench.planning.compatibility import in_words
+from bench.planning.plan import Plan
+from bench.rows.source import MICRO
+from bench.rows.task import Task
 
 
 def plan_text(plan: Plan, folder: Path, done: int, todo: int) -> str:

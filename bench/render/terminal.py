@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import tabulate
 
-from bench.leaderboard import Board, Table
+from bench.board.leaderboard import Board, Table
 from bench.render import text
 
 WIDTH = 100

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.grouping import REFERENCE
-from bench.leaderboard import AVERAGE, GLUE_AVERAGE, Board, Row, Table
-from bench.scores import MEASURES, is_lower
-from bench.stats import Estimate
-from bench.transfer import Transfer
+from bench.board.grouping import REFERENCE
+from bench.board.leaderboard import AVERAGE, GLUE_AVERAGE, Board, Row, Table
+from bench.board.statistics import Estimate
+from bench.board.transfer import Transfer
+from bench.scoring.measures import MEASURES, is_lower
 
 MISSING = "-"
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from bench.leaderboard import Board, Row, Table
-from bench.outside import Outside
+from bench.board.leaderboard import Board, Row, Table
+from bench.board.lm_eval_table import Outside
+from bench.board.statistics import Estimate
 from bench.render import text
-from bench.stats import Estimate
 
 
 def records(boards: Sequence[Board]) -> list[dict[str, Any]]:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from bench.plan import Plan
-from bench.runner import Stage
+from bench.planning.plan import Plan
+from bench.running.single import Stage
 from bench.selfcheck.checks import (
     FailedError,
     NotApplicableError,
@@ -18,7 +18,7 @@ from bench.selfcheck.checks import (
     where_it_fits,
 )
 from bench.selfcheck.world import World, cells_of, plan_for, workspace_for
-from bench.training import train
+from bench.training.loop import train
 
 SEEDS = 3
 RECIPE = [

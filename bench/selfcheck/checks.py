@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import RefusedError
-from bench.roster import parts_of
+from bench.core.errors import RefusedError
+from bench.planning.method_names import parts_of
 from bench.selfcheck.world import World, trained, weights
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.plan import Plan
-    from bench.runner import Stage
-    from methods.base import Method
+    from bench.planning.plan import Plan
+    from bench.running.single import Stage
+    from bench.training.method import Method
 
 
 class FailedError(Exception):

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError
-from bench.evaluation import drift
-from bench.roster import method
-from bench.runner import Stage, run_cell
+from bench.core.errors import BenchError
+from bench.core.settings import allowed
+from bench.planning.method_names import method
+from bench.running.single import Stage, run_cell
+from bench.scoring.evaluation import drift
 from bench.selfcheck.checks import (
     NotApplicableError,
     Subject,
@@ -22,8 +23,7 @@ from bench.selfcheck.checks import (
     starts_at_the_base,
 )
 from bench.selfcheck.world import World, only_cell, stage_for, weights, workspace_for
-from bench.settings import allowed
-from bench.training import train
+from bench.training.loop import train
 
 STEPS = 8
 STOPS = (3, 7, 8)  # in the first epoch, of 5 steps, in the second, and before it is scored
@@ -157,7 +157,7 @@ def bad_settings(subject: Subject, world: World, folder: Path) -> None:
     for field in dataclasses.fields(cls.Config):
         where = f"{cls.name}.{field.name} = "
         rules = field.metadata
-        expect(bool(rules.get("help")), f"{field.name} has no help text (bench.settings.setting)")
+        expect(bool(rules.get("help")), f"{field.name} has no help text (bench.setting)")
         _refused(subject, world, field.name, "?!", [where + "'?!'"])
         for value in _outside(rules):
             _refused(subject, world, field.name, value, [where, str(value), allowed(rules)])

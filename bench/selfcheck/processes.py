@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.errors import CellError
-from bench.runner import run_cell
+from bench.core.errors import CellError
+from bench.running.single import run_cell
 from bench.selfcheck.checks import FailedError, NotApplicableError, Subject, expect
 from bench.selfcheck.world import World, only_cell, workspace_for
 
@@ -71,7 +71,7 @@ def two_are_one(subject: Subject, world: World, folder: Path, both: Sequence[Any
 
 def _work(folder: Path) -> None:
     """What each of the two processes runs."""
-    from bench.registry import load_builtin, load_plugin
+    from bench.core.registry import load_builtin, load_plugin
 
     request = json.loads((folder / "request.json").read_text("utf-8"))
     models, data, text = request["world"]

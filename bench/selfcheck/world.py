@@ -17,12 +17,12 @@ import transformers as hf
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import nn
 
-from bench.plan import Options, Plan, make_plan, parse_assignments
-from bench.registry import TASKS, load_builtin
-from bench.roster import parts_of
-from bench.runner import Stage, Workspace
-from bench.spec import Cell
-from bench.training import train
+from bench.cells.cell import Cell
+from bench.core.registry import TASKS, load_builtin
+from bench.planning.method_names import parts_of
+from bench.planning.plan import Options, Plan, make_plan, parse_assignments
+from bench.running.single import Stage, Workspace
+from bench.training.loop import train
 
 NOUNS = [
     "cat",
@@ -236,7 +236,7 @@ def plan_for(
     """The plan of a tiny run: `plan_for(["lwf"], ["cola"], model, data, "lwf.interval=1")`.
 
     `settings` are the words of --set, over `TINY` and what the methods call `quick`; `options` are
-    fields of `bench.plan.Options` (one seed and no reference unless they say otherwise).
+    fields of `bench.planning.plan.Options` (one seed and no reference unless they say otherwise).
     """
     load_builtin()
     words = [f"train.{setting}" for setting in TINY]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import bench.speed
-from bench.errors import BenchError, CellError
+from bench.core.errors import BenchError, CellError
 from bench.speed import grid, kernels, loop, methods, scoring, start
 from bench.speed.options import positive
 

@@ -6,16 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
 
 if TYPE_CHECKING:
     import argparse
 
     from torch import Tensor
 
-    from bench.data import Encoded
-    from bench.runner import Workspace
-    from bench.spec import Cell, RunSpec
+    from bench.cells.cell import Cell, RunSpec
+    from bench.network.batches import Encoded
+    from bench.running.single import Workspace
 
 BATCH = 16
 
@@ -24,8 +24,8 @@ def make_cells(
     given: argparse.Namespace, methods: list[str], folder: Path, **train: Any
 ) -> tuple[RunSpec, Workspace]:
     """A cell for each method, and the rows and tokens that its runs share."""
-    from bench.plan import Options, make_plan
-    from bench.runner import Workspace
+    from bench.planning.plan import Options, make_plan
+    from bench.running.single import Workspace
 
     train = {"batch_size": BATCH, "forget_rows": 1, **train}
     options = Options(methods, [given.task], [given.model], given.data, seeds=1)
@@ -35,8 +35,8 @@ def make_cells(
 
 def one_cell(given: argparse.Namespace, folder: Path, **train: Any) -> tuple[Cell, Workspace]:
     """The cell of plain fine-tuning, as `make_cells` makes it."""
-    from bench.registry import load_builtin
-    from bench.spec import Cell
+    from bench.cells.cell import Cell
+    from bench.core.registry import load_builtin
 
     load_builtin()
     spec, workspace = make_cells(given, ["finetune"], folder, **train)

@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.fisher import class_fisher, fisher_diagonal, forgetting_confidence
-from bench.generation import sample
+from bench.gradients.fisher import class_fisher, fisher_diagonal, forgetting_confidence
+from bench.network.generation import sample
 from bench.speed import references
 from bench.speed.references import relative_error
 from bench.speed.worlds import PAD, Batch, Size, World, bert, class_logits, label_losses, llama
 from methods.ewc import EWC, EWCConfig
-from methods.kernels.recadam import RecAdamW, Schedule
+from methods.recadam.optimizer import RecAdamW, Schedule
 
 CHECKED = 4  # examples that an error is taken over
 LR, GAMMA, DECAY = 1e-5, 5000.0, 0.01  # as published; the suite's decay

@@ -15,7 +15,7 @@ from bench.speed.options import add_clock_option, positive
 from bench.speed.timing import alternate, compared, timed
 
 if TYPE_CHECKING:
-    from bench.spec import Cell
+    from bench.cells.cell import Cell
 
 _NOTE = """
 {model}: {methods} on {tasks}, {seeds} seeds, {steps} steps, {threads} thread(s), {rounds} rounds
@@ -43,9 +43,9 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
     import torch
     from tabulate import tabulate
 
-    from bench.plan import Options, make_plan
-    from bench.registry import load_builtin
-    from bench.spec import Cell
+    from bench.cells.cell import Cell
+    from bench.core.registry import load_builtin
+    from bench.planning.plan import Options, make_plan
 
     torch.set_num_threads(given.threads)
     load_builtin()
@@ -70,7 +70,7 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
 
 def _run(folders: Iterable[list[Cell]]) -> None:
     """Run lists of cells, each in an empty folder of its own."""
-    from bench.runner import Workspace, run_cell
+    from bench.running.single import Workspace, run_cell
 
     for cells in folders:
         with tempfile.TemporaryDirectory() as folder:

@@ -43,7 +43,7 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
     import torch
     from tabulate import tabulate
 
-    from bench.provenance import provenance
+    from bench.core.provenance import provenance
     from bench.speed.contests import KERNELS
     from bench.speed.growth import measure_growth
     from bench.speed.worlds import Size, llama
@@ -68,7 +68,7 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 def _contest(contest: Contest, given: argparse.Namespace) -> dict[str, float | None]:
     """One row of the table."""
-    from bench.compilation import compile_clock
+    from bench.network.compilation import compile_clock
 
     works = {"ours": contest.ours, "theirs": contest.theirs}
     contenders = {name: partial(timed, work, given.clock) for name, work in works.items()}

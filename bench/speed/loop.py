@@ -19,7 +19,7 @@ from bench.speed.timing import alternate, compared, timed
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.run import Run
+    from bench.training.context import Run
 
 _Prepare = Callable[["Run"], Callable[[], object]]
 """From a run at its untouched base model to the call that is measured."""
@@ -28,7 +28,7 @@ _NOTE = """
 {model}, {examples} examples of {task} from the same weights in each of {rounds} rounds, {steps}
 steps on {threads} thread(s); {clock} time of the training call alone: no loading, no tokenising.
 Medians; low and high are the extremes of ours / it, taken within each round.
-  ours               bench.training.train: finetune, on accelerate, bucketed batches
+  ours               bench.training.loop.train: finetune, on accelerate, bucketed batches
   ours, random       the same with --batching random
   ours, compiled     (--compiled) the same with train.compile=true{warm_up}
   bare               plain PyTorch: the same batches in the same order, the network's own loss on
@@ -54,8 +54,8 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Measure the training loop and print the table; returns the ratios by name."""
     import torch
 
-    from bench.runner import Stage
-    from bench.training import train
+    from bench.running.single import Stage
+    from bench.training.loop import train
 
     torch.set_num_threads(given.threads)
     ends: dict[str, dict[str, Tensor]] = {}  # the weights that each ends with
@@ -117,7 +117,7 @@ def _table(
 
 def _order(run: Run) -> Iterator[list[int]]:
     """The examples of each step."""
-    from bench.data import step_batches
+    from bench.network.batches import step_batches
 
     cell = run.cell
     return step_batches(run.train_rows, cell.training, cell.task.name, cell.seed, 0, cell.steps)
@@ -125,7 +125,7 @@ def _order(run: Run) -> Iterator[list[int]]:
 
 def _compiled(warm_ups: list[float], run: Run) -> Callable[[], object]:
     """Our loop with `train.compile`; notes what compiling took."""
-    from bench.training import train
+    from bench.training.loop import train
 
     run.cell = replace(run.cell, training=replace(run.cell.training, compile=True))
     return lambda: warm_ups.append(train(run, run.cell.method, None)["compile"])
@@ -136,8 +136,8 @@ def _bare(run: Run, own_forward: bool = False, accelerated: bool = False) -> Cal
     import torch
     from torch.nn.utils import clip_grad_norm_
 
-    from bench.data import micro_batches
-    from bench.training import rate_factor
+    from bench.network.batches import micro_batches
+    from bench.training.loop import rate_factor
 
     recipe, pad, accelerator = run.cell.training, run.tokenizer.pad_token_id, run.accelerator
     rows, examples = run.train_rows, examples_of(run.train_rows)
@@ -176,7 +176,7 @@ def _accelerate(run: Run) -> Callable[[], object]:
     from torch.optim.lr_scheduler import LambdaLR
     from torch.utils.data import DataLoader
 
-    from bench.training import rate_factor
+    from bench.training.loop import rate_factor
 
     recipe, accelerator = run.cell.training, run.accelerator
     collate: Any = partial(padded, pad=run.tokenizer.pad_token_id)

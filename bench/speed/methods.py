@@ -15,8 +15,8 @@ from bench.speed.options import add_cell_options, positive
 from bench.speed.timing import alternate, compared, growth_mib
 
 if TYPE_CHECKING:
-    from bench.runner import Workspace
-    from bench.spec import Cell
+    from bench.cells.cell import Cell
+    from bench.running.single import Workspace
 
 REFERENCE = "finetune"
 
@@ -50,8 +50,8 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
     or why the model refuses the method."""
     import torch
 
-    from bench.registry import METHODS, load_builtin
-    from bench.spec import Cell
+    from bench.cells.cell import Cell
+    from bench.core.registry import METHODS, load_builtin
 
     torch.set_num_threads(given.threads)
     load_builtin()
@@ -69,8 +69,8 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 def _train(cell: Cell, workspace: Workspace) -> Cost:
     """Train one cell, with a cache of its own, so that it prepares everything itself."""
-    from bench.runner import Stage
-    from bench.training import train
+    from bench.running.single import Stage
+    from bench.training.loop import train
 
     with tempfile.TemporaryDirectory(dir=workspace.folder) as folder:
         stage = Stage(cell, replace(workspace, folder=Path(folder)))

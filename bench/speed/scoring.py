@@ -32,8 +32,8 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
     from accelerate import Accelerator
     from tabulate import tabulate
 
-    from bench.evaluation import length_batches, score_rows
-    from bench.runner import Stage
+    from bench.running.single import Stage
+    from bench.scoring.evaluation import length_batches, score_rows
 
     torch.set_num_threads(given.threads)
     with tempfile.TemporaryDirectory() as folder:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
 from bench.speed.cells import one_cell
 from bench.speed.options import add_cell_options
 
@@ -63,14 +63,14 @@ def _start(model: str, data: str, task: str, threads: str, folder: str) -> None:
 
     torch.set_num_threads(int(threads))
     if folder:
-        from bench.runner import run_cell
+        from bench.running.single import run_cell
 
         wanted = argparse.Namespace(model=model, data=data, task=task)
         cell, workspace = one_cell(wanted, Path(folder))
         workspace.progress = _until_trained
         run_cell(cell, workspace, share_weights=False)
     else:
-        from bench.models import describe, load, load_tokenizer
+        from bench.network.loading import describe, load, load_tokenizer
 
         info = describe(model)
         load_tokenizer(info)

@@ -6,7 +6,7 @@ documents say.
 
 from __future__ import annotations
 
-from tasks.base import Classic, Row, Task
+from bench.rows.task import Classic, Row, Task
 from tasks.micro import world
 from tasks.micro.inference import ASK
 from tasks.micro.sample import capital

@@ -7,8 +7,8 @@ import hashlib
 import json
 import random
 
-from bench.errors import unknown_name
-from tasks.base import SPLITS, Row
+from bench.core.errors import unknown_name
+from bench.rows.task import SPLITS, Row
 from tasks.micro.acceptability import cola
 from tasks.micro.inference import mnli, qnli, rte, wnli
 from tasks.micro.paraphrase import mrpc, qqp, stsb

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 
-from tasks.base import SPLITS
+from bench.rows.task import SPLITS
 from tasks.micro import world
 from tasks.micro.inference import ASK, TELL
 from tasks.micro.prompts import PROMPTS, answer, prompt

@@ -1,8 +1,8 @@
 from dataclasses import dataclass
 
-from bench.registry import register_method
-from bench.settings import setting
-from methods.base import Card, Method
+from bench.core.registry import register_method
+from bench.core.settings import setting
+from bench.training.method import Card, Method
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from bench.registry import register_task
-from tasks.base import Files, Task
+from bench.core.registry import register_task
+from bench.rows.task import Files, Task
 
 register_task(
     Task(

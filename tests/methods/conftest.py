@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bench.plan import Plan
+from bench.planning.plan import Plan
 from bench.selfcheck.world import plan_for
-from tests.methods.lwf_cells import Make
+from tests.helpers.lwf_cells import Make
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import torch
 import transformers as hf
 from torch import Tensor
 
-from bench.data import Batch
-from bench.errors import BenchError
-from bench.runner import Stage
+from bench.core.errors import BenchError
+from bench.network.batches import Batch
+from bench.running.single import Stage
 from bench.selfcheck.world import plan_for, stage_for, trained
-from methods.kernels.features import _head, head_input, smallest_singular_values
+from methods.shared.features import _head, head_input, smallest_singular_values
 
 Models = dict[str, Path]
 

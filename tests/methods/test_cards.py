@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from bench.registry import METHODS, load_builtin
+from bench.core.registry import METHODS, load_builtin
 
 load_builtin()
 ORIGIN = re.compile(r"\b(seen|derived|secondary|this suite)\b")

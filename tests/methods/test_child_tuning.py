@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.runner import Stage
+from bench.running.single import Stage
 from bench.selfcheck.world import plan_for, stage_for, trained, weights
 from methods.child_tuning import ChildTuning
 

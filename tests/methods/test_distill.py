@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.data import answer_batch
-from bench.errors import BenchError
-from bench.models import load_language_model
+from bench.core.errors import BenchError
+from bench.network.batches import answer_batch
+from bench.network.loading import load_language_model
 from bench.selfcheck.world import World, plan_for, stage_for, trained
-from methods.distill import Distill
-from methods.kernels.distill import divergence
+from methods.distill.method import Distill
+from methods.distill.teacher import divergence
 
 
 def softmax(values: list[float], temperature: float) -> list[float]:

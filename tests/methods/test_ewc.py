@@ -13,16 +13,16 @@ import transformers as hf
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from bench import texts
-from bench.errors import BenchError
-from bench.evaluation import drift
-from bench.plan import Plan
-from bench.runner import Stage
+from bench.core.errors import BenchError
+from bench.network import running_text
+from bench.planning.plan import Plan
+from bench.running.single import Stage
+from bench.scoring.evaluation import drift
 from bench.selfcheck.world import plan_for, stage_for, trained, weights, write_encoder
-from bench.training import train
+from bench.training.loop import train
 from methods.ewc import EWC
-from methods.kernels import base_fisher as kernel
-from tests.worlds import results
+from methods.shared import text_fisher as kernel
+from tests.helpers.worlds import results
 
 BLOCKS = 8
 IGNORE = -100
@@ -89,7 +89,7 @@ def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
 
 def sampled_texts(stage: Stage) -> list[list[int]]:
     info = stage.cell.model
-    return texts.sampled_blocks(stage.run.net, stage.tokenizer, info, BLOCKS, "fisher")
+    return running_text.sampled_blocks(stage.run.net, stage.tokenizer, info, BLOCKS, "fisher")
 
 
 def test_fisher_equals_a_loop_over_text_that_the_model_wrote(
@@ -117,8 +117,8 @@ def test_fisher_of_the_retention_file(
 ) -> None:
     plan = ewc_plan("ewc.fisher=retention", retention=str(tiny_text))
     stage, method = prepared(plan, tmp_path)
-    blocks = texts.cut_blocks(
-        tiny_text.read_text(), stage.tokenizer, BLOCKS * texts.BLOCK, scored=False
+    blocks = running_text.cut_blocks(
+        tiny_text.read_text(), stage.tokenizer, BLOCKS * running_text.BLOCK, scored=False
     )
     assert len(blocks) == BLOCKS
     assert_close(method.stiffness, normalised(causal_fisher(tiny_causal, blocks)))
@@ -196,10 +196,10 @@ def test_encoder_through_its_masked_head(
     plan = plan_for(["ewc"], ["rte"], tiny_encoder, tiny_data, *settings, retention=str(tiny_text))
     stage, method = prepared(plan, tmp_path)
     run = stage.run
-    blocks = texts.cut_blocks(
-        tiny_text.read_text(), stage.tokenizer, BLOCKS * texts.BLOCK, scored=False
+    blocks = running_text.cut_blocks(
+        tiny_text.read_text(), stage.tokenizer, BLOCKS * running_text.BLOCK, scored=False
     )
-    (batch,) = texts.text_batches(blocks, stage.tokenizer, "encoder", 16)
+    (batch,) = running_text.text_batches(blocks, stage.tokenizer, "encoder", 16)
     net = hf.AutoModelForMaskedLM.from_pretrained(tiny_encoder).double().eval()
 
     def losses() -> Iterator[Tensor]:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.errors import CellError, RefusedError
-from bench.runner import Stage
+from bench.core.errors import CellError, RefusedError
+from bench.running.single import Stage
 from bench.selfcheck.world import plan_for, stage_for, trained
-from bench.training import train
+from bench.training.loop import train
 from methods.freeze import Freeze, FreezeConfig
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.registry import METHODS, load_builtin
+from bench.core.registry import METHODS, load_builtin
 from bench.selfcheck import behaviour, identity, processes
 from bench.selfcheck.checks import NotApplicableError, Subject
 from bench.selfcheck.world import World
@@ -38,7 +38,7 @@ def passes(check: Any, subject: Subject, *where: Any) -> None:
 def test_identity(
     check: Any, subject: Subject, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.training.CURVE_POINTS", 4)  # some stops lie between two of them
+    monkeypatch.setattr("bench.training.loop.CURVE_POINTS", 4)  # some stops lie between two of them
     passes(check, subject, world, tmp_path)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from bench.evaluation import drift
-from bench.runner import Stage
+from bench.running.single import Stage
+from bench.scoring.evaluation import drift
 from bench.selfcheck.world import plan_for, stage_for, trained
 
 

@@ -11,9 +11,9 @@ import torch
 import transformers as hf
 from torch import nn
 
-from bench.errors import CellError
+from bench.core.errors import CellError
 from bench.selfcheck.world import plan_for, trained, weights
-from methods.kernels.depth import depths
+from methods.shared.depth import depths
 
 SMALL: dict[str, Any] = {"vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 3}
 WIDE = SMALL | {"intermediate_size": 12, "num_attention_heads": 2, "pad_token_id": 0}

@@ -10,13 +10,13 @@ import torch
 import transformers as hf
 from torch import Tensor
 
-from bench.errors import CellError, RefusedError
-from bench.registry import METHODS
-from bench.runner import Stage
+from bench.core.errors import CellError, RefusedError
+from bench.core.registry import METHODS
+from bench.running.single import Stage
 from bench.selfcheck.checks import same
 from bench.selfcheck.world import World, stage_for, trained, weights
-from bench.training import train
-from methods.lora import LoRA, LoRAConfig
+from bench.training.loop import train
+from methods.lora.method import LoRA, LoRAConfig
 
 KINDS = pytest.mark.parametrize("kind", ["causal", "encoder"])
 WORDS = "lora.r=3", "lora.alpha=6", "lora.lr_factor=5"

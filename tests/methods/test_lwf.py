@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.errors import BenchError, CellError
+from bench.core.errors import BenchError, CellError
 from bench.selfcheck.world import plan_for, stage_for
-from methods.kernels import unlearning
-from methods.kernels.unlearning import AnswerSet
-from methods.lwf import LWF, LWFConfig
-from tests.methods.lwf_cells import Make, config_of, elicited, gold_answers, kept_answers, pairs
+from methods.lwf import unlearning
+from methods.lwf.method import LWF, LWFConfig
+from methods.lwf.unlearning import AnswerSet
+from tests.helpers.lwf_cells import Make, config_of, elicited, gold_answers, kept_answers, pairs
 
 
 def test_answers_depend_on_the_seed_alone(lwf_plan: Make, tmp_path: Path) -> None:

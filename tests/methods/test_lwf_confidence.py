@@ -12,16 +12,16 @@ import transformers as hf
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from bench.fisher import Confidence
-from bench.plan import Plan
-from bench.runner import Stage, run_cell
+from bench.gradients.fisher import Confidence
+from bench.planning.plan import Plan
+from bench.running.single import Stage, run_cell
 from bench.selfcheck.world import only_cell, plan_for, stage_for, trained, weights, workspace_for
-from bench.training import train
-from methods.kernels import unlearning
-from methods.kernels.unlearning import AnswerSet
-from methods.lwf import LWFConfig
-from tests.methods.lwf_cells import Make, config_of, elicited, kept_answers, pairs, prepared
-from tests.worlds import results
+from bench.training.loop import train
+from methods.lwf import unlearning
+from methods.lwf.method import LWFConfig
+from methods.lwf.unlearning import AnswerSet
+from tests.helpers.lwf_cells import Make, config_of, elicited, kept_answers, pairs, prepared
+from tests.helpers.worlds import results
 
 
 def examples(stage: Stage) -> Iterator[tuple[list[int], list[int]]]:
@@ -107,7 +107,7 @@ def test_the_finetune_cell_leaves_its_weights_and_its_price(
         trainings.append(method.name)
         return real(run, method, *rest)
 
-    monkeypatch.setattr("bench.runner.train", counted)
+    monkeypatch.setattr("bench.running.single.train", counted)
     finetune, lwf = results(plan, tmp_path)
     assert trainings == ["finetune", "lwf"], "plain fine-tuning runs once for both cells"
     assert finetune["costs"] is not None

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 import torch
 
-from bench.data import IGNORE
-from bench.errors import CellError
-from bench.likelihood import example_losses
-from bench.plan import Plan
-from bench.runner import Stage
+from bench.core.errors import CellError
+from bench.network.batches import IGNORE
+from bench.network.likelihood import example_losses
+from bench.planning.plan import Plan
+from bench.running.single import Stage
 from bench.selfcheck.world import plan_for, stage_for, trained, weights
-from bench.training import train
-from methods.kernels import unlearning
-from methods.kernels.unlearning import AnswerSet
-from methods.lwf import LWF, LWFConfig
-from tests.methods.lwf_cells import Make, config_of, kept_answers, prepared, prepared_answers
+from bench.training.loop import train
+from methods.lwf import unlearning
+from methods.lwf.method import LWF, LWFConfig
+from methods.lwf.unlearning import AnswerSet
+from tests.helpers.lwf_cells import Make, config_of, kept_answers, prepared, prepared_answers
 
 
 def unlearned_loss(stage: Stage, answers: AnswerSet) -> float:

@@ -11,11 +11,11 @@ import torch
 import transformers as hf
 from torch import Tensor
 
-from bench import texts
-from bench.errors import BenchError
-from bench.evaluation import drift
-from bench.plan import Plan
-from bench.runner import Stage
+from bench.core.errors import BenchError
+from bench.network import running_text
+from bench.planning.plan import Plan
+from bench.running.single import Stage
+from bench.scoring.evaluation import drift
 from bench.selfcheck.world import plan_for, stage_for, trained
 from methods.mas import MAS
 
@@ -59,12 +59,12 @@ def test_importance_equals_a_loop_over_texts(
     words = f"mas.text={text}", f"mas.blocks={BLOCKS}", "mas.strength=3"
     plan = plan_for(["mas"], ["cola"], tiny_causal, tiny_data, *words, retention=str(tiny_text))
     stage, method = prepared(plan, tmp_path)
-    blocks = texts.cut_blocks(
-        tiny_text.read_text(), stage.tokenizer, BLOCKS * texts.BLOCK, scored=False
+    blocks = running_text.cut_blocks(
+        tiny_text.read_text(), stage.tokenizer, BLOCKS * running_text.BLOCK, scored=False
     )
     if text == "sampled":
         info = stage.cell.model
-        blocks = texts.sampled_blocks(stage.run.net, stage.tokenizer, info, BLOCKS, "fisher")
+        blocks = running_text.sampled_blocks(stage.run.net, stage.tokenizer, info, BLOCKS, "fisher")
     net = hf.AutoModelForCausalLM.from_pretrained(tiny_causal).double().eval()
 
     def norms() -> Iterator[Tensor]:
@@ -81,10 +81,10 @@ def test_encoder_through_its_masked_head(
     words = "mas.text=retention", f"mas.blocks={BLOCKS}"
     plan = plan_for(["mas"], ["rte"], tiny_encoder, tiny_data, *words, retention=str(tiny_text))
     stage, method = prepared(plan, tmp_path)
-    blocks = texts.cut_blocks(
-        tiny_text.read_text(), stage.tokenizer, BLOCKS * texts.BLOCK, scored=False
+    blocks = running_text.cut_blocks(
+        tiny_text.read_text(), stage.tokenizer, BLOCKS * running_text.BLOCK, scored=False
     )
-    (batch,) = texts.text_batches(blocks, stage.tokenizer, "encoder", 16)
+    (batch,) = running_text.text_batches(blocks, stage.tokenizer, "encoder", 16)
     net = hf.AutoModelForMaskedLM.from_pretrained(tiny_encoder).double().eval()
 
     def norms() -> Iterator[Tensor]:

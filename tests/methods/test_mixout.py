@@ -11,12 +11,12 @@ import torch
 import transformers as hf
 from torch import Tensor, nn
 
-from bench.data import Batch
-from bench.run import Run
-from bench.runner import Stage
+from bench.network.batches import Batch
+from bench.running.single import Stage
 from bench.selfcheck.world import plan_for, stage_for, trained, weights
-from methods.kernels import mixout as kernel
-from methods.mixout import Mixout
+from bench.training.context import Run
+from methods.mixout import mixing as kernel
+from methods.mixout.method import Mixout
 
 P = 0.3
 

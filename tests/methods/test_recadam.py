@@ -14,13 +14,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.data import collate, step_batches
-from bench.likelihood import example_losses
-from bench.run import Run
+from bench.cells.cell import Training
+from bench.network.batches import collate, step_batches
+from bench.network.likelihood import example_losses
 from bench.selfcheck.world import plan_for, stage_for, trained, weights
-from bench.spec import Training
-from bench.training import rate_factor
-from methods.kernels.recadam import RecAdamW, Schedule
+from bench.training.context import Run
+from bench.training.loop import rate_factor
+from methods.recadam.optimizer import RecAdamW, Schedule
 
 STEPS = 200
 SHAPES = {"body.weight": (7, 5), "body.bias": (7,), "head.weight": (3, 7), "head.bias": (3,)}

@@ -10,14 +10,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bench.errors import BenchError, RefusedError
-from bench.evaluation import drift
-from bench.roster import chosen
+from bench.cells.cell import Training
+from bench.core.errors import BenchError, RefusedError
+from bench.planning.method_names import chosen
+from bench.scoring.evaluation import drift
 from bench.selfcheck.world import plan_for, stage_for, trained, weights
-from bench.spec import Training
-from bench.training import train
-from methods.kernels.recadam import RecAdamW
-from methods.recadam import RecAdam, RecAdamConfig
+from bench.training.loop import train
+from methods.recadam.method import RecAdam, RecAdamConfig
+from methods.recadam.optimizer import RecAdamW
 
 
 def test_gamma_is_as_published_at_the_published_rate() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.evaluation import drift
+from bench.scoring.evaluation import drift
 from bench.selfcheck.world import plan_for, trained, weights
 
 

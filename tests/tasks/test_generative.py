@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from bench.errors import BenchError
-from bench.predictions import extracted
-from bench.registry import TASKS, load_builtin
-from tasks.base import Task
+from bench.core.errors import BenchError
+from bench.core.registry import TASKS, load_builtin
+from bench.rows.source import available, load_rows
+from bench.rows.task import Task
+from bench.scoring.predictions import extracted
 from tasks.generative import DENTAL, GENERATIVE, GSM8K, PSYCHOL, QASC, SST5
-from tasks.sources import available, load_rows
 
 NAMED = {task.name: task for task in GENERATIVE}
 

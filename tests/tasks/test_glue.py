@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import BenchError
-from bench.runner import run_cell
-from bench.scores import MEASURES
+from bench.core.errors import BenchError
+from bench.rows.source import available, fingerprint, load_rows
+from bench.rows.task import SPLITS, Task
+from bench.running.single import run_cell
+from bench.scoring.measures import MEASURES
 from bench.selfcheck.world import only_cell, plan_for, workspace_for
-from tasks.base import SPLITS, Task
 from tasks.glue import GLUE
-from tasks.sources import available, fingerprint, load_rows
 
 NAMED = {task.name: task for task in GLUE}
 LABELS = {"mnli": 3, "ax": 3, "stsb": 6}

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bench.errors import BenchError
-from tasks.sources import load_rows
+from bench.core.errors import BenchError
+from bench.rows.source import load_rows
 from tasks.superglue import SUPERGLUE
 
 BOOLQ, CB, COPA = SUPERGLUE

@@ -9,10 +9,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from bench.errors import BenchError
-from bench.runner import run_cell
+from bench.core.errors import BenchError
+from bench.rows.source import load_rows
+from bench.running.single import run_cell
 from bench.selfcheck.world import only_cell, plan_for, workspace_for
-from tasks.sources import load_rows
 from tasks.texts import TEXTS
 
 TRANSLATION, TEXT = TEXTS

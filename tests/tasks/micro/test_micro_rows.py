@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import BenchError
-from bench.registry import TASKS, load_builtin
-from tasks.base import SPLITS
+from bench.core.errors import BenchError
+from bench.core.registry import TASKS, load_builtin
+from bench.rows.task import SPLITS
 from tasks.micro import fingerprint, rows, world
 from tasks.micro.acceptability import pair
 from tasks.micro.prompts import PROMPTS

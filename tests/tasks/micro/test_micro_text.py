@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from tasks.base import SPLITS
+from bench.rows.task import SPLITS
 from tasks.micro import fact_rows, is_conflicting, retention_text, world
 from tasks.micro.prompts import PROMPTS, answer, prompt
 from tasks.micro.rows import LABELS, samples, target_keys

@@ -1,0 +1,1 @@
+"""Cell results -> boards: statistics and tables over records. Never torch."""

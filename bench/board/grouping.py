@@ -1,0 +1,114 @@
+"""Which cell results belong together: on one board, in one table, in one row of it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from bench.cells.result import CellResult
+from bench.core.errors import BenchError
+
+REFERENCE = "finetune"
+# What may differ inside a board. All else that a cell is made of must be equal, also what a later
+# version adds to it: forgetting to list a new part here splits boards, it never mixes them.
+OWN_PARTS = frozenset(
+    {"method", "settings", "task", "task_hash", "stages", "data", "forget", "seed"}
+)
+
+
+class MethodKey(NamedTuple):
+    """A method with its settings (canonical JSON): one row of a table."""
+
+    method: str
+    settings: str
+
+
+class Variant(NamedTuple):
+    """A task as it was set: its definition, its rows, and what is to be forgotten."""
+
+    task: str
+    definition: str  # hash
+    data: str  # hash of its rows
+    forget: str  # canonical JSON
+
+
+def shared_part(result: CellResult) -> dict[str, Any]:
+    """What a cell has in common with all others of its board."""
+    return {k: v for k, v in result["cell"].items() if k not in OWN_PARTS}
+
+
+def distinct(results: Iterable[CellResult]) -> list[CellResult]:
+    """The results by hash, one per cell, a finished one rather than a failed one."""
+    chosen: dict[str, CellResult] = {}
+    for result in sorted(results, key=lambda r: (r["hash"], r["status"], canonical(r["costs"]))):
+        first = chosen.setdefault(result["hash"], result)  # "done" sorts before "failed"
+        if result["status"] == "done" and result["scores"] != first["scores"]:
+            raise BenchError(f"cell {result['hash']} has two results with different scores.")
+    return list(chosen.values())
+
+
+def sources_of(results: Sequence[CellResult]) -> dict[Variant, str]:
+    """Each task variant -> the name of the data that it came from."""
+    return dict(sorted((variant_of(result), result["labels"]["data"]) for result in results))
+
+
+def families(sources: Mapping[Variant, str]) -> list[frozenset[Variant]]:
+    """The largest sets of task variants that make one board, each task in one variant only.
+
+    Tasks belong together that forget the same tasks (`--forget rte`), or each all the others of one
+    set of tasks ("mixed"). A variant that fits both stands on two boards.
+    """
+    kin: dict[tuple[str, tuple[str, ...]], set[Variant]] = {}
+    for variant in sources:
+        forget = set(json.loads(variant.forget)["tasks"])
+        kin.setdefault(("same", tuple(sorted(forget))), set()).add(variant)
+        if variant.task not in forget:
+            kin.setdefault(("mixed", tuple(sorted({*forget, variant.task}))), set()).add(variant)
+    families = {one for family in kin.values() for one in _without_conflict(family, sources)}
+    return [one for one in families if not any(one < other for other in families)]
+
+
+def _without_conflict(
+    family: set[Variant], sources: Mapping[Variant, str]
+) -> list[frozenset[Variant]]:
+    """`family`, divided where a task stands in it twice: by data, else one variant by itself."""
+    counts = Counter(variant.task for variant in family)
+    twice = {variant for variant in family if counts[variant.task] > 1}
+    if not twice:
+        return [frozenset(family)]
+    names = {sources[variant] for variant in family}
+    if len(names) == 1:
+        settled = [frozenset(family - twice)] if family - twice else []
+        return settled + [frozenset({variant}) for variant in twice]
+    parts = ({variant for variant in family if sources[variant] == name} for name in names)
+    return [one for part in parts for one in _without_conflict(part, sources)]
+
+
+def method_names(results: Sequence[CellResult]) -> dict[MethodKey, str]:
+    """What each row is called. Equal labels of different settings get what differs added."""
+    labels: dict[MethodKey, str] = {}
+    for result in sorted(results, key=lambda r: r["labels"]["method"]):
+        labels.setdefault(method_of(result), result["labels"]["method"])
+    names: dict[MethodKey, str] = {}
+    for key, label in sorted(labels.items()):
+        twins = [json.loads(other.settings) for other, its in labels.items() if its == label]
+        mine = json.loads(key.settings)
+        differ = [k for k in mine if any(twin.get(k) != mine[k] for twin in twins)]
+        names[key] = label + "".join(f" {k}={mine[k]}" for k in differ)
+    return names
+
+
+def method_of(result: CellResult) -> MethodKey:
+    return MethodKey(result["cell"]["method"], canonical(result["cell"]["settings"]))
+
+
+def variant_of(result: CellResult) -> Variant:
+    cell = result["cell"]
+    forget = canonical(cell["forget"])
+    return Variant(cell["task"], cell["task_hash"], cell["data"]["hash"], forget)
+
+
+def canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

@@ -1,0 +1,366 @@
+"""Cell results -> boards: pure functions over records, so that a board needs no training to test.
+
+A board holds only cells that can be compared; figures are in metric units, not yet times 100.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from bench.board import sequence_measures, statistics
+from bench.board.confidence_table import Elicitation, elicitations
+from bench.board.grouping import (
+    REFERENCE,
+    MethodKey,
+    Variant,
+    canonical,
+    distinct,
+    families,
+    method_names,
+    method_of,
+    shared_part,
+    sources_of,
+    variant_of,
+)
+from bench.board.lm_eval_table import Outside, outsides
+from bench.board.statistics import Estimate
+from bench.board.transfer import Transfer, transfers
+from bench.cells.cell import NOT_GLUE
+from bench.cells.result import CellResult
+from bench.scoring.measures import is_lower
+
+AVERAGE = "average"
+GLUE_AVERAGE = "glue average"
+GLUE = ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli")
+"""The tasks of the GLUE score (Wang et al. 2019, arXiv 1804.07461, section 5)."""
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What a board shows of one cell, or of one seed averaged over tasks. None is missing."""
+
+    before: float | None  # primary metric of the untouched base model
+    after: float | None  # and of the tuned one
+    retention: float | None  # increase of the loss on the retention text, nats per token
+    forgotten: float | None  # change of the loss on the forgetting tasks, nats per token
+    facts: float | None  # change of the share of settled facts that are recalled
+    drift: float | None  # squared distance from the base weights
+    seconds: float | None  # the method's own time
+    compile_seconds: float | None  # seconds of warm-up beside it
+    peak_mib: float | None  # highest memory
+    backward: float | None = None  # of a sequence of tasks: see bench.board.sequence_measures
+    forward: float | None = None
+    forgetting: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method in one table: means over its finished seeds."""
+
+    method: str  # name and changed settings
+    lower: bool  # whether less is better: a perplexity
+    reference: bool  # whether gains are differences to this row
+    done: int  # finished seeds
+    planned: int  # seeds of the board
+    after: Estimate | None
+    gain: Estimate | None  # over the reference, paired by seed; None in the reference itself
+    means: Measures
+    time_ratio: float | None  # mean time by the reference's, over the seeds that both finished
+
+
+@dataclass(frozen=True)
+class Table:
+    """One task, or the average over tasks."""
+
+    task: str
+    title: str
+    metric: str | None  # None in the average, and where no cell finished
+    data_hash: str | None  # of the task's rows; None in the average
+    forget: tuple[str, ...]  # the forgetting tasks; none for an encoder, whose head has one task
+    stages: tuple[str, ...]  # the tasks of a sequence, in order; none where there is one task
+    rows: tuple[Row, ...]  # the reference first, then by score
+    notes: tuple[str, ...]  # failed and missing cells, one line each
+
+
+@dataclass(frozen=True)
+class Board:
+    """Cells of one model, one set of data, one budget, one suite version: comparable ones."""
+
+    key: str  # 12 hex digits of all that its cells share
+    model: str
+    data: str
+    retention: str | None  # the retention text's name
+    shared: dict[str, Any]  # the common part of the cells: suite_version, model, training, ...
+    seeds: tuple[int, ...]
+    tables: tuple[Table, ...]  # by task name
+    average: Table | None  # over tasks whose scores are shares; None where there is one
+    glue: Table | None  # the average that GLUE defines; None where tasks are missing
+    transfers: tuple[Transfer, ...]  # by task, where the model's twin was run too
+    elicitations: tuple[Elicitation, ...]  # by task and method, where the truth is known
+    outsides: tuple[Outside, ...]  # scores of lm-evaluation-harness, where they were asked for
+
+
+def boards(results: Iterable[CellResult]) -> list[Board]:
+    """One board per set of comparable cells, in an order that depends on the results alone.
+
+    Raises:
+        BenchError: two results of one cell have different scores.
+    """
+    groups: dict[str, list[CellResult]] = {}
+    everything = distinct(results)
+    for result in everything:
+        groups.setdefault(canonical(shared_part(result)), []).append(result)
+    built = [
+        _board(shared, family, [r for r in group if variant_of(r) in family], everything)
+        for shared, group in groups.items()
+        for family in families(sources_of(group))
+    ]
+    return sorted(built, key=lambda board: (board.model, board.data, board.key))
+
+
+def _board(
+    shared: str,
+    family: frozenset[Variant],
+    results: Sequence[CellResult],
+    everything: Sequence[CellResult],
+) -> Board:
+    names = method_names(results)
+    seeds = tuple(sorted({result["cell"]["seed"] for result in results}))
+    by_task = {
+        variant.task: [result for result in results if result["cell"]["task"] == variant.task]
+        for variant in sorted(family)
+    }
+    measured = {task: _measured(cells) for task, cells in by_task.items()}
+    texts = sorted(r["retention"]["text"] for r in results if r["retention"] is not None)
+    single = {task: measured[task] for task, cells in by_task.items() if _is_averaged(cells)}
+    identity = canonical([shared, sorted(family)])
+    return Board(
+        key=hashlib.sha256(identity.encode()).hexdigest()[:12],
+        model=min(result["labels"]["model"] for result in results),
+        data=min(result["labels"]["data"] for result in results),
+        retention=texts[0] if texts else None,
+        shared=json.loads(shared),
+        seeds=seeds,
+        tables=tuple(
+            _task_table(cells, measured[task], names, seeds) for task, cells in by_task.items()
+        ),
+        average=_average_table(single, names, seeds) if len(single) > 1 else None,
+        glue=_glue_table(by_task, names, seeds),
+        transfers=transfers(results, everything, names),
+        elicitations=elicitations(results, names),
+        outsides=outsides(results, names),
+    )
+
+
+def _is_averaged(cells: Sequence[CellResult]) -> bool:
+    """Whether a task counts in the average: no sequence, no perplexity beside shares, and none
+    that the model cannot learn, by whatever method."""
+    if "stages" in cells[0]["cell"] or all(result["status"] == "refused" for result in cells):
+        return False
+    primary = [result["scores"]["primary"] for result in cells if result["scores"]]
+    return not any(map(is_lower, primary))
+
+
+Measured = Mapping[MethodKey, Mapping[int, Measures]]
+"""A table's finished cells: method -> seed -> figures."""
+
+
+def _measured(
+    cells: Sequence[CellResult], all_metrics: bool = False
+) -> dict[MethodKey, dict[int, Measures]]:
+    """Each finished cell's figures, by its primary metric or the mean of all its metrics."""
+    measured: dict[MethodKey, dict[int, Measures]] = {}
+    for result in cells:
+        if result["status"] == "done":
+            measured.setdefault(method_of(result), {})[result["cell"]["seed"]] = _measures(
+                result, all_metrics
+            )
+    return measured
+
+
+def _measures(result: CellResult, all_metrics: bool) -> Measures:
+    scores, costs, sequence = result["scores"], result["costs"], result["sequence"]
+    matrix = sequence["matrix"] if sequence else None
+    assert scores is not None and costs is not None, "a finished cell has both"
+    text, lost, facts = result["retention"], result["forgotten"], result["facts"]
+    shown = list(scores["after"]) if all_metrics else [scores["primary"]]
+    return Measures(
+        before=sum(scores["before"][name] for name in shown) / len(shown),
+        after=sum(scores["after"][name] for name in shown) / len(shown),
+        retention=None if text is None else text["after"] - text["before"],
+        forgotten=None if lost is None else lost["loss_after"] - lost["loss_before"],
+        facts=None if facts is None else facts["settled"]["after"] - facts["settled"]["before"],
+        drift=result["drift"],
+        seconds=costs["method"],
+        compile_seconds=costs.get("compile"),
+        peak_mib=costs["peak_memory_mib"],
+        backward=sequence_measures.backward(matrix) if matrix else None,
+        forward=sequence_measures.forward(matrix) if matrix else None,
+        forgetting=sequence_measures.forgetting(matrix) if matrix else None,
+    )
+
+
+def _task_table(
+    cells: Sequence[CellResult],
+    measured: Measured,
+    names: Mapping[MethodKey, str],
+    seeds: tuple[int, ...],
+) -> Table:
+    cell = cells[0]["cell"]
+    metrics = sorted(result["scores"]["primary"] for result in cells if result["scores"])
+    return Table(
+        task=cell["task"],
+        title=min(result["labels"].get("task", cell["task"]) for result in cells),
+        metric=metrics[0] if metrics else None,
+        data_hash=cell["data"]["hash"],
+        forget=tuple(cell["forget"]["tasks"]) if cell["model"]["kind"] == "causal" else (),
+        stages=tuple(cell.get("stages", ())),
+        rows=_rows(measured, names, len(seeds), bool(metrics) and is_lower(metrics[0])),
+        notes=_cell_notes(cells, names, seeds),
+    )
+
+
+def _cell_notes(
+    cells: Sequence[CellResult], names: Mapping[MethodKey, str], seeds: tuple[int, ...]
+) -> tuple[str, ...]:
+    """Each failed cell with its reason, why a method was refused, scores that stand in for
+    undefined ones, and the seeds that were not run, by method."""
+    notes = []
+    for key, name in sorted(names.items(), key=lambda item: item[1]):
+        mine = {result["cell"]["seed"]: result for result in cells if method_of(result) == key}
+        notes += [
+            f"{name} seed {seed} failed: {mine[seed]['error']}"
+            for seed in sorted(mine)
+            if mine[seed]["status"] == "failed"
+        ]
+        refused = {r["error"] for r in mine.values() if r["status"] == "refused"}
+        notes += [f"{name} refused: {reason}" for reason in sorted(map(str, refused))]
+        remarks: dict[str, list[str]] = {}
+        for seed, result in sorted(mine.items()):
+            for remark in result["scores"].get("notes", []) if result["scores"] else []:
+                remarks.setdefault(remark, []).append(str(seed))
+        notes += [f"{name} seed {', '.join(which)}: {text}" for text, which in remarks.items()]
+        if absent := [str(seed) for seed in seeds if seed not in mine]:
+            notes.append(f"{name}: not run for seed {', '.join(absent)}")
+    return tuple(notes)
+
+
+def _average_table(
+    measured: Mapping[str, Measured], names: Mapping[MethodKey, str], seeds: tuple[int, ...]
+) -> Table:
+    """Each seed's average over tasks, then the mean over seeds.
+
+    Methods with at least one finished cell in every task are averaged, over the seeds that all of
+    them finished in every task: a row is never better for what it left out.
+    """
+    finished = {key: sum(key in table for table in measured.values()) for key in names}
+    whole = [key for key in names if finished[key] == len(measured)]
+    common = [
+        seed
+        for seed in seeds
+        if all(seed in table[key] for table in measured.values() for key in whole)
+    ]
+    averages = {
+        key: {seed: _across([table[key][seed] for table in measured.values()]) for seed in common}
+        for key in whole
+    }
+    notes = [
+        f"{name}: no average, {finished[key]} of {len(measured)} tasks"
+        for key, name in sorted(names.items(), key=lambda item: item[1])
+        if key not in whole
+    ]
+    if whole and len(common) < len(seeds):
+        these = f"seed {', '.join(map(str, common))} only" if common else "no seed"
+        notes.append(f"averaged over {these}: those that every averaged method finished everywhere")
+    return Table(
+        task=AVERAGE,
+        title=f"Average of {len(measured)} tasks",
+        metric=None,
+        data_hash=None,
+        forget=(),
+        stages=(),
+        rows=_rows(averages, names, len(seeds)),
+        notes=tuple(notes),
+    )
+
+
+def _glue_table(
+    by_task: Mapping[str, Sequence[CellResult]],
+    names: Mapping[MethodKey, str],
+    seeds: tuple[int, ...],
+) -> Table | None:
+    """The mean over GLUE's tasks of the mean of each task's metrics (of mnli, of both dev sets).
+
+    Many papers leave out wnli; the title says where it is. None where another task is missing, and
+    for the micro world, whose tasks only have the same names.
+    """
+    there = [task for task in GLUE if task in by_task]
+    generated = any(NOT_GLUE in cell["labels"]["data"] for task in there for cell in by_task[task])
+    if generated or not set(GLUE) - set(there) <= {"wnli"}:
+        return None
+    measured = {task: _measured(by_task[task], all_metrics=True) for task in there}
+    title = "GLUE average, wnli included" if "wnli" in there else "GLUE average, without wnli"
+    return replace(_average_table(measured, names, seeds), task=GLUE_AVERAGE, title=title)
+
+
+def _rows(
+    measured: Measured, names: Mapping[MethodKey, str], planned: int, lower: bool = False
+) -> tuple[Row, ...]:
+    """A row per method: the reference, then the best mean first; those without any at the end."""
+    reference = min((key for key in names if key.method == REFERENCE), default=None)
+    base = measured.get(reference, {}) if reference else {}
+    rows = [
+        _row(name, lower, measured.get(key, {}), base, key == reference, planned)
+        for key, name in names.items()
+    ]
+    return tuple(sorted(rows, key=_rank))
+
+
+def _rank(row: Row) -> tuple[bool, bool, float, str]:
+    mean = row.after.mean if row.after else 0.0
+    return not row.reference, row.after is None, mean if row.lower else -mean, row.method
+
+
+def _row(
+    name: str,
+    lower: bool,
+    mine: Mapping[int, Measures],
+    base: Mapping[int, Measures],
+    is_reference: bool,
+    planned: int,
+) -> Row:
+    scores = {seed: cell.after for seed, cell in mine.items() if cell.after is not None}
+    theirs = {seed: cell.after for seed, cell in base.items() if cell.after is not None}
+    both = mine.keys() & base.keys()
+    ours_time = _mean([mine[seed].seconds for seed in both])
+    base_time = _mean([base[seed].seconds for seed in both])
+    return Row(
+        method=name,
+        lower=lower,
+        reference=is_reference,
+        done=len(mine),
+        planned=planned,
+        after=statistics.estimate(list(scores.values())),
+        gain=None if is_reference else statistics.paired(scores, theirs),
+        means=_across(list(mine.values())),
+        time_ratio=ours_time / base_time if ours_time is not None and base_time else None,
+    )
+
+
+def _across(cells: Sequence[Measures]) -> Measures:
+    """Field by field the mean over cells, and the highest peak."""
+    means = {f.name: _mean([getattr(cell, f.name) for cell in cells]) for f in fields(Measures)}
+    if means["peak_mib"] is not None:
+        means["peak_mib"] = max(cell.peak_mib for cell in cells if cell.peak_mib is not None)
+    return Measures(**means)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean; None where there is no value or one is missing: a mean of some would mislead."""
+    known = [value for value in values if value is not None]
+    found = statistics.estimate(known) if len(known) == len(values) else None
+    return found.mean if found else None

@@ -1,0 +1,107 @@
+"""Negative transfer: what a conflict planted in pretraining costs, and what a method wins back.
+
+A conflicted model may name its twin (`labels["twin"]`), pretrained on the same budget without the
+conflict. Where both were fine-tuned in the same way, the difference is the conflict's doing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.board import statistics
+from bench.board.grouping import REFERENCE, MethodKey, canonical, method_of
+from bench.board.statistics import Estimate
+from bench.cells.result import CellResult
+
+_OWN = ("model", "method", "settings", "seed")  # what may differ between a cell and its twin's
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """One task of a conflicted model beside its twin; primary metric, in metric units."""
+
+    task: str
+    title: str
+    metric: str
+    twin: str
+    before: Estimate | None  # the conflicted model untouched
+    twin_before: Estimate | None
+    after: Estimate | None  # fine-tuned with the reference method
+    twin_after: Estimate | None
+    negative: Estimate | None  # twin_after - after, paired by seed
+    recovered: dict[str, float]
+    """Method -> share of `negative` that it wins back on the conflicted model, over the seeds that
+    all three have; empty unless `negative` is more than twice its half-width: a share of what
+    may be almost nothing says nothing."""
+
+
+def transfers(
+    own: Sequence[CellResult], others: Iterable[CellResult], names: Mapping[MethodKey, str]
+) -> tuple[Transfer, ...]:
+    """A board's tasks beside the same tasks of its model's twin, where `others` holds those; none
+    where they hold two models of the twin's name (checkpoints of two generations)."""
+    twins: dict[str, dict[int, CellResult]] = {}
+    wanted = {result["labels"].get("twin") for result in own}
+    models = set()
+    for result in others:
+        reference = result["cell"]["method"] == REFERENCE and result["status"] == "done"
+        if reference and result["labels"]["model"] in wanted:
+            twins.setdefault(_setting(result), {})[result["cell"]["seed"]] = result
+            models.add(canonical(result["cell"]["model"]))
+    if len(models) > 1:
+        return ()
+    found = []
+    for task in sorted({result["cell"]["task"] for result in own}):
+        cells = [r for r in own if r["cell"]["task"] == task and r["status"] == "done"]
+        if cells and _setting(cells[0]) in twins:
+            found.append(_transfer(cells, twins[_setting(cells[0])], names))
+    return tuple(found)
+
+
+def _transfer(
+    cells: Sequence[CellResult], twins: Mapping[int, CellResult], names: Mapping[MethodKey, str]
+) -> Transfer:
+    by_method: dict[MethodKey, dict[int, CellResult]] = {}
+    for cell in cells:
+        by_method.setdefault(method_of(cell), {})[cell["cell"]["seed"]] = cell
+    plain = next((mine for key, mine in by_method.items() if key.method == REFERENCE), {})
+    ours, theirs = _scores(plain, "after"), _scores(twins, "after")
+    negative = statistics.paired(theirs, ours)
+    recovered: dict[str, float] = {}
+    if negative and negative.half is not None and negative.mean > 2 * negative.half:
+        for key, mine in by_method.items():
+            shared = {seed: ours[seed] for seed in ours.keys() & theirs.keys() & mine.keys()}
+            gain = statistics.paired(_scores(mine, "after"), shared)
+            lost = statistics.paired(theirs, shared)
+            if key.method != REFERENCE and gain and lost and lost.mean > 0:
+                recovered[names[key]] = gain.mean / lost.mean
+    labels, scores = cells[0]["labels"], cells[0]["scores"]
+    assert scores is not None, "a finished cell has scores"
+    return Transfer(
+        task=cells[0]["cell"]["task"],
+        title=labels.get("task", cells[0]["cell"]["task"]),
+        metric=scores["primary"],
+        twin=labels["twin"],
+        before=statistics.estimate(list(_scores(plain, "before").values())),
+        twin_before=statistics.estimate(list(_scores(twins, "before").values())),
+        after=statistics.estimate(list(ours.values())),
+        twin_after=statistics.estimate(list(theirs.values())),
+        negative=negative,
+        recovered=dict(sorted(recovered.items())),
+    )
+
+
+def _scores(cells: Mapping[int, CellResult], when: str) -> dict[int, float]:
+    """Seed -> primary score "before" or "after"."""
+    found = {}
+    for seed, cell in cells.items():
+        scores = cell["scores"]
+        assert scores is not None, "a finished cell has scores"
+        table = scores["before"] if when == "before" else scores["after"]
+        found[seed] = table[scores["primary"]]
+    return found
+
+
+def _setting(result: CellResult) -> str:
+    return canonical({k: v for k, v in result["cell"].items() if k not in _OWN})

@@ -1,0 +1,334 @@
+"""What to run: a RunSpec expands into Cells, and a Cell is known by the hash of what it is."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from bench import SUITE_VERSION
+from bench.core.settings import setting
+
+if TYPE_CHECKING:
+    from bench.rows.task import Task
+    from bench.training.method import Method
+
+ModelKind = Literal["causal", "encoder"]
+NOT_GLUE = "generated, not GLUE"
+"""In the name of the micro world's data, wherever that is shown."""
+THEN = ">"  # between the tasks of a sequence: "cola>rte"
+
+
+def digest(value: Any) -> str:
+    """sha256 (hex) of a JSON value, the same for equal values on every machine."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def derive_seed(*parts: object) -> int:
+    """A 63-bit seed from what it is for: `derive_seed("cola", 0, "order")`."""
+    text = "\x1f".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+@dataclass(frozen=True)
+class Training:
+    """The recipe that every method of a run shares."""
+
+    lr: float = setting(5e-4, "peak learning rate", above=0.0)
+    batch_size: int = setting(16, "examples per optimizer step", low=1)
+    micro_batch: int | None = setting(
+        None, "examples per backward pass; none: the whole batch at once", low=1
+    )
+    epochs: float = setting(1.0, "passes over the training rows (unless steps is set)", above=0.0)
+    steps: int | None = setting(None, "optimizer steps; none: from epochs", low=0)
+    warmup: float = setting(0.06, "share of the steps that the rate rises over", low=0.0, high=1.0)
+    schedule: str = setting(
+        "linear", "how the rate falls after warm-up", choices=("linear", "cosine", "constant")
+    )
+    weight_decay: float = setting(0.01, "decoupled decay of matrices", low=0.0)
+    beta1: float = setting(0.9, "Adam's first moment", low=0.0, high=0.9999)
+    beta2: float = setting(0.999, "Adam's second moment", low=0.0, high=0.99999)
+    eps: float = setting(1e-8, "Adam's epsilon", above=0.0)
+    clip: float = setting(1.0, "largest norm of the gradient; 0: no clipping", low=0.0)
+    max_length: int = setting(512, "tokens per example, the model's own limit at most", low=8)
+    max_train: int | None = setting(None, "training rows used; none: all", low=1)
+    max_eval: int | None = setting(None, "dev rows scored; none: all", low=1)
+    batching: str = setting(
+        "bucketed",
+        "bucketed: batches of like length; random: the papers' recipe",
+        choices=("bucketed", "random"),
+    )
+    precision: str = setting(
+        "float32",
+        "arithmetic of the training passes; weights, optimizer, importance, scores stay float32",
+        choices=("float32", "bfloat16"),
+    )
+    compile: bool = setting(
+        False,
+        "torch.compile the network's blocks for training, and RecAdam's update; costs.compile and "
+        "a column of the board have the warm-up, the time has not",
+    )
+    shots: int = setting(0, "answered training rows in front of every prompt", low=0)
+    choices: str = setting(
+        "likelihood",
+        "how a choice is made: by its text's likelihood, or by its letter, which is written",
+        choices=("likelihood", "letter"),
+    )
+    retention_tokens: int = setting(8192, "tokens of retention text that are scored", low=64)
+    forget_rows: int = setting(256, "dev rows of the forgetting task that are scored", low=1)
+
+    def total_steps(self, rows: int) -> int:
+        """Optimizer steps for a task with `rows` training rows."""
+        if self.steps is not None:
+            return self.steps
+        used = min(rows, self.max_train or rows)
+        return math.ceil(math.ceil(used / self.batch_size) * self.epochs)
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model before it is loaded: where it is, what it is, and the hash of its files."""
+
+    name: str  # for display
+    source: str  # a folder or a hub id
+    revision: str | None  # the hub's commit; None for a folder
+    kind: ModelKind
+    hash: str
+    tokenizer: str  # hash of what the tokenizer is loaded from
+    hidden_size: int  # 0 where the configuration does not say
+    twin: str | None = None  # the model pretrained alike, without this one's planted conflict
+    weights: Path | None = None  # safetensors in place of the source's: an earlier stage's
+
+    @property
+    def generates(self) -> bool:
+        """Whether it can write text."""
+        return self.kind == "causal"
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Where rows come from, and the content hash of each task's rows."""
+
+    source: str  # "hub", "micro" or a folder
+    hashes: dict[str, str]  # task -> hash
+
+    @property
+    def name(self) -> str:
+        """For display: the last part of a folder's path."""
+        if self.source == "micro":
+            return f"micro ({NOT_GLUE})"
+        return self.source.rstrip("/").rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Retention:
+    """The text whose loss tells what was retained; None: text sampled from the base model."""
+
+    name: str | None
+    text: str | None = dataclasses.field(repr=False)
+    hash: str | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method, with its settings, on one task, from one seed."""
+
+    method: Method
+    task: Task
+    model: ModelInfo
+    data: DataSource
+    training: Training
+    forget: tuple[Task, ...]  # the forgetting task; several: "mixed"
+    retention: Retention
+    seed: int
+    steps: int
+    lm_eval: tuple[str, ...] = ()  # tasks of lm-evaluation-harness to score besides
+
+    def identity(self) -> dict[str, Any]:
+        """All that the result depends on, and nothing else: no path, device or worker count."""
+        return {
+            "suite_version": SUITE_VERSION,
+            "method": self.method.name,
+            "settings": self.method.settings,
+            "task": self.task.name,
+            "task_hash": task_hash(self.task),
+            "seed": self.seed,
+            "model": {"kind": self.model.kind, "hash": self.model.hash},
+            "data": {"hash": self.data.hashes[self.task.name]},
+            "training": dataclasses.asdict(self.training),
+            "forget": {
+                "tasks": [task.name for task in self.forget],
+                "hash": digest([self.data.hashes[task.name] for task in self.forget]),
+            },
+            "retention": {"hash": self.retention.hash},
+            **({"lm_eval": list(self.lm_eval)} if self.lm_eval else {}),
+        }
+
+    @property
+    def hash(self) -> str:
+        """The name of its result."""
+        return digest(self.identity())
+
+    @property
+    def label(self) -> str:
+        """The method as boards show it: its name and the settings that are not the default."""
+        return self.method.label
+
+    @property
+    def name(self) -> str:
+        """What it learns."""
+        return self.task.name
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Names for display that are no part of the identity."""
+        labels = {"model": self.model.name, "data": self.data.name, "method": self.label}
+        if self.model.twin is not None:
+            labels["twin"] = self.model.twin
+        if self.task.note and self.data.source != "micro":
+            labels["task"] = f"{self.task.name}, {self.task.note}"
+        return labels
+
+    def __str__(self) -> str:
+        return f"{self.label} x {self.name} x seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class TaskSequence:
+    """Tasks that one method learns one after the other from one seed, a cell for each stage.
+
+    The model of a stage is what the stage before it made, so its θ0 are that stage's last weights.
+    """
+
+    stages: tuple[Cell, ...]
+
+    @property
+    def name(self) -> str:
+        """What it learns: "cola>rte"."""
+        return THEN.join(stage.name for stage in self.stages)
+
+    @property
+    def method(self) -> Method:
+        """What learns it."""
+        return self.stages[0].method
+
+    @property
+    def label(self) -> str:
+        """The method as boards show it."""
+        return self.method.label
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """As of a cell."""
+        return {k: v for k, v in self.stages[0].labels.items() if k != "task"}
+
+    @property
+    def hash(self) -> str:
+        """The name of its result."""
+        return digest(self.identity())
+
+    def identity(self) -> dict[str, Any]:
+        """As of a cell; the parts that the stages differ in are those of all stages."""
+        parts = [stage.identity() for stage in self.stages]
+        return {
+            **parts[0],
+            "task": self.name,
+            "stages": [part["task"] for part in parts],
+            "task_hash": digest([part["task_hash"] for part in parts]),
+            "data": {"hash": digest([part["data"] for part in parts])},
+            "forget": {
+                "tasks": sorted({task for part in parts for task in part["forget"]["tasks"]}),
+                "hash": digest([part["forget"] for part in parts]),
+            },
+        }
+
+    def __str__(self) -> str:
+        return f"{self.label} x {self.name} x seed {self.stages[0].seed}"
+
+
+AnyCell = Cell | TaskSequence
+
+
+def task_hash(task: Task) -> str:
+    """The hash of what a task asks and how it is scored (where its rows lie is no part of it)."""
+    asked = (task.name, task.kind, task.columns, task.labels, task.words, task.prompt, task.metrics)
+    written = (task.target, task.extract, task.max_new_tokens, task.extra)
+    return digest([*asked, *written])
+
+
+class RefusalKey(NamedTuple):
+    """Cells that cannot run, of all seeds: names of the model and the task, and the method's
+    label."""
+
+    model: str
+    method: str
+    task: str
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """A grid of cells that share everything but method, task, model and seed."""
+
+    methods: tuple[Method, ...]
+    tasks: tuple[Task, ...]
+    sequences: tuple[tuple[Task, ...], ...]
+    models: tuple[ModelInfo, ...]
+    data: DataSource
+    training: tuple[Training, ...]  # one per model: the default rate depends on its size
+    forget: dict[str, tuple[Task, ...]]  # task -> its forgetting task(s)
+    retention: Retention
+    seeds: tuple[int, ...]
+    steps: dict[str, int]  # task -> optimizer steps
+    refused: dict[RefusalKey, str]  # what does not fit, and why
+    lm_eval: tuple[str, ...] = ()  # tasks of lm-evaluation-harness to score besides
+
+    def cells(self) -> Iterator[AnyCell]:
+        """Every cell that can run; the methods of one (model, task, seed) stand together,
+        reference first."""
+        return (cell for cell, reason in self._all() if reason is None)
+
+    def refusals(self) -> Iterator[tuple[AnyCell, str]]:
+        """The cells that cannot run, each with the reason."""
+        return ((cell, reason) for cell, reason in self._all() if reason is not None)
+
+    def _all(self) -> Iterator[tuple[AnyCell, str | None]]:
+        for model, training in zip(self.models, self.training, strict=True):
+            for tasks in (*((task,) for task in self.tasks), *self.sequences):
+                for seed in self.seeds:
+                    for method in self.methods:
+                        stages = self._stages(method, tasks, model, training, seed)
+                        cell = stages[0] if len(stages) == 1 else TaskSequence(stages)
+                        key = RefusalKey(model.name, method.label, cell.name)
+                        yield cell, self.refused.get(key)
+
+    def _stages(
+        self,
+        method: Method,
+        tasks: tuple[Task, ...],
+        model: ModelInfo,
+        training: Training,
+        seed: int,
+    ) -> tuple[Cell, ...]:
+        stages: list[Cell] = []
+        for task in tasks:
+            cell = Cell(
+                method=method,
+                task=task,
+                model=model,
+                data=self.data,
+                training=training,
+                forget=self.forget[task.name],
+                retention=self.retention,
+                seed=seed,
+                steps=self.steps[task.name],
+                lm_eval=self.lm_eval,
+            )
+            stages.append(cell)
+            model = dataclasses.replace(model, hash=cell.hash)
+        return tuple(stages)

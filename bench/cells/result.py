@@ -1,0 +1,153 @@
+"""What one cell leaves behind. Missing is None, never a sentinel."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+SCHEMA_VERSION = 5
+ADDED = {"elicited": 2, "sequence": 3, "facts": 4, "lm_eval": 5}
+"""Parts of a result that came later -> the version that brought them; None in older results."""
+
+
+class Scores(TypedDict):
+    """A model's scores on the dev rows of the cell's task: metric -> value, in metric units."""
+
+    primary: str  # the metric that boards show
+    before: dict[str, float]  # the untouched base model
+    after: dict[str, float]  # the tuned one
+    notes: NotRequired[
+        list[str]
+    ]  # what the board says of it: scores in place of undefined ones, ...
+
+
+class SequenceScores(TypedDict):
+    """Tasks learned one after the other: row 0 of `matrix` are the base model's scores on each,
+    row k those after stage k (R of `board.sequence_measures`), by each task's primary metric."""
+
+    tasks: list[str]
+    metrics: list[str]
+    matrix: list[list[float]]
+
+
+class Flips(TypedDict):
+    """How answers changed, as shares of the dev rows."""
+
+    lost: float  # right before, wrong now
+    gained: float  # wrong before, right now
+
+
+class Retention(TypedDict):
+    """Mean loss on the retention text, in nats per token."""
+
+    text: str  # "sampled from the base model", or the file's name
+    tokens: int  # tokens that were scored
+    before: float
+    after: float
+
+
+class Forgotten(TypedDict):
+    """The forgetting tasks' dev rows: mean loss of the right answer (nats per token), and the share
+    answered right, of tasks whose answers are right or wrong; None where there is no such task."""
+
+    tasks: list[str]
+    rows: int
+    loss_before: float
+    loss_after: float
+    accuracy_before: float | None
+    accuracy_after: float | None
+
+
+class Recall(TypedDict):
+    """Questions on what pretraining told: share whose true answer is likelier than a wrong one."""
+
+    questions: int
+    before: float
+    after: float
+
+
+class Facts(TypedDict):
+    """Recall of facts; disputed are those that a conflicted model was told in two ways."""
+
+    settled: Recall
+    disputed: Recall
+
+
+class LmEval(TypedDict):
+    """Scores of lm-evaluation-harness: its task, or a part of one -> "metric,filter" -> value."""
+
+    version: str  # of that package
+    before: dict[str, dict[str, float]]
+    after: dict[str, dict[str, float]]
+
+
+class Judged(TypedDict):
+    """Answers of the base model, and how many of them repeat conflicting or true knowledge: None
+    where the data does not tell (only the micro world does, and not of every answer)."""
+
+    answers: int
+    conflicting: int | None
+    true: int | None
+
+
+class Elicited(TypedDict):
+    """What a method that unlearns the base model's own answers drew from it."""
+
+    all: Judged
+    kept: Judged  # those that may be unlearned (lwf.keep)
+    unlearned: Judged  # those that are, D_U
+    auc: float | None  # ROC AUC of the forgetting confidence for "conflicting", over all ...
+    auc_kept: float | None  # ... over those kept; None unless both kinds are among them
+
+
+class Costs(TypedDict):
+    """Seconds of wall time, each part once; `method` is what boards compare."""
+
+    load: float  # model and data
+    score_before: float
+    prepare: float  # the method's own preparation, shared work at its first price included
+    compile: NotRequired[float]  # warm-up of train.compile, in no other part but the total
+    train: float
+    finish: float
+    score_after: float
+    method: float  # prepare + train + finish
+    total: float
+    steps: int  # optimizer steps on the task
+    steps_per_second: float | None
+    peak_memory_mib: float | None  # of the whole cell; None where the system cannot tell
+
+
+class CellResult(TypedDict):
+    """One cell, finished, failed or refused. Written as `cells/NAME.json`; predictions beside."""
+
+    schema_version: int
+    status: Literal["done", "failed", "refused"]  # refused: its method does not fit
+    error: str | None  # the reason, where it is not done
+    hash: str  # of `cell`
+    cell: dict[str, Any]  # what was run, whole: bench.cells.cell.Cell.identity()
+    labels: dict[str, str]  # display names that are no part of the identity: model, data
+    scores: Scores | None
+    sequence: SequenceScores | None  # None where `cell` is one task
+    flips: Flips | None
+    retention: Retention | None
+    forgotten: Forgotten | None
+    facts: Facts | None  # None where the data has no such questions
+    lm_eval: LmEval | None  # None where no such tasks were asked for
+    elicited: Elicited | None  # None for methods that elicit nothing
+    drift: float | None  # squared distance of the pretrained weights from where they were
+    curve: list[dict[str, float]]  # step, loss, lr and what the method logged
+    costs: Costs | None
+    data: dict[str, int]  # train_rows, dev_rows, truncated_rows
+    provenance: dict[str, Any]  # commit, dirty flag, versions, hardware, time, resumes
+
+
+class Predictions(TypedDict):
+    """Per-example answers on the dev rows, in row order: labels, scores or texts, as the task's
+    kind asks for. Written as `cells/NAME.rows.json`."""
+
+    schema_version: int
+    hash: str
+    id: list[str]
+    gold: list[Any]
+    before: list[Any]
+    after: list[Any]
+    scores_after: list[list[float]]  # per answer: log-likelihood or logit, rounded to 5 digits

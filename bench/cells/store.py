@@ -1,0 +1,255 @@
+"""Cell results on disk: a file is whole or absent, and finished scores are never replaced."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from filelock import FileLock
+
+from bench.cells.result import ADDED, SCHEMA_VERSION, CellResult, Predictions
+from bench.core.errors import BenchError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_CELL_KEYS = {
+    "suite_version",
+    "method",
+    "settings",
+    "task",
+    "task_hash",
+    "seed",
+    "model",
+    "data",
+    "training",
+    "forget",
+    "retention",
+}
+
+
+class Store:
+    """The results under `folder/cells/`, one `NAME.json` per cell with `NAME.rows.json` beside it.
+
+    Reading takes no lock and writes nothing, so a board can be shown while cells are being run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cells = folder / "cells"
+
+    def write(self, result: CellResult, predictions: Predictions | None) -> None:
+        """Keep a result; its predictions reach the disk first, so that no result is without them.
+
+        A failed or refused result is replaced by any later one. A finished one stays: writing the
+        same scores again, or a failure of the same cell, changes nothing.
+
+        Raises:
+            BenchError: the cell is there with other scores, or the folder cannot be written.
+            ValueError: a number in the result is NaN or infinite (missing is None).
+        """
+        name = _file_name(result)
+        path = self.cells / f"{name}.json"
+        text = _to_json(result)
+        rows = None if predictions is None else _to_json(predictions)
+        with self._locked():
+            if _keeps(path, result):
+                return
+            if rows is not None:
+                atomic_write_text(self.cells / f"{name}.rows.json", rows)
+            atomic_write_text(path, text)
+
+    def read(self, hash: str) -> CellResult | None:
+        """The result of the cell with this hash, None where there is none.
+
+        Raises:
+            BenchError: its file is damaged, or of another schema version.
+        """
+        for path in sorted(self.cells.glob(f"*-{_safe(hash[:12])}.json")):
+            result = _load(path)
+            if result["hash"] == hash:
+                return result
+        return None
+
+    def all(self) -> list[CellResult]:
+        """Every result, by task, method, seed and hash.
+
+        Raises:
+            BenchError: a file is damaged, or of another schema version; the message names it.
+        """
+        paths = (p for p in self.cells.glob("*.json") if not p.name.endswith(".rows.json"))
+        return sorted((_load(path) for path in paths), key=_order)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the folder's lock: one writer at a time, over all processes of this machine."""
+        try:
+            self.cells.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.cells / ".lock")
+            lock.acquire()
+        except OSError as error:
+            raise _unwritable(self.cells, error) from error
+        try:
+            # Writers hold the lock, so what is still temporary was left by one that was killed.
+            for left in self.cells.glob(".*.tmp"):
+                left.unlink(missing_ok=True)
+            yield
+        finally:
+            lock.release()
+
+
+def atomic_write_text(path: Path, text: str) -> None:
+    """`atomic_write_bytes` of `text` as UTF-8, line ends as they are."""
+    atomic_write_bytes(path, text.encode())
+
+
+def atomic_write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that a crash at any moment leaves the old content or the new, never a part.
+
+    Raises:
+        BenchError: the file cannot be written; what was there is still there.
+    """
+    _atomic_write(path, lambda temporary: temporary.write_bytes(content))
+
+
+def atomic_write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """`atomic_write_bytes` of a safetensors file, without a copy of its tensors in memory."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    def write(temporary: Path) -> None:
+        try:
+            save_file(dict(tensors), temporary)
+        except SafetensorError as error:  # that is how it says that the disk is full
+            raise OSError(str(error)) from error
+
+    _atomic_write(path, write)
+
+
+def _atomic_write(path: Path, write: Callable[[Path], object]) -> None:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write(temporary)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def check_writable(folder: Path) -> None:
+    """Create `folder` and see that a file can be written there, before hours of work.
+
+    Raises:
+        BenchError: it cannot (a file stands in the way, permissions, a read-only disk).
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Permission bits say nothing to root, nor about read-only disks: only a write tells.
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe."):
+            pass
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> BenchError:
+    return BenchError(f"cannot write {path}: {error.strerror or error}.")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _to_json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, indent=1) + "\n"
+
+
+def _safe(text: str) -> str:
+    """`text` as a part of a file name: no separators, nothing hidden, not too long."""
+    return re.sub(r"[^a-z0-9_.-]+", "_", text.lower())[:60]
+
+
+def _file_name(result: CellResult) -> str:
+    cell = result["cell"]
+    parts = (cell["method"], cell["task"], f"seed{cell['seed']}", result["hash"][:12])
+    return "-".join(_safe(part) for part in parts).lstrip(".")
+
+
+def _order(result: CellResult) -> tuple[str, str, int, str]:
+    cell = result["cell"]
+    return cell["task"], cell["method"], cell["seed"], result["hash"]
+
+
+def _keeps(path: Path, new: CellResult) -> bool:
+    """Whether the finished result at `path` stays; raises BenchError where `new` contradicts it."""
+    if not path.exists():
+        return False
+    old = _load(path)
+    if old["status"] != "done":
+        return False
+    if new["status"] == "done" and (old["hash"], old["scores"]) != (new["hash"], new["scores"]):
+        raise BenchError(
+            f"{path} holds this cell with other scores: {old['scores']}, now {new['scores']}. "
+            "Nothing was overwritten. Move the file away to keep the new result."
+        )
+    return True
+
+
+def _load(path: Path) -> CellResult:
+    try:
+        value = json.loads(path.read_text("utf-8"), parse_constant=_refuse_constant)
+    except (OSError, ValueError) as error:
+        raise BenchError(
+            f"{path} is no readable result ({error}). Move it away, and its cell is run again."
+        ) from error
+    _upgrade(value)
+    if problem := _problem(value):
+        raise BenchError(f"{path} {problem}")
+    return cast(CellResult, value)
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number in JSON")
+
+
+def _upgrade(value: Any) -> None:
+    """Give the result of an older version what came since, as None."""
+    version = value.get("schema_version") if isinstance(value, dict) else None
+    if isinstance(version, int) and 0 < version < SCHEMA_VERSION:
+        value.update({part: None for part, since in ADDED.items() if version < since})
+        value["schema_version"] = SCHEMA_VERSION
+
+
+def _problem(value: Any) -> str | None:
+    """What keeps a parsed file from being a CellResult of this version, None where nothing does."""
+    version = value.get("schema_version") if isinstance(value, dict) else None
+    if version is None:
+        return "is no result: it has no schema_version."
+    if version != SCHEMA_VERSION:
+        newer = isinstance(version, int) and version > SCHEMA_VERSION
+        advice = " A newer version of this program wrote it: update." if newer else ""
+        return f"has schema_version {version!r}, this program reads {SCHEMA_VERSION}.{advice}"
+    missing = CellResult.__required_keys__ - value.keys()
+    if not missing:
+        missing = _CELL_KEYS - value["cell"].keys()
+    if not missing and value["status"] == "done":
+        missing = {name for name in ("scores", "costs") if value[name] is None}
+    return f"lacks {', '.join(sorted(missing))}." if missing else None

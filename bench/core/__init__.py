@@ -1,0 +1,1 @@
+"""What everything stands on: errors, settings, registries, hashes, files, the hub, provenance."""

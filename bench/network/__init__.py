@@ -1,0 +1,1 @@
+"""Models in memory: loading, rows as tokens, batches, likelihoods, written text, compilation."""

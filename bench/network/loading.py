@@ -1,0 +1,262 @@
+"""Models: what a name stands for (without torch), and loading it (with torch)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.cells.cell import ModelInfo, ModelKind
+from bench.cells.store import atomic_write_tensors
+from bench.core.errors import BenchError
+from bench.core.hub import hub_access
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_SUFFIXES = {".json", ".safetensors", ".txt", ".model"}
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
+_ENCODER_HEADS = ("ForMaskedLM", "ForPreTraining", "ForSequenceClassification")
+SMALL_HIDDEN_SIZE = 256
+
+
+def describe(name: str, kind: ModelKind | None = None) -> ModelInfo:
+    """What `name` (an embedded model, a folder or a hub id) stands for; `kind` overrides.
+
+    Raises:
+        BenchError: no such folder, no network, no safetensors, no tokenizer, or an architecture
+            that is neither a causal LM nor an encoder.
+    """
+    from tasks.micro import MODELS, TWINS
+
+    folder = MODELS.get(name, Path(name))
+    if folder.is_dir():
+        revision, title = None, name if name in MODELS else folder.resolve().name
+    elif name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise BenchError(
+            f"model {name!r} is no folder here, no hub id (owner/name), "
+            f"and none of the embedded models: {', '.join(MODELS) or 'none'}."
+        )
+    else:
+        folder = _hub_folder(name)
+        revision, title = folder.name, name
+    config = _read_config(folder)
+    if not any((folder / file).is_file() for file in _TOKENIZER_FILES):
+        raise BenchError(f"model {name}: no tokenizer ({', '.join(_TOKENIZER_FILES)}) in {folder}.")
+    if revision is None and not list(folder.glob("*.safetensors")):
+        raise BenchError(f"model {name}: no *.safetensors in {folder} (pickles are not loaded).")
+    return ModelInfo(
+        name=title,
+        source=str(folder) if revision is None else name,
+        revision=revision,
+        kind=_kind_of(config, name, kind),
+        hash=_hash_folder(folder, _SUFFIXES) if revision is None else f"{name}@{revision}",
+        tokenizer=_hash_folder(folder, _SUFFIXES - {".safetensors"}),
+        hidden_size=_number(config, "hidden_size", "n_embd", "dim"),
+        twin=TWINS.get(name),
+    )
+
+
+def default_rate(info: ModelInfo) -> float:
+    """5e-4 for a hidden size up to 256, otherwise (unknown, too) the 2e-5 usual from BERT up."""
+    return 5e-4 if 0 < info.hidden_size <= SMALL_HIDDEN_SIZE else 2e-5
+
+
+def _hub_folder(name: str) -> Path:
+    """The cached snapshot folder of a hub model, with its configuration and tokenizer files."""
+    with hub_access(f"model {name}", "give a local folder with --model FOLDER"):
+        from huggingface_hub import snapshot_download
+
+        patterns = ["config.json", *_TOKENIZER_FILES]
+        return Path(snapshot_download(name, allow_patterns=patterns))
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BenchError(f"model folder {folder}: config.json is unreadable ({error}).") from None
+    if not isinstance(config, dict):
+        raise BenchError(f"model folder {folder}: config.json is not an object.")
+    return config
+
+
+def _number(config: dict[str, Any], *keys: str) -> int:
+    """The first of `keys` that the configuration has; 0 for none."""
+    return int(next((config[key] for key in keys if config.get(key)), 0))
+
+
+def _kind_of(config: dict[str, Any], name: str, kind: ModelKind | None) -> ModelKind:
+    """`kind` where it is given and can be, else what the configuration's architecture says."""
+    for architecture in config.get("architectures") or ():
+        if kind == "causal" and architecture.endswith(_ENCODER_HEADS):
+            raise BenchError(f"model {name} is an encoder ({architecture}), no causal LM.")
+        if kind is not None:
+            return kind
+        if architecture.endswith(("ForCausalLM", "LMHeadModel")):
+            return "causal"
+        if architecture.endswith(_ENCODER_HEADS):
+            return "encoder"
+    if kind is not None:
+        return kind
+    raise BenchError(
+        f"model {name}: architectures {config.get('architectures')} in config.json is neither a "
+        "causal LM nor an encoder; say which with --as causal or --as encoder."
+    )
+
+
+def _hash_folder(folder: Path, suffixes: Set[str]) -> str:
+    """sha256 over the names and contents of the files with these suffixes."""
+    total = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.suffix in suffixes and path.name != "manifest.json":
+            with path.open("rb") as file:
+                total.update(f"{path.name}\0".encode())
+                total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()
+
+
+@dataclass
+class Loaded:
+    """A model in memory. `base` maps the names of pretrained parameters to their values θ0, on
+    the CPU; parameters without one (a new head) are not in it."""
+
+    info: ModelInfo
+    net: Any  # transformers.PreTrainedModel
+    base: dict[str, Tensor]
+
+    def pretrained(self) -> list[tuple[str, nn.Parameter]]:
+        """The parameters that have a pretrained value, by name."""
+        return [(n, p) for n, p in self.net.named_parameters() if n in self.base]
+
+
+def load(info: ModelInfo, labels: int, head_seed: int) -> Loaded:
+    """Load a model in float32; an encoder gets a head of `labels` outputs from `head_seed`.
+
+    Raises:
+        BenchError: the checkpoint does not hold the weights of its own architecture.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    options: dict[str, Any] = {"revision": info.revision, "dtype": torch.float32}
+    factory = AutoModelForCausalLM
+    if info.kind == "encoder":
+        factory = AutoModelForSequenceClassification
+        options["num_labels"] = labels
+    with torch.random.fork_rng():
+        torch.manual_seed(head_seed)
+        net, missing = _from_pretrained(factory, info, options, head_seed)
+    lost = [name for name in missing if info.kind == "causal" or not _belongs_to_head(net, name)]
+    if lost:
+        raise BenchError(
+            f"model {info.name}: the checkpoint lacks {len(lost)} weights of "
+            f"{type(net).__name__}, {lost[0]} among them."
+        )
+    if net.config.pad_token_id is None:
+        net.config.pad_token_id = load_tokenizer(info).pad_token_id
+    base = {
+        name: value.detach().clone()
+        for name, value in net.named_parameters()
+        if name not in missing
+    }
+    return Loaded(info, net, base)
+
+
+def context_length(net: Any) -> int:
+    """The longest input that the network was made for, in tokens."""
+    config = net.config
+    length = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", 0)
+    reserved = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta") else 0
+    return int(length) - reserved if length else 1 << 30
+
+
+def load_language_model(info: ModelInfo) -> Any:
+    """The model with the head it was pretrained with: causal, or masked for an encoder."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+
+    factory = AutoModelForCausalLM if info.kind == "causal" else AutoModelForMaskedLM
+    net, missing = _from_pretrained(
+        factory, info, {"revision": info.revision, "dtype": torch.float32}
+    )
+    if missing:
+        raise BenchError(
+            f"model {info.name}: no pretrained language-model head in the checkpoint "
+            f"({sorted(missing)[0]} is missing)."
+        )
+    return net
+
+
+def load_tokenizer(info: ModelInfo) -> Any:
+    """The model's tokenizer, with a padding token (the end token where it has none)."""
+    from transformers import AutoTokenizer
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(info.source, revision=info.revision)
+    except (OSError, ValueError, KeyError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise BenchError(f"model {info.name}: the tokenizer cannot be loaded: {first}") from None
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    if tokenizer.pad_token is None:
+        raise BenchError(f"model {info.name}: its tokenizer has no token to pad with.")
+    return tokenizer
+
+
+def save_stage(loaded: Loaded, head_seed: int, path: Path) -> None:
+    """Write a model's weights for `ModelInfo.weights`: by name, those of a new head (which another
+    task's head shares its names with) with the seed it was drawn from, and all earlier heads."""
+    from safetensors.torch import load_file
+
+    earlier = load_file(loaded.info.weights) if loaded.info.weights else {}
+    weights = {name: value for name, value in earlier.items() if "@" in name}
+    for name, value in loaded.net.named_parameters():
+        key = name if name in loaded.base else f"{name}@{head_seed}"
+        weights[key] = value.detach().cpu().contiguous()
+    atomic_write_tensors(path, weights)
+
+
+def put_stage(net: Any, missing: set[str], path: Path, head_seed: int | None) -> None:
+    """The inverse: a network gets the weights that it has there; `missing` names its new head."""
+    import torch
+    from safetensors.torch import load_file
+
+    stored = load_file(path)
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            value = stored.get(f"{name}@{head_seed}" if name in missing else name)
+            if value is not None:
+                parameter.copy_(value)
+
+
+def _from_pretrained(
+    factory: Any, info: ModelInfo, options: dict[str, Any], head_seed: int | None = None
+) -> Any:
+    """(model in training mode, names of weights that the checkpoint lacks)."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        net, report = factory.from_pretrained(
+            info.source, use_safetensors=True, output_loading_info=True, **options
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise BenchError(f"model {info.name} cannot be loaded: {first}") from None
+    missing = set(report["missing_keys"])
+    if info.weights:
+        put_stage(net, missing, info.weights, head_seed)
+    return net.train(), missing
+
+
+def _belongs_to_head(net: Any, name: str) -> bool:
+    """Whether a weight stands outside the backbone (a pooler counts: masked LMs have none)."""
+    return not name.startswith(f"{net.base_model_prefix}.") or ".pooler." in name

@@ -1,0 +1,109 @@
+"""Which methods, models and tasks of a run fit each other: asked before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from bench.cells.cell import THEN, ModelInfo, RefusalKey, Retention, Training
+from bench.core.registry import place_of
+from bench.training.method import NEEDS, ROLES
+
+if TYPE_CHECKING:
+    from bench.rows.task import Task
+    from bench.training.method import Method
+
+
+def refusals(
+    methods: Sequence[Method],
+    models: Sequence[tuple[ModelInfo, Training]],
+    groups: Sequence[tuple[Task, ...]],
+    forget: Mapping[str, tuple[Task, ...]],
+    retention: Retention,
+    lm_eval: Sequence[str],
+) -> dict[RefusalKey, str]:
+    """Why cells cannot run, by model, method and task (or sequence of tasks), where they cannot."""
+    found: dict[RefusalKey, str] = {}
+    for model, recipe in models:
+        for tasks in groups:
+            name = THEN.join(task.name for task in tasks)
+            lonely = [task.name for task in tasks if not forget[task.name]]
+            unasked = _unscorable(model, lm_eval)
+            beyond = next(filter(None, (_unanswerable(t, model, recipe) for t in tasks)), unasked)
+            for method in methods:
+                if reason := beyond or _misfit(method, model, recipe, lonely, retention):
+                    found[RefusalKey(model.name, method.label, name)] = reason
+    return found
+
+
+def in_words(refused: Mapping[RefusalKey, str]) -> list[str]:
+    """`ewc, lwf on MODEL (cola, rte): REASON`, a line for all methods and tasks that share it."""
+    tasks: dict[tuple[str, str, str], list[str]] = {}
+    for key, reason in refused.items():
+        tasks.setdefault((key.model, key.method, reason), []).append(key.task)
+    methods: dict[tuple[str, str, str], list[str]] = {}
+    for (model, method, reason), names in tasks.items():
+        methods.setdefault((model, ", ".join(names), reason), []).append(method)
+    return [
+        f"{', '.join(names)} on {model} ({which}): {reason}"
+        for (model, which, reason), names in methods.items()
+    ]
+
+
+def _unanswerable(task: Task, model: ModelInfo, recipe: Training) -> str | None:
+    """Why the model cannot answer the task, whatever the method."""
+    reasons = {
+        "generation": "which cannot write",
+        "text": "which predicts masked tokens, not the next one",
+    }
+    if model.kind == "encoder" and task.kind in reasons:
+        return f"{task.name} needs a causal model: {model.name} is an encoder, {reasons[task.kind]}"
+    if model.kind == "encoder" and recipe.shots:
+        return f"train.shots {recipe.shots}: {model.name}, an encoder, has no prompts"
+    return None
+
+
+def _unscorable(model: ModelInfo, lm_eval: Sequence[str]) -> str | None:
+    """Why lm-evaluation-harness cannot score the model."""
+    if model.kind == "encoder" and lm_eval:
+        return (
+            f"--lm-eval {','.join(lm_eval)}: {model.name} is an encoder, and lm-evaluation-"
+            "harness asks a causal LM. Choose a causal model, or leave --lm-eval out"
+        )
+    return None
+
+
+def _unknown_word(method: Method) -> str | None:
+    """What a method says that means nothing, such as a misspelt need, which nobody would check."""
+    for name, said, known in (("needs", method.needs, NEEDS), ("roles", method.roles, ROLES)):
+        for word in sorted(said - known.keys()):
+            return f"{word!r} in its {name} is none of {', '.join(known)}"
+    return None
+
+
+def _misfit(
+    method: Method, model: ModelInfo, recipe: Training, lonely: list[str], retention: Retention
+) -> str | None:
+    """Why the method cannot work here; `lonely` are the tasks without a forgetting task."""
+    try:
+        strange = _unknown_word(method)
+        needs, reason = method.needs, method.refuses(model, recipe)
+    except Exception as error:  # a plug-in's mistake is no reason to keep the others waiting
+        return f"{type(error).__name__}: {error}{place_of(error)}"
+    if strange:
+        return strange
+    if reason:
+        return reason
+    if "generation" in needs and not model.generates:
+        return (
+            f"it needs a model that writes text, and {model.name} is an encoder, which cannot "
+            "generate. Choose a causal model with --model, or leave the method out"
+        )
+    if "text" in needs and retention.text is None:
+        return "it needs a text: give one with --retention FILE"
+    if "forget" in needs and lonely:
+        return (
+            f"it needs a forgetting task for {', '.join(lonely)}, and the data holds no other "
+            "task: name one with --forget"
+        )
+    return None

@@ -1,0 +1,108 @@
+"""From the names and settings that a person writes to the methods that they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from bench.core.errors import BenchError, unknown_name
+from bench.core.registry import METHODS, place_of
+from bench.core.settings import parse
+
+if TYPE_CHECKING:
+    from bench.training.method import Method
+
+Settings = Mapping[str, Mapping[str, Any]]
+"""Owner -> setting -> value; an owner is `train`, a method (`lwf`) or a variant (`lwf:ahead`)."""
+
+
+def chosen(names: Iterable[str], settings: Settings) -> tuple[Method, ...]:
+    """The methods called `lwf`, `lwf:ahead` or `ewc+lwf`, each once, in the order of `names`.
+
+    What is set for `lwf` holds for its variants too, but for what makes them the variants, and
+    wherever it stands in a stack.
+
+    Raises:
+        BenchError: an unknown method, variant, setting or owner of settings; a bad value; a value
+            that no method of the run takes.
+    """
+    wanted = list(dict.fromkeys(names))
+    _check_owners([part for name in wanted for part in _split(name)], settings)
+    methods: dict[str, Method] = {}
+    for name in wanted:
+        try:
+            method = _stacked(name, settings)
+            methods.setdefault(f"{method.label} {method.settings}", method)
+        except BenchError:
+            raise
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}{place_of(error)}"
+            raise BenchError(f"method {name} fails: {text}.") from error
+    return tuple(methods.values())
+
+
+def parts_of(name: str) -> list[type[Method]]:
+    """The classes that a name stands for."""
+    return [find(part)[0] for part in _split(name)]
+
+
+def find(name: str) -> tuple[type[Method], dict[str, Any]]:
+    """The class and the fixed settings of `lwf` (none) or `lwf:ahead`.
+
+    Raises:
+        BenchError: no such method or variant.
+    """
+    base, colon, variant = name.partition(":")
+    cls = METHODS.get(base)
+    if colon and variant not in cls.variants:
+        raise unknown_name(f"variant of {base}", variant, cls.variants)
+    return cls, cls.variants[variant] if colon else {}
+
+
+def method(name: str, settings: Settings) -> Method:
+    """The method called `lwf` or `lwf:ahead`, with the settings of its owners."""
+    cls, fixed = find(name)
+    given = {**settings.get(cls.name, {}), **(settings.get(name, {}) if fixed else {}), **fixed}
+    return cls(parse(cls.Config, given, cls.name))
+
+
+def _split(name: str) -> list[str]:
+    """The names in `ewc+lwf`.
+
+    Raises:
+        BenchError: one is missing.
+    """
+    parts = [part.strip() for part in name.split("+")]
+    if not all(parts):
+        raise BenchError(f"method {name!r}: a name is missing beside the +, as in ewc+lwf.")
+    return parts
+
+
+def _stacked(name: str, settings: Settings) -> Method:
+    """The method, or the stack of methods, called `name`."""
+    parts = [method(part, settings) for part in _split(name)]
+    if len(parts) == 1:
+        return parts[0]
+    from bench.training.stack import Stack, in_order
+
+    return Stack(in_order(parts))
+
+
+def _check_owners(names: list[str], settings: Settings) -> None:
+    """Raises BenchError for settings that no method of the run would take."""
+    fixed = {name: find(name)[1] for name in names}
+    takers: dict[str, list[str]] = {"train": []}
+    for name in fixed:
+        base = name.partition(":")[0]
+        takers.setdefault(base, []).append(name)
+        takers.setdefault(name, [name])
+    for owner, values in settings.items():
+        if owner not in takers:
+            find(owner)  # a name that nobody knows is the better complaint
+            raise unknown_name("method of this run (in --set or the configuration)", owner, takers)
+        for key in values:
+            if takers[owner] and all(key in fixed[name] for name in takers[owner]):
+                first = takers[owner][0]
+                raise BenchError(
+                    f"{owner}.{key} cannot be set: {first} means {key}={fixed[first][key]}."
+                )

@@ -1,0 +1,266 @@
+"""From what was asked for to a RunSpec that can run, or one clear line why it cannot."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.cells.cell import (
+    THEN,
+    DataSource,
+    ModelInfo,
+    ModelKind,
+    Retention,
+    RunSpec,
+    Training,
+)
+from bench.core.errors import BenchError, RefusedError
+from bench.core.registry import TASKS
+from bench.core.settings import parse
+from bench.network.loading import default_rate, describe
+from bench.planning.compatibility import in_words, refusals
+from bench.planning.method_names import chosen
+from bench.rows.prompting import by_letter, with_shots
+from bench.rows.source import MICRO, available, fingerprint, load_rows, splits
+from bench.rows.task import Row, Task
+from bench.scoring import lm_eval
+from bench.scoring.glue_server import SHEETS, test_rows
+from bench.scoring.measures import is_lower
+
+if TYPE_CHECKING:
+    from bench.training.method import Method
+
+REFERENCE = "finetune"
+MIXED = "mixed"
+
+
+@dataclass
+class Options:
+    """What a person asked for, from the command line and a TOML file."""
+
+    methods: list[str] = field(default_factory=list)
+    tasks: list[str] = field(default_factory=list)
+    models: list[str] = field(default_factory=list)
+    data: str = "micro"
+    seeds: int = 3
+    first_seed: int = 0
+    forget: list[str] = field(default_factory=lambda: [MIXED])
+    retention: str | None = None
+    kind: ModelKind | None = None
+    reference: bool = True
+    submission: bool = False
+    lm_eval: list[str] = field(default_factory=list)
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # "train" or method -> values
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A spec that passed every check, with the rows that were read on the way."""
+
+    spec: RunSpec
+    rows: dict[tuple[str, str, str], list[Row]]  # (task, data, split) -> rows
+    notes: tuple[str, ...]  # what a reader of the plan should know
+    submission: bool = False  # whether GLUE's test rows are answered too
+
+
+def make_plan(options: Options) -> Plan:
+    """Check everything that can be checked without loading a model.
+
+    Raises:
+        BenchError: a name, a value, a file or a combination that cannot work.
+    """
+    if options.seeds < 1:
+        raise BenchError(f"--seeds {options.seeds}: at least 1 seed is needed.")
+    if not options.methods or not options.tasks:
+        raise BenchError("name at least one method and one task: --methods lwf --tasks cola")
+    methods = _methods(options)
+    tasks, sequences = _tasks(options.tasks)
+    learned = tuple({t.name: t for group in (tasks, *sequences) for t in group}.values())
+    forget, notes = _forget(options, learned)
+    models = tuple(describe(name, options.kind) for name in dict.fromkeys(options.models))
+    training = tuple(_training(options, model) for model in models)
+    lm_eval.check(options.lm_eval)
+    everything = {t.name: t for group in (learned, *forget.values()) for t in group}
+    asked, rows = _read(everything, options.data, training[0])
+    learned, tasks = (tuple(asked[t.name] for t in group) for group in (learned, tasks))
+    sequences = tuple(tuple(asked[t.name] for t in group) for group in sequences)
+    forget = {name: tuple(asked[t.name] for t in group) for name, group in forget.items()}
+    data = DataSource(
+        options.data, {name: fingerprint(task, options.data) for name, task in asked.items()}
+    )
+    retention = _retention(options.retention, options.data)
+    steps = {
+        t.name: training[0].total_steps(len(rows[t.name, data.source, "train"])) for t in learned
+    }
+    spec = RunSpec(
+        methods=methods,
+        tasks=tasks,
+        sequences=sequences,
+        models=models,
+        data=data,
+        training=training,
+        forget=forget,
+        retention=retention,
+        seeds=tuple(range(options.first_seed, options.first_seed + options.seeds)),
+        steps=steps,
+        refused=refusals(
+            methods,
+            list(zip(models, training, strict=True)),
+            [*((task,) for task in tasks), *sequences],
+            forget,
+            retention,
+            options.lm_eval,
+        ),
+        lm_eval=tuple(dict.fromkeys(options.lm_eval)),
+    )
+    _check_rest(options, spec)
+    return Plan(spec, rows, tuple(notes), options.submission)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A TOML file's keys; its tables are settings of `train` or of a method.
+
+    Raises:
+        BenchError: the file is missing or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BenchError(f"configuration {path}: {error}.") from None
+
+
+def parse_assignments(words: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """`["lwf.interval=8"]` -> `{"lwf": {"interval": "8"}}`.
+
+    Raises:
+        BenchError: a word that is not OWNER.FIELD=VALUE.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        owner, dot, setting = name.partition(".")
+        if not (equals and dot and owner and setting):
+            raise BenchError(f"--set {word!r} is not of the form METHOD.SETTING=VALUE.")
+        found.setdefault(owner, {})[setting] = value
+    return found
+
+
+def _retention(path: str | None, data: str) -> Retention:
+    """The text of a file, the micro world's own with its rows, or none.
+
+    Raises:
+        BenchError: the file is missing, empty or not UTF-8.
+    """
+    if path is None and data == MICRO:
+        from tasks.micro import retention_text
+
+        text = retention_text()
+        return Retention("micro retention text", text, hashlib.sha256(text.encode()).hexdigest())
+    if path is None:
+        return Retention(None, None, None)
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchError(f"retention text {path} cannot be read: {error}.") from None
+    if not text.strip():
+        raise BenchError(f"retention text {path} is empty.")
+    return Retention(Path(path).name, text, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _methods(options: Options) -> tuple[Method, ...]:
+    names = list(options.methods)
+    if options.reference:
+        names = [REFERENCE, *(name for name in names if name != REFERENCE)]
+    return chosen(names, options.settings)
+
+
+def _tasks(names: Sequence[str]) -> tuple[tuple[Task, ...], tuple[tuple[Task, ...], ...]]:
+    """The single tasks, and the sequences ("cola>rte").
+
+    Raises:
+        BenchError: an unknown name; in a sequence a name that is missing, a task that stands there
+            twice, or whose score is no share.
+    """
+    groups: dict[tuple[str, ...], tuple[Task, ...]] = {}
+    for name in names:
+        parts = tuple(part.strip() for part in name.split(THEN))
+        if not all(parts):
+            raise BenchError(f"--tasks {name!r}: a name is missing beside the >, as in cola>rte.")
+        if len(set(parts)) < len(parts):
+            raise BenchError(f"--tasks {name!r}: a task may stand in a sequence only once.")
+        groups[parts] = tasks = tuple(TASKS.get(part) for part in parts)
+        for task in tasks if len(tasks) > 1 else ():
+            if is_lower(task.primary):
+                raise BenchError(
+                    f"--tasks {name!r}: {task.name} is scored by {task.primary}, which is no share "
+                    "and has no mean with other tasks' scores; leave it out of sequences."
+                )
+    singles = tuple(tasks[0] for tasks in groups.values() if len(tasks) == 1)
+    return singles, tuple(tasks for tasks in groups.values() if len(tasks) > 1)
+
+
+def _training(options: Options, model: ModelInfo) -> Training:
+    given = options.settings.get("train", {})
+    return parse(Training, {"lr": default_rate(model), **given}, "train")
+
+
+def _forget(
+    options: Options, tasks: tuple[Task, ...]
+) -> tuple[dict[str, tuple[Task, ...]], list[str]]:
+    """Each task's forgetting tasks, and notes about those that are not what was asked for."""
+    notes: list[str] = []
+    others = tasks
+    if len(tasks) == 1:
+        suite = [TASKS.get(name) for name in TASKS.names()]
+        others = tuple(task for task in suite if available(task, options.data))
+    mixed = {task.name: tuple(other for other in others if other != task) for task in tasks}
+    if options.forget == [MIXED]:
+        return mixed, notes
+    named = tuple(TASKS.get(name) for name in dict.fromkeys(options.forget))
+    chosen: dict[str, tuple[Task, ...]] = {}
+    for task in tasks:
+        chosen[task.name] = tuple(other for other in named if other != task)
+        if not chosen[task.name]:
+            chosen[task.name] = mixed[task.name]
+            names = ", ".join(other.name for other in mixed[task.name])
+            notes.append(f"{task.name} cannot be its own forgetting task; it forgets {names}")
+    return chosen, notes
+
+
+def _read(
+    tasks: dict[str, Task], data: str, recipe: Training
+) -> tuple[dict[str, Task], dict[tuple[str, str, str], list[Row]]]:
+    """The tasks as the recipe asks them, and the rows of their splits without those that a prompt
+    shows.
+
+    Raises:
+        BenchError: as `load_rows`; more shots than rows.
+    """
+    asked: dict[str, Task] = {}
+    rows = {(n, data, s): load_rows(t, data, s) for n, t in tasks.items() for s in splits(t, data)}
+    for name, task in tasks.items():
+        if task.kind == "multiple_choice" and recipe.choices == "letter":
+            task = by_letter(task)
+        train = rows[name, data, "train"]
+        if recipe.shots >= len(train):
+            raise BenchError(f"train.shots {recipe.shots}: {name} has {len(train)} training rows.")
+        if recipe.shots and task.kind != "text":
+            task, rows[name, data, "train"] = with_shots(task, train, recipe.shots)
+        asked[name] = task
+    return asked, rows
+
+
+def _check_rest(options: Options, spec: RunSpec) -> None:
+    """Raises BenchError where nothing that was asked for is left (the reference is beside it), or
+    nothing that GLUE's server takes."""
+    unasked = options.reference and REFERENCE not in options.methods
+    left = [cell for cell in spec.cells() if not (unasked and cell.label == REFERENCE)]
+    if spec.refused and not left:
+        lines = "; ".join(in_words(spec.refused))
+        raise RefusedError(f"nothing is left to run. {lines}.", spec.refused.values())
+    if options.submission and not any(test_rows(task, options.data) for task in spec.tasks):
+        raise BenchError(f"--submission: the server takes {', '.join(SHEETS)}, not what is asked.")

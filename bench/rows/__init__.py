@@ -1,0 +1,1 @@
+"""The contract of a task, and where its rows come from."""

@@ -1,0 +1,79 @@
+"""Rows of data sets in Hugging Face's form: from the hub, or a folder of `save_to_disk`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from bench.core.errors import BenchError, unknown_name
+from bench.rows.files import brief, labelled, pick, read_bytes
+from bench.rows.task import Hub, Row, Task
+
+_MARK = "dataset_dict.json"
+
+
+def folder(task: Task, data: str) -> Path | None:
+    """Where below `data` the task lies as `DatasetDict.save_to_disk` leaves it: in a folder with
+    the task's name, or with that of its configuration on the hub; None if it does not."""
+    if task.hub is None:
+        return None
+    root = Path(data).expanduser()
+    places = (root / task.name, root / task.hub.config)
+    return next((place for place in places if (place / _MARK).is_file()), None)
+
+
+def rows(task: Task, hub: Hub, place: Path, split: str) -> list[Row]:
+    """The rows of one split.
+
+    Raises:
+        BenchError: the split is not there, or cannot be read.
+    """
+    import datasets
+
+    found = _split(hub, place, split)
+    try:
+        dataset = datasets.load_from_disk(str(found))
+        return dataset_rows(task, hub, dataset, split, str(found))
+    except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are of these kinds
+        first = str(error).strip().partition("\n")[0]
+        raise BenchError(f"{found} cannot be read: {first}.") from None
+
+
+def digests(hub: Hub, place: Path, split: str) -> list[str]:
+    """sha256 of each file of rows of a split, in order."""
+    files = sorted(_split(hub, place, split).glob("*.arrow"))
+    return [hashlib.sha256(read_bytes(file)).hexdigest() for file in files]
+
+
+def _split(hub: Hub, place: Path, split: str) -> Path:
+    names = (hub.splits[split], split)
+    there = [path.parent.name for path in place.glob("*/state.json")]
+    found = next((name for name in names if name in there), None)
+    if found is None:
+        raise unknown_name(f"split in {place}", names[0], there)
+    return place / found
+
+
+def dataset_rows(task: Task, hub: Hub, dataset: Iterable[Any], split: str, where: str) -> list[Row]:
+    """The rows of a `datasets.Dataset` with the hub's columns; `where` is for messages.
+
+    Raises:
+        BenchError: a column is missing, or a label is none of the task's.
+    """
+    there: list[str] = dataset.column_names  # type: ignore[attr-defined]
+    for column in hub.columns.values():
+        if column.split(".")[0] not in there:
+            raise BenchError(f"{where} has no column {column!r}; found: {brief(there)}.")
+    found = []
+    for number, example in enumerate(dataset):
+        if any(example[column] != value for column, value in hub.only.items()):
+            continue
+        values = {ours: pick(example, theirs) for ours, theirs in hub.columns.items()}
+        name = f"{split}-{number}"
+        try:
+            found.append({"id": name, **labelled(task, values, hub.label_spellings)})
+        except ValueError as error:
+            raise BenchError(f"{where}, row {name}: {error}.") from None
+    return found

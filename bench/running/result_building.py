@@ -1,0 +1,208 @@
+"""From what was measured of a cell to its result and its predictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from bench.cells.cell import AnyCell, Cell
+from bench.cells.result import (
+    SCHEMA_VERSION,
+    CellResult,
+    Costs,
+    Facts,
+    Forgotten,
+    LmEval,
+    Predictions,
+    Recall,
+    Retention,
+)
+from bench.core.provenance import peak_memory_mib, provenance
+from bench.rows.source import facts_of
+from bench.scoring import lm_eval
+from bench.scoring.predictions import Outputs, correct, flips, predict
+
+if TYPE_CHECKING:
+    from bench.running.single import Stage
+
+_SAMPLED_TEXT = "sampled from the base model"
+
+
+@dataclass
+class Measured:
+    """All that is measured of one state of the model."""
+
+    outputs: dict[str, Outputs]  # dev split -> its rows' outputs
+    forget: list[tuple[float | None, float, int]]  # (accuracy, loss, rows) per forgetting task
+    retention: tuple[float, int] | None  # (nats per token, tokens)
+    facts: list[bool] | None  # which questions on what pretraining told are answered right
+    lm_eval: lm_eval.Found | None
+
+
+def failed_result(
+    cell: AnyCell, reason: str, status: Literal["failed", "refused"] = "failed"
+) -> CellResult:
+    """The result of a cell that could not be finished, or was not begun."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "status": status,
+        "error": reason,
+        "hash": cell.hash,
+        "cell": cell.identity(),
+        "labels": cell.labels,
+        "scores": None,
+        "sequence": None,
+        "flips": None,
+        "retention": None,
+        "forgotten": None,
+        "facts": None,
+        "lm_eval": None,
+        "elicited": None,
+        "drift": None,
+        "curve": [],
+        "costs": None,
+        "data": {},
+        "provenance": dict(provenance()),
+    }
+
+
+def cell_result(
+    cell: Cell,
+    stage: Stage,
+    record: dict[str, Any],
+    before: Measured,
+    after: Measured,
+) -> CellResult:
+    """The result of a finished cell; `record` is that of its training."""
+    dev = stage.dev["dev"]
+    answers = [predict(cell.task, dev, found.outputs["dev"]) for found in (before, after)]
+    right = [correct(cell.task, dev, given) for given in answers]
+    scored_before, _ = stage.task_scores(before.outputs)
+    scored_after, notes = stage.task_scores(after.outputs)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "status": "done",
+        "error": None,
+        "hash": cell.hash,
+        "cell": cell.identity(),
+        "labels": cell.labels,
+        "scores": {
+            "primary": cell.task.primary,
+            "before": scored_before,
+            "after": scored_after,
+            "notes": notes + record["notes"],
+        },
+        "sequence": None,
+        "flips": None if right[0] is None or right[1] is None else flips(right[0], right[1]),
+        "retention": retention_result(cell, before.retention, after.retention),
+        "forgotten": _forgotten_result(cell, before, after),
+        "facts": _facts_result(cell, before.facts, after.facts),
+        "lm_eval": lm_eval_result(before.lm_eval, after.lm_eval),
+        "elicited": stage.run.reported.get("elicited"),
+        "drift": record["drift"],
+        "curve": record["curve"],
+        "costs": _costs(cell, stage, record),
+        "data": {
+            "train_rows": len(stage.run.train_rows),
+            "dev_rows": len(dev),
+            "truncated_rows": stage.run.train_rows.truncated + dev.truncated,
+        },
+        "provenance": {**provenance(), "resumes": record["resumes"]},
+    }
+
+
+def _costs(cell: Cell, stage: Stage, record: dict[str, Any]) -> Costs:
+    seconds = stage.seconds
+    # Work found in the cache is charged at its first price: rule 4 of a fair comparison.
+    prepare = record["prepare"] + record["shared"]
+    return {
+        "load": seconds["load"],
+        "score_before": seconds["score_before"],
+        "prepare": prepare,
+        "compile": record["compile"],
+        "train": record["train"],
+        "finish": record["finish"],
+        "score_after": seconds["score_after"],
+        "method": prepare + record["train"] + record["finish"],
+        "total": stage.clock - stage.start,
+        "steps": cell.steps,
+        "steps_per_second": cell.steps / record["train"] if record["train"] else None,
+        "peak_memory_mib": peak_memory_mib(),
+    }
+
+
+def predictions(cell: Cell, stage: Stage, before: Measured, after: Measured) -> Predictions:
+    """The rows of all dev splits, one after the other; their ids tell them apart."""
+    splits = stage.dev.items()
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "hash": cell.hash,
+        "id": [name for _, rows in splits for name in rows.ids],
+        "gold": [label for _, rows in splits for label in rows.references],
+        "before": [a for s, rows in splits for a in predict(cell.task, rows, before.outputs[s])],
+        "after": [a for s, rows in splits for a in predict(cell.task, rows, after.outputs[s])],
+        "scores_after": [
+            [round(v, 5) for v in row] for s in stage.dev for row in after.outputs[s].scores
+        ],
+    }
+
+
+def retention_result(
+    cell: Cell, before: tuple[float, int] | None, after: tuple[float, int] | None
+) -> Retention | None:
+    """What `Stage.retention` found at two times, as a part of the result."""
+    if before is None or after is None:
+        return None
+    return {
+        "text": cell.retention.name or _SAMPLED_TEXT,
+        "tokens": before[1],
+        "before": before[0],
+        "after": after[0],
+    }
+
+
+def lm_eval_result(before: lm_eval.Found | None, after: lm_eval.Found | None) -> LmEval | None:
+    """What `Stage.lm_eval` found at two times, as a part of the result."""
+    if before is None or after is None:
+        return None
+    return {"version": lm_eval.installed(), "before": before, "after": after}
+
+
+def _facts_result(cell: Cell, before: list[bool] | None, after: list[bool] | None) -> Facts | None:
+    known = facts_of(cell.data.source)
+    if known is None or before is None or after is None:
+        return None
+    rows = list(zip(known[1], before, after, strict=True))
+
+    def recall(disputed: bool) -> Recall:
+        pairs = [(was, now) for row, was, now in rows if row["disputed"] is disputed]
+        return {
+            "questions": len(pairs),
+            "before": sum(was for was, _ in pairs) / len(pairs),
+            "after": sum(now for _, now in pairs) / len(pairs),
+        }
+
+    return {"settled": recall(False), "disputed": recall(True)}
+
+
+def _forgotten_result(cell: Cell, before: Measured, after: Measured) -> Forgotten | None:
+    if not before.forget:
+        return None
+    rows = sum(count for _, _, count in before.forget)
+
+    def loss(measured: Measured) -> float:
+        return sum(mean * count for _, mean, count in measured.forget) / rows
+
+    def accuracy(measured: Measured) -> float | None:
+        known = [(share, count) for share, _, count in measured.forget if share is not None]
+        total = sum(count for _, count in known)
+        return sum(share * count for share, count in known) / total if known else None
+
+    return {
+        "tasks": [task.name for task in cell.forget],
+        "rows": rows,
+        "loss_before": loss(before),
+        "loss_after": loss(after),
+        "accuracy_before": accuracy(before),
+        "accuracy_after": accuracy(after),
+    }

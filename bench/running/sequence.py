@@ -1,0 +1,207 @@
+"""Tasks learned one after the other: each stage is a cell whose model the stage before it made.
+
+A stage prepares its method anew, with the weights it starts from as θ0. An encoder has a head for
+each task, drawn by (task, seed) as ever and trained in its own stage.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from bench.board import sequence_measures
+from bench.cells.cell import Cell, ModelInfo, TaskSequence
+from bench.cells.result import SCHEMA_VERSION, CellResult, Costs, Predictions
+from bench.cells.store import atomic_write_text
+from bench.core.provenance import peak_memory_mib, provenance, reset_peak_memory
+from bench.network.batches import Encoded
+from bench.network.loading import put_stage, save_stage
+from bench.rows.task import Task
+from bench.running.result_building import lm_eval_result, retention_result
+from bench.running.single import Stage, Workspace
+from bench.scoring import evaluation as ev
+from bench.scoring.predictions import Outputs, predict
+from bench.training import checkpoint
+
+AVERAGE = "average"
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """One task's dev rows as a model answers them; `value` is the primary metric."""
+
+    task: Task
+    rows: Encoded
+    outputs: Outputs
+    value: float
+    notes: list[str]
+
+
+def run_sequence(
+    sequence: TaskSequence, workspace: Workspace, share_weights: bool
+) -> tuple[CellResult, Predictions]:
+    """Run a sequence from the base model to its result, as `run_cell` does a cell.
+
+    Finished stages stay on disk beside the checkpoint of the running one, so a stopped sequence
+    goes on from there.
+    """
+    reset_peak_memory()
+    clock = time.perf_counter()
+    folder, model = workspace.checkpoint(sequence), sequence.stages[0].model
+    table = [_scored(sequence, model, workspace)]
+    before, after = time.perf_counter() - clock, 0.0
+    records = []
+    for number, cell in enumerate(sequence.stages, start=1):
+        cell = replace(cell, model=model)
+        record = _learned(cell, folder, number, workspace, share_weights)
+        records.append(record)
+        model = replace(model, hash=cell.hash, weights=_weights(folder, number))
+        scoring = time.perf_counter()
+        table.append(_scored(sequence, model, workspace))
+        after += time.perf_counter() - scoring
+    scoring = time.perf_counter()
+    kept = _kept(sequence.stages[0], model, workspace)
+    after += time.perf_counter() - scoring
+    costs = _costs(records, before, after, time.perf_counter() - clock)
+    result = _result(sequence, table, records, costs)
+    return cast(CellResult, result | kept), _predictions(sequence, table)
+
+
+def _weights(folder: Path, number: int) -> Path:
+    return folder / f"stage-{number}.safetensors"
+
+
+def _learned(
+    cell: Cell, folder: Path, number: int, workspace: Workspace, share_weights: bool
+) -> Any:
+    """Train a stage unless its weights are there; its record (see `bench.training.loop.train`)."""
+    note, unfinished = folder / f"stage-{number}.json", folder / f"stage-{number}"
+    if not note.is_file():
+        stage = Stage(cell, workspace)
+        record = stage.learn(unfinished, share_weights)
+        record |= {"load": stage.seconds["load"], "steps": cell.steps}
+        record["rows"] = len(stage.run.train_rows)
+        record["truncated"] = stage.run.train_rows.truncated
+        if stage.run.accelerator.is_main_process:
+            save_stage(stage.loaded, stage.head_seed, _weights(folder, number))
+            atomic_write_text(note, json.dumps(record))  # last: where it is, the weights are
+            checkpoint.remove(unfinished)
+        stage.run.accelerator.wait_for_everyone()
+    return json.loads(note.read_text(encoding="utf-8"))
+
+
+def _scored(sequence: TaskSequence, model: ModelInfo, workspace: Workspace) -> list[_Scored]:
+    """A row of R: every task of the sequence as `model` answers it."""
+    found = []
+    for cell in sequence.stages:
+        stage = Stage(replace(cell, model=model), workspace)
+        outputs = stage.dev_outputs(base=True)
+        values, notes = stage.task_scores(outputs)
+        value = values[cell.task.primary]
+        found.append(_Scored(cell.task, stage.dev["dev"], outputs["dev"], value, notes))
+    return found
+
+
+def _kept(first: Cell, model: ModelInfo, workspace: Workspace) -> dict[str, Any]:
+    """What the whole sequence left of the base model, parts of the result: its own text, other
+    suites' tasks, and ‖θ−θ0‖²."""
+    stage = Stage(first, workspace)
+    retention, lm_eval = stage.retention(base=True), stage.lm_eval(base=True)
+    assert model.weights is not None, "a sequence has stages"
+    put_stage(stage.run.net, set(), model.weights, None)
+    return {
+        "retention": retention_result(first, retention, stage.retention(base=False)),
+        "lm_eval": lm_eval_result(lm_eval, stage.lm_eval(base=False)),
+        "drift": ev.drift(stage.loaded),
+    }
+
+
+def _costs(records: list[Any], score_before: float, score_after: float, total: float) -> Costs:
+    """The sums over the stages."""
+    sums = {
+        part: sum(record[part] for record in records)
+        for part in ("load", "prepare", "shared", "compile", "train", "finish", "steps")
+    }
+    prepare, train, finish = sums["prepare"] + sums["shared"], sums["train"], sums["finish"]
+    return {
+        "load": sums["load"],
+        "score_before": score_before,
+        "prepare": prepare,
+        "compile": sums["compile"],
+        "train": train,
+        "finish": finish,
+        "score_after": score_after,
+        "method": prepare + train + finish,
+        "total": total,
+        "steps": sums["steps"],
+        "steps_per_second": sums["steps"] / train if train else None,
+        "peak_memory_mib": peak_memory_mib(),
+    }
+
+
+def _result(
+    sequence: TaskSequence, table: list[list[_Scored]], records: list[Any], costs: Costs
+) -> CellResult:
+    matrix = [[scored.value for scored in row] for row in table]
+    curve, done = [], 0
+    for record in records:
+        curve += [{**point, "step": point["step"] + done} for point in record["curve"]]
+        done += record["steps"]
+    remarks = [(one.task.name, one.notes) for one in table[-1]]
+    remarks += [(c.task.name, r["notes"]) for c, r in zip(sequence.stages, records, strict=True)]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "status": "done",
+        "error": None,
+        "hash": sequence.hash,
+        "cell": sequence.identity(),
+        "labels": sequence.labels,
+        "scores": {
+            "primary": AVERAGE,
+            "before": {AVERAGE: sequence_measures.average(matrix[0])},
+            "after": {AVERAGE: sequence_measures.average(matrix[-1])},
+            "notes": [f"{name}: {note}" for name, notes in remarks for note in notes],
+        },
+        "sequence": {
+            "tasks": [one.task.name for one in table[0]],
+            "metrics": [one.task.primary for one in table[0]],
+            "matrix": matrix,
+        },
+        "flips": None,
+        "retention": None,
+        "forgotten": None,
+        "facts": None,
+        "lm_eval": None,
+        "elicited": None,
+        "drift": None,
+        "curve": curve,
+        "costs": costs,
+        "data": {
+            "train_rows": sum(record["rows"] for record in records),
+            "dev_rows": sum(len(one.rows) for one in table[0]),
+            "truncated_rows": sum(record["truncated"] for record in records)
+            + sum(one.rows.truncated for one in table[0]),
+        },
+        "provenance": {**provenance(), "resumes": sum(record["resumes"] for record in records)},
+    }
+
+
+def _predictions(sequence: TaskSequence, table: list[list[_Scored]]) -> Predictions:
+    """The dev rows of all tasks, one task after the other, before the first stage and after the
+    last; their ids begin with the task."""
+
+    def answers(row: list[_Scored]) -> list[Any]:
+        return [a for one in row for a in predict(one.task, one.rows, one.outputs)]
+
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "hash": sequence.hash,
+        "id": [f"{one.task.name}-{name}" for one in table[0] for name in one.rows.ids],
+        "gold": [label for one in table[0] for label in one.rows.references],
+        "before": answers(table[0]),
+        "after": answers(table[-1]),
+        "scores_after": [[round(v, 5) for v in s] for one in table[-1] for s in one.outputs.scores],
+    }

@@ -1,0 +1,223 @@
+"""What tasks are scored by: gold and predicted values in, one number out, always a finite one.
+
+Each measure computes with scikit-learn, scipy or sacrebleu. Where its formula has no value (one
+class only, constant predictions) it returns what its docstring says and warns with `Degenerate`.
+`bench.scoring.evaluate_metrics` has the same measures as `evaluate.Metric` classes.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from bench.core.errors import unknown_name
+
+Labels = Sequence[int]
+Numbers = Sequence[float]
+Texts = Sequence[str]
+
+
+class Degenerate(UserWarning):
+    """A measure's formula has no value for these rows; the value that stands in is named."""
+
+
+def accuracy(gold: Labels, predicted: Labels) -> float:
+    """The share of right answers. Raises ValueError for no rows, or lists of unequal length."""
+    from sklearn.metrics import accuracy_score
+
+    _check(gold, predicted)
+    return float(accuracy_score(gold, predicted))
+
+
+def f1(gold: Labels, predicted: Labels) -> float:
+    """F1 of label 1 of a two-label task; 0 where that label is neither gold nor predicted.
+
+    Raises:
+        ValueError: no rows, lists of unequal length, or more than two labels.
+    """
+    from sklearn.metrics import f1_score
+
+    _check(gold, predicted)
+    if 1 not in gold and 1 not in predicted:
+        _warn("F1", "label 1 is neither gold nor predicted")
+    return float(f1_score(gold, predicted, zero_division=0.0))
+
+
+def f1_macro(gold: Labels, predicted: Labels) -> float:
+    """The unweighted mean of the labels' F1, over the labels that are gold or predicted.
+
+    Raises:
+        ValueError: no rows, or lists of unequal length.
+    """
+    from sklearn.metrics import f1_score
+
+    _check(gold, predicted)
+    return float(f1_score(gold, predicted, average="macro", zero_division=0.0))
+
+
+def matthews_correlation(gold: Labels, predicted: Labels) -> float:
+    """Matthews' correlation; 0 where gold or predicted labels are all the same.
+
+    Raises:
+        ValueError: no rows, or lists of unequal length.
+    """
+    from sklearn.metrics import matthews_corrcoef
+
+    _check(gold, predicted)
+    if _constant(gold, predicted, "Matthews correlation"):
+        return 0.0
+    return float(matthews_corrcoef(gold, predicted))
+
+
+def pearson(gold: Numbers, predicted: Numbers) -> float:
+    """Pearson's correlation; 0 where gold or predicted values are all the same.
+
+    Raises:
+        ValueError: no rows, lists of unequal length, or a value that is not finite.
+    """
+    from scipy.stats import pearsonr
+
+    _check(gold, predicted)
+    if _constant(gold, predicted, "Pearson correlation"):
+        return 0.0
+    return _finite(pearsonr(gold, predicted).statistic)
+
+
+def spearman(gold: Numbers, predicted: Numbers) -> float:
+    """Spearman's rank correlation; 0 where gold or predicted values are all the same.
+
+    Raises:
+        ValueError: no rows, lists of unequal length, or a value that is not finite.
+    """
+    from scipy.stats import spearmanr
+
+    _check(gold, predicted)
+    if _constant(gold, predicted, "Spearman correlation"):
+        return 0.0
+    return _finite(spearmanr(gold, predicted).statistic)
+
+
+def exact_match(gold: Texts, predicted: Texts) -> float:
+    """The share of equal texts, blanks at the ends aside; numbers are compared by value, so that
+    "$1,000.00" is "1000". Raises ValueError for no rows, or lists of unequal length."""
+    _check(gold, predicted)
+    pairs = zip(gold, predicted, strict=True)
+    return sum(_value(g) == _value(p) for g, p in pairs) / len(gold)
+
+
+def bleu(gold: Texts, predicted: Texts) -> float:
+    """Corpus BLEU of sacrebleu at its defaults, one reference a row, as a share (not times 100);
+    where there is no match of four words, what its smoothing makes of the shorter ones.
+
+    Raises:
+        ValueError: no rows, or lists of unequal length.
+    """
+    from sacrebleu import corpus_bleu
+
+    _check(gold, predicted)
+    found = corpus_bleu(list(predicted), [list(gold)])
+    value = float(found.score) / 100
+    if not found.counts[-1]:
+        _warn("BLEU", "no four words in a row are right", value)
+    return value
+
+
+def perplexity(tokens: Labels, nats: Numbers) -> float:
+    """exp of the mean loss per token, from each row's number of tokens and summed loss in nats.
+
+    Raises:
+        ValueError: no rows or tokens, lists of unequal length, or a loss too large for a number.
+    """
+    _check(tokens, nats)
+    if not sum(tokens):
+        raise ValueError("no tokens to score")
+    mean = sum(nats) / sum(tokens)
+    if not mean < math.log(1e300):
+        raise ValueError(f"a loss of {mean:g} nats per token has no perplexity")
+    return math.exp(mean)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure and how boards show it."""
+
+    compute: Callable[[Sequence[Any], Sequence[Any]], float]
+    title: str
+    lower: bool = False  # whether less is better; such a measure is no share, and not shown ×100
+
+
+MEASURES: dict[str, Measure] = {
+    "accuracy": Measure(accuracy, "accuracy"),
+    "f1": Measure(f1, "F1"),
+    "f1_macro": Measure(f1_macro, "macro F1"),
+    "matthews_correlation": Measure(matthews_correlation, "Matthews correlation"),
+    "pearson": Measure(pearson, "Pearson correlation"),
+    "spearman": Measure(spearman, "Spearman correlation"),
+    "exact_match": Measure(exact_match, "exact match"),
+    "bleu": Measure(bleu, "BLEU"),
+    "perplexity": Measure(perplexity, "perplexity", lower=True),
+}
+
+
+def is_lower(name: str) -> bool:
+    """Whether less of a measure is better; names that are no measure (an average) are shares."""
+    return name in MEASURES and MEASURES[name].lower
+
+
+def score(
+    names: Iterable[str], gold: Sequence[Any], predicted: Sequence[Any]
+) -> tuple[dict[str, float], list[str]]:
+    """Each named measure -> its value, in the order of `names`; and what `Degenerate` said.
+
+    Raises:
+        BenchError: a name that is no measure.
+        ValueError: as the measures do.
+    """
+    values: dict[str, float] = {}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for name in names:
+            if name not in MEASURES:
+                raise unknown_name("metric", name, MEASURES)
+            values[name] = MEASURES[name].compute(gold, predicted)
+    return values, [str(w.message) for w in caught if issubclass(w.category, Degenerate)]
+
+
+def _check(gold: Sequence[Any], predicted: Sequence[Any]) -> None:
+    if len(gold) != len(predicted):
+        raise ValueError(f"{len(gold)} gold values but {len(predicted)} predictions")
+    if not len(gold):
+        raise ValueError("no rows to score")
+
+
+def _warn(title: str, reason: str, value: float = 0.0) -> None:
+    warnings.warn(f"{title} is {value:.2g}: {reason}", Degenerate, stacklevel=3)
+
+
+def _constant(gold: Sequence[Any], predicted: Sequence[Any], title: str) -> bool:
+    """Whether either side has one value only, which is then warned of."""
+    for values, side in ((gold, "gold value"), (predicted, "prediction")):
+        if len(set(values)) == 1:
+            warnings.warn(f"{title} is 0: every {side} is {values[0]}", Degenerate, stacklevel=3)
+            return True
+    return False
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError("a value to score is not a finite number")
+    return float(value)
+
+
+def _value(text: str) -> str | Decimal:
+    """The number that a text spells, or the text without blanks at its ends."""
+    plain = text.strip()
+    try:
+        number = Decimal(plain.removeprefix("$").replace(",", "").removesuffix("."))
+    except InvalidOperation:
+        return plain
+    return number if number.is_finite() else plain

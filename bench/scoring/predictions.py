@@ -1,0 +1,124 @@
+"""From what a model puts out to what it answers, and how often it is right."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.cells.result import Flips
+from bench.network.batches import Encoded
+from bench.rows.task import Row, Task
+from bench.scoring.measures import accuracy, exact_match, score
+
+NORMALISED = "accuracy_norm"
+"""Accuracy by log-likelihood per byte, so that long choices are not put at a disadvantage."""
+
+
+@dataclass
+class Outputs:
+    """What a model says to each row.
+
+    scores: [rows][answers], each answer's log-likelihood, summed over its tokens, or a head's
+        outputs.
+    texts: [rows], what it writes where the task asks for that.
+    """
+
+    scores: list[list[float]]
+    texts: list[str] | None = None
+
+
+def predict(task: Task, rows: Encoded, outputs: Outputs) -> list[Any]:
+    """The answer to each row, to be compared with `rows.references`: the index of the likeliest
+    label word (per token) or choice, the expected score, the text that counts; of running text the
+    loss, in nats."""
+    scores = outputs.scores
+    if outputs.texts is not None:
+        return [extracted(task, text) for text in outputs.texts]
+    if task.kind == "text":
+        return [-row[0] for row in scores]
+    if task.kind == "regression":
+        return [_expected(task, row) if rows.answers else row[0] for row in scores]
+    if task.kind == "classification" and rows.answers:
+        lengths = [[len(answer) for answer in row] for row in rows.answers]
+        return _best(_divided(scores, lengths))
+    return _best(scores)
+
+
+def task_scores(task: Task, rows: Encoded, outputs: Outputs) -> tuple[dict[str, float], list[str]]:
+    """Each of the task's metrics -> its value; and what is to be known of these values."""
+    plain = [name for name in task.metrics if name != NORMALISED]
+    found, notes = score(plain, rows.references, predict(task, rows, outputs))
+    if NORMALISED in task.metrics and rows.answers:  # a head's outputs are no likelihoods
+        found[NORMALISED] = accuracy(rows.gold, _best(_divided(outputs.scores, rows.sizes)))
+    return found, notes
+
+
+def correct(task: Task, rows: Encoded, predicted: Sequence[Any]) -> list[bool] | None:
+    """Which answers are right; None where answers are not right or wrong, but near or far."""
+    pairs = zip(rows.references, predicted, strict=True)
+    if task.kind in ("classification", "multiple_choice"):
+        return [gold == answer for gold, answer in pairs]
+    if task.kind == "generation" and task.extract:
+        return [exact_match([gold], [answer]) == 1 for gold, answer in pairs]
+    return None
+
+
+def flips(before: Sequence[bool], after: Sequence[bool]) -> Flips:
+    """Shares of the rows that were right and are wrong now (lost), and the reverse (gained)."""
+    pairs = list(zip(before, after, strict=True))
+    return {
+        "lost": pairs.count((True, False)) / len(pairs),
+        "gained": pairs.count((False, True)) / len(pairs),
+    }
+
+
+def gold_loss(rows: Encoded, outputs: Outputs) -> float:
+    """Mean over rows of the right answer's loss, in nats per token."""
+    losses = [
+        -scores[gold] / len(answers[gold])
+        for scores, answers, gold in zip(outputs.scores, rows.answers, rows.gold, strict=True)
+    ]
+    return sum(losses) / len(losses)
+
+
+def extracted(task: Task, text: str) -> str:
+    """The part of a written text that counts: all of it, or what `extract` finds."""
+    if not task.extract:
+        return text.strip()
+    found = re.search(task.extract, text)
+    return found[1] if found else ""
+
+
+def is_right(task: Task, row: Row, text: str) -> bool:
+    """Whether a written text answers a row: it begins with the right answer (and not with a longer
+    wrong one), or what counts of it is right."""
+    answers = task.answers(row)
+    if task.kind == "generation":
+        return exact_match([extracted(task, answers[0])], [extracted(task, text)]) == 1
+    found = [answer for answer in answers if _begins(text.strip(), answer)]
+    return max(found, key=len, default=None) == answers[task.gold(row)]
+
+
+def _begins(text: str, answer: str) -> bool:
+    """Whether the answer's words are the text's first ones."""
+    rest = text[len(answer) :]
+    return text.lower().startswith(answer.lower()) and not rest[:1].isalnum()
+
+
+def _expected(task: Task, scores: Sequence[float]) -> float:
+    """The mean of the label words' numbers, weighted by their probabilities among themselves."""
+    weights = [math.exp(value - max(scores)) for value in scores]
+    pairs = zip(weights, task.labels, strict=True)
+    return sum(weight * float(number) for weight, number in pairs) / sum(weights)
+
+
+def _best(scores: Sequence[Sequence[float]]) -> list[int]:
+    """The answer with the highest score of each row; the first of equals."""
+    return [max(range(len(row)), key=row.__getitem__) for row in scores]
+
+
+def _divided(scores: Sequence[Sequence[float]], by: Sequence[Sequence[int]]) -> list[list[float]]:
+    return [[s / n for s, n in zip(*pair, strict=True)] for pair in zip(scores, by, strict=True)]

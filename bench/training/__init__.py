@@ -1,0 +1,1 @@
+"""The contract of a method, the one training loop, and its checkpoints."""

@@ -1,0 +1,166 @@
+"""What a method sees of the cell that it trains: the model, the task, the clock, the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.cells.cache import Cache
+from bench.cells.cell import Cell, derive_seed
+from bench.network.batches import Batch, Encoded, collate
+from bench.network.encoding import encode
+from bench.network.likelihood import TaskModel, example_losses
+from bench.network.loading import Loaded, context_length
+from bench.rows.task import Row
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from bench.cells.result import Elicited
+
+Progress = Callable[[str, int, int, float | None], None]
+"""(what is running, done, of how many, loss or None)."""
+
+
+@dataclass
+class Run:
+    """One cell while it runs. Methods read everything and write only through its functions.
+
+    `model` is what a loss is computed with (`TaskModel`, wrapped by accelerate while training);
+    `net` is the plain Hugging Face network inside it, whose parameter names all dictionaries use.
+    """
+
+    cell: Cell
+    loaded: Loaded
+    tokenizer: Any
+    train_rows: Encoded
+    forget_rows: dict[str, list[Row]]  # forgetting task -> its training rows
+    accelerator: Accelerator
+    cache: Cache
+    progress: Progress
+    finetuned: Callable[[int | None], dict[str, Tensor]]
+    """The weights that plain fine-tuning of this task and seed ends with, or has after so many
+    steps; trained once and shared with the `finetune` cell."""
+    truth: Callable[[str], bool | None] | None = None
+    """Whether a text repeats planted, conflicting knowledge (True) or true knowledge (False); None
+    where that cannot be told."""
+    model: nn.Module = field(init=False)
+    task_model: TaskModel = field(init=False)
+    optimizer: Any = field(init=False)  # accelerate's wrapper of the method's optimizer
+    step: int = 0  # optimizer steps done on the task
+    logging: bool = False  # whether this step's values are kept
+    logged: dict[str, float] = field(default_factory=dict)
+    _anchor: dict[str, Tensor] = field(default_factory=dict)
+    reported: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)  # what a board must say of this cell
+
+    def __post_init__(self) -> None:
+        self.net = self.loaded.net.to(self.accelerator.device)
+        self.model = self.task_model = TaskModel(self.net, self.cell.training.precision)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lies."""
+        device: torch.device = self.accelerator.device
+        return device
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        return self.cell.steps
+
+    @property
+    def anchor(self) -> dict[str, Tensor]:
+        """θ0 of every pretrained parameter, on the device; never changed."""
+        if not self._anchor:  # filled in place: the views of a stack's parts share it
+            self._anchor |= {name: x.to(self.device) for name, x in self.loaded.base.items()}
+        return self._anchor
+
+    def seed(self, purpose: str) -> int:
+        """A seed for `purpose`, the same for every method of this task and seed."""
+        return derive_seed(self.cell.task.name, self.cell.seed, purpose)
+
+    def task_loss(self, batch: Batch) -> Tensor:
+        """The task's loss on a micro-batch, scaled so that a step's parts add up to its mean."""
+        return example_losses(self.model, batch).sum() * batch.scale
+
+    def example_losses(self, net: nn.Module, batch: Batch) -> Tensor:
+        """Loss of each example, [n], in nats, unwrapped by accelerate; for `bench.gradients`."""
+        assert net is self.net
+        return example_losses(self.task_model, batch.to(self.device))
+
+    def batches(self, indices: list[int], size: int) -> list[Batch]:
+        """Training examples in batches of like length."""
+        order = sorted(indices, key=self.train_rows.length)
+        parts = [order[i : i + size] for i in range(0, len(order), size)]
+        return [collate(self.train_rows, part, self.tokenizer.pad_token_id) for part in parts]
+
+    def encode_forget(self, rows: list[Row], task_name: str, answer_tokens: int) -> Encoded:
+        """Rows of a forgetting task, tokenised like the run's own, with room in the model's
+        context for an answer of so many tokens."""
+        task = next(task for task in self.cell.forget if task.name == task_name)
+        room = context_length(self.net) - answer_tokens
+        return encode(rows, task, self.tokenizer, "causal", min(self.max_length, room))
+
+    @property
+    def max_length(self) -> int:
+        """Tokens per example that the recipe and the model both allow."""
+        return min(self.cell.training.max_length, context_length(self.net))
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Optimizer groups: pretrained or new, decayed (matrices) or not (biases and norms).
+
+        Each carries `names`, in the order of `params`, and `pretrained`.
+        """
+        rate = self.cell.training.lr
+        groups: dict[tuple[bool, bool], dict[str, Any]] = {}
+        for name, parameter in self.net.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            pretrained, decays = name in self.loaded.base, parameter.ndim > 1
+            group = groups.setdefault(
+                (pretrained, decays),
+                {
+                    "params": [],
+                    "names": [],
+                    "pretrained": pretrained,
+                    "lr": rate,
+                    "weight_decay": self.cell.training.weight_decay if decays else 0.0,
+                },
+            )
+            group["params"].append(parameter)
+            group["names"].append(name)
+        return list(groups.values())
+
+    def adamw(self, groups: list[dict[str, Any]] | None = None) -> torch.optim.Optimizer:
+        """AdamW with the recipe's settings, in its fused form, over `parameter_groups()` or over
+        these groups."""
+        recipe = self.cell.training
+        return torch.optim.AdamW(
+            self.parameter_groups() if groups is None else groups,
+            lr=recipe.lr,
+            betas=(recipe.beta1, recipe.beta2),
+            eps=recipe.eps,
+            fused=True,
+        )
+
+    def update(self) -> None:
+        """Clip the gradients that are in place, move the weights, clear the gradients."""
+        clip = self.cell.training.clip
+        if clip:
+            self.accelerator.clip_grad_norm_(self.net.parameters(), clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def log(self, **values: float) -> None:
+        """Keep values for the next point of the curve, which a step with `logging` set ends."""
+        self.logged.update(values)
+
+    def report(self, **parts: Elicited) -> None:
+        """Parts of the cell's result that the method alone knows, under their names in
+        `bench.cells.result.CellResult`; a checkpoint keeps them."""
+        self.reported.update(parts)

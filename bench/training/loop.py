@@ -1,0 +1,267 @@
+"""The one training loop, the same for every method; it stops and goes on exactly."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.cells.cell import Training, derive_seed
+from bench.core.errors import BenchError, CellError, TerminatedError, UnfitCheckpointError
+from bench.network.batches import micro_batches, step_batches
+from bench.network.compilation import Clock, compile_clock, compiled
+from bench.training import checkpoint
+from bench.training.context import Run
+from bench.training.method import Method
+
+CURVE_POINTS = 50
+CHECKPOINT_SECONDS = 300.0
+
+
+def train(run: Run, method: Method, folder: Path | None, stop_at: int | None = None) -> Any:
+    """Prepare the method, train to `run.steps` and finish.
+
+    Returns a dictionary: `curve`, `notes`, seconds of `prepare`, `compile`, `train` and `finish`
+    (each without the others; those before an interruption included) and the number of `resumes`.
+    A checkpoint is written to `folder` every five minutes, on SIGINT or SIGTERM, and behind the
+    last step, so that whatever ends the cell before it is scored costs no training; the next call
+    picks it up. `stop_at` ends a call early at that step.
+
+    Raises:
+        CellError: the loss is not a finite number.
+        KeyboardInterrupt: after SIGINT, the checkpoint being written. TerminatedError: after
+            SIGTERM.
+        UnfitCheckpointError: there was a checkpoint that this run cannot go on from. A new run of
+            the cell starts at its beginning.
+    """
+    found = checkpoint.find(folder) if folder else None
+    optimizer, record = _resumed(run, method, found) if found else _begun(run, method)
+    _Loop(run, method, optimizer, folder, record).train_until(
+        run.steps if stop_at is None else min(stop_at, run.steps)
+    )
+    clock = time.perf_counter()
+    if run.step == run.steps:
+        method.finish(run)
+    record["finish"] = time.perf_counter() - clock
+    return record
+
+
+def _begun(run: Run, method: Method) -> tuple[Any, dict[str, Any]]:
+    """Prepare the method; its optimizer, and a record without a step."""
+    clock, cache = time.perf_counter(), run.cache
+    saved, compiled_before = cache.saved_seconds, cache.compile_seconds
+    method.prepare(run)
+    record = _new_record(run) | {"shared": cache.saved_seconds - saved}
+    record["compile"] = cache.compile_seconds - compiled_before
+    optimizer = _optimizer(run, method)
+    return optimizer, record | {"prepare": time.perf_counter() - clock - record["compile"]}
+
+
+def _resumed(run: Run, method: Method, found: Path) -> tuple[Any, dict[str, Any]]:
+    """The optimizer and the record that the checkpoint `found` holds, all else being put back."""
+    try:
+        document = checkpoint.load(found, run, method)
+        optimizer = _optimizer(run, method)
+        record = checkpoint.restore(found, document, run, optimizer)
+        if lacking := _new_record(run).keys() - record.keys():
+            raise KeyError(*lacking)
+    except (BenchError, CellError, MemoryError, torch.OutOfMemoryError):
+        raise  # not the checkpoint's fault
+    except Exception as error:  # whatever its files are, or a method makes of them
+        run.accelerator.wait_for_everyone()  # others may still read it
+        if run.accelerator.is_main_process:
+            checkpoint.remove(found)
+        run.accelerator.wait_for_everyone()
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise UnfitCheckpointError(f"the checkpoint {found} cannot be used ({reason})") from error
+    record["resumes"] += 1
+    run.reported, run.notes = record["reported"], record["notes"]
+    return optimizer, record
+
+
+def _new_record(run: Run) -> dict[str, Any]:
+    record: dict[str, Any] = {"curve": [], "pending": [0.0, 0, {}], "resumes": 0}
+    record |= {"prepare": 0.0, "train": 0.0, "compile": 0.0, "finish": 0.0, "shared": 0.0}
+    return record | {"reported": run.reported, "notes": run.notes}
+
+
+def _optimizer(run: Run, method: Method) -> Any:
+    return _checked(method.optimizer(run), torch.optim.Optimizer, f"{method.name}.optimizer")
+
+
+def rate_factor(recipe: Training, step: int, steps: int) -> float:
+    """What the peak learning rate is multiplied with at optimizer step `step`, from 0: up
+    linearly over the warm-up, then down by the recipe's schedule, to reach 0 behind the last."""
+    warmup = round(recipe.warmup * steps)
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    share = (step - warmup) / max(1, steps - warmup)
+    if recipe.schedule == "linear":
+        return 1.0 - share
+    if recipe.schedule == "cosine":
+        return 0.5 * (1.0 + math.cos(math.pi * share))
+    return 1.0
+
+
+def _checked(value: Any, kind: type, hook: str) -> Any:
+    """What a hook returned; CellError where that is of another kind (a `return` was forgotten)."""
+    if not isinstance(value, kind):
+        raise CellError(f"{hook} returns {value!r}, which is no {kind.__name__}")
+    return value
+
+
+class _Loop:
+    """What the loop keeps between steps."""
+
+    def __init__(
+        self, run: Run, method: Method, optimizer: Any, folder: Path | None, record: dict[str, Any]
+    ) -> None:
+        self.run, self.method, self.optimizer = run, method, optimizer
+        self.folder, self.record = folder, record
+        self.recipe = run.cell.training
+        self.point_every = max(1, run.steps // CURVE_POINTS)
+        self.loss_sum = torch.tensor(record["pending"][0], device=run.device)
+        self.summed, run.logged = record["pending"][1], record["pending"][2]
+        self.last_loss: float | None = None
+        self.caught: list[int] = []  # signals to stop
+        for group in optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"])
+        model = compiled(run.task_model) if self.recipe.compile else run.task_model
+        self.wrapped, run.optimizer = run.accelerator.prepare(model, optimizer)
+
+    def train_until(self, end: int) -> None:
+        """Train from `run.step` to `end`, deferring signals to the end of a step."""
+        run, record = self.run, self.record
+        run.model = self.wrapped.train()
+        start = saved = time.perf_counter()
+        before, compiled_before = record["train"], record["compile"]
+        task, seed = run.cell.task.name, run.cell.seed
+        order = step_batches(run.train_rows, self.recipe, task, seed, run.step, end)
+        with self._deferred_signals(), self._compiler() as clock:
+            for indices in order:
+                self._step(indices)
+                now = time.perf_counter()
+                record["train"] = before + now - start - clock.seconds
+                record["compile"] = compiled_before + clock.seconds
+                if self.caught:
+                    break
+                if now - saved > CHECKPOINT_SECONDS:
+                    self._save()
+                    saved = time.perf_counter()
+                    start += saved - now  # writing is no cost of the method's
+            self._save()
+        run.model = run.task_model
+        if self.caught:
+            raise _stop(self.caught[0])
+
+    def _compiler(self) -> contextlib.AbstractContextManager[Clock]:
+        """The clock of what is compiled while training."""
+        if not self.recipe.compile:
+            return contextlib.nullcontext(Clock())
+        return compile_clock(lambda: self._say("compile"))
+
+    @contextlib.contextmanager
+    def _deferred_signals(self) -> Iterator[None]:
+        """Collect SIGINT and SIGTERM instead of acting on them; a second one acts at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def restore() -> None:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+        def note(number: int, frame: Any) -> None:
+            restore()
+            self.caught.append(number)
+            self._say("train")
+
+        for number in previous:
+            signal.signal(number, note)
+        try:
+            yield
+        except Exception as error:
+            if not self.caught:
+                raise
+            # a terminal's Ctrl-C also ends what the step waits for, a compiler: no failure
+            raise _stop(self.caught[0]) from error
+        finally:
+            restore()
+
+    def _say(self, what: str) -> None:
+        """Tell what is going on, for a person to see."""
+        run, stopping = self.run, ", then stop" if self.caught else ""
+        run.progress(what + stopping, run.step, run.steps, self.last_loss)
+
+    def _step(self, indices: list[int]) -> None:
+        """One optimizer step on the given examples."""
+        run, accelerator = self.run, self.run.accelerator
+        factor = rate_factor(self.recipe, run.step, run.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+        # dropout depends on (task, seed, step) alone: no method can shift it
+        torch.manual_seed(derive_seed(run.cell.task.name, run.cell.seed, "dropout", run.step))
+        run.logging = (run.step + 1) % self.point_every == 0 or run.step + 1 == run.steps
+        parts = micro_batches(
+            run.train_rows,
+            indices,
+            self.recipe.micro_batch,
+            run.tokenizer.pad_token_id,
+            accelerator.process_index,
+            accelerator.num_processes,
+        )
+        for i, part in enumerate(parts):
+            last = i + 1 == len(parts)
+            with contextlib.nullcontext() if last else accelerator.no_sync(self.wrapped):
+                loss = self.method.loss(run, part.to(run.device))
+                _checked(loss, torch.Tensor, f"{self.method.name}.loss")
+                accelerator.backward(loss)
+            self.loss_sum += loss.detach()
+        self.summed += 1
+        self.method.after_backward(run)
+        run.update()
+        run.step += 1
+        self.method.after_step(run)
+        if run.logging:
+            self._keep_point(factor)
+        self._say("train")
+
+    def _keep_point(self, factor: float) -> None:
+        """A point of the curve: the mean loss since the last one."""
+        run = self.run
+        total = run.accelerator.reduce(self.loss_sum, "mean")
+        self.last_loss = loss = float(total) / self.summed
+        if not math.isfinite(loss):
+            raise CellError(
+                f"the loss is {loss} at step {run.step} of {run.steps}; "
+                "a smaller learning rate or strength may help"
+            )
+        point = {"step": float(run.step), "loss": loss, "lr": self.recipe.lr * factor}
+        self.record["curve"].append({**point, **run.logged})
+        run.logged = {}
+        self.loss_sum = torch.zeros_like(self.loss_sum)
+        self.summed = 0
+
+    def _save(self) -> None:
+        """Write a checkpoint; a disk without room for one ends no training."""
+        run = self.run
+        if self.folder and run.accelerator.is_main_process:
+            self.record["pending"] = [float(self.loss_sum), self.summed, run.logged]
+            try:
+                checkpoint.save(self.folder, run, self.method, self.optimizer, self.record)
+            except BenchError as error:
+                print(f"no checkpoint at step {run.step} of {run.cell}: {error}", file=sys.stderr)
+
+
+def _stop(number: int) -> BaseException:
+    """What a caught signal raises in the end."""
+    return KeyboardInterrupt() if number == signal.SIGINT else TerminatedError(128 + number)

@@ -1,0 +1,168 @@
+"""The contract of a method: a class of hooks around the one training loop. All are optional."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from bench.core.settings import changed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.optim import Optimizer
+
+    from bench.cells.cell import ModelInfo, Training
+    from bench.network.batches import Batch
+    from bench.training.context import Run
+
+Need = Literal["generation", "text", "finetuned", "forget"]
+NEEDS: dict[Need, str] = {
+    "generation": "a model that writes text",
+    "text": "the retention file",
+    "finetuned": "the weights that plain fine-tuning of the same task and seed ends with",
+    "forget": "a forgetting task",
+}
+"""What a method may ask of a run, checked before anything starts."""
+
+
+Role = Literal[
+    "loss",
+    "side",
+    "pull",
+    "mask",
+    "step",
+    "optimizer",
+    "forward",
+    "subset",
+    "adapter",
+    "finish",
+    "start",
+]
+ROLES: dict[Role, str] = {
+    "loss": "builds on `run.task_loss(batch)`, called once per micro-batch, and adds terms",
+    "side": "adds the gradient of a loss of its own after the backward pass",
+    "pull": "draws the pretrained weights to θ0 or to each other, in their gradients or update",
+    "mask": "rescales the gradients that are there",
+    "step": "takes optimizer steps of its own (`run.update`)",
+    "optimizer": "has its own update rule or rates",
+    "forward": "computes the loss at other weights than those that are trained",
+    "subset": "trains some of the pretrained weights only",
+    "adapter": "freezes the pretrained weights, trains new ones and merges them at the end",
+    "finish": "moves the weights after the last step",
+    "start": "moves the weights before the first step",
+}
+"""What a method does to a training run, which says what it can be stacked with."""
+
+Meaning = Literal["retains", "forgets", "learns", "shrinks"]
+"""What a method is for, which `run_bench.py selfcheck` measures against plain fine-tuning:
+`retains` more of the retention text; `forgets` the forgetting task, whose loss rises; `learns` it,
+too; `shrinks` the smallest singular values of a batch's features."""
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """The settings of a method that has none."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a reader wants to know of a method before trusting its row on a board.
+
+    A figure's origin: `seen` (read in the paper or its code), `derived` (worked out from it),
+    `secondary` (read in somebody's summary of it) or `this suite` (our choice).
+    """
+
+    title: str
+    paper: str
+    equation: str
+    defaults: str  # "NAMES: ORIGIN; NAMES: ORIGIN"
+    passes: str  # forward and backward passes beside plain fine-tuning's
+    memory: float  # peak of weights, gradients, moments and what the method keeps on the device,
+    # by plain fine-tuning's (4 copies of the weights)
+
+
+class Method:
+    """One way to fine-tune.
+
+    The loop calls, in this order: `prepare` once; `optimizer` once; then for every step `loss`
+    (on each micro-batch), `after_backward`, the optimizer's step and `after_step`; and `finish`.
+    Subclasses are registered with `register_method`, name their settings' frozen dataclass in
+    `Config` and describe themselves in `card`; the rest of the class data is
+    optional, and says what the suite may test, name and stack.
+    """
+
+    name: str
+    card: ClassVar[Card]
+    Config: ClassVar[type] = NoSettings
+    variants: ClassVar[dict[str, dict[str, Any]]] = {}
+    """Named settings: `{"ahead": {"schedule": "ahead"}}` is asked for as `lwf:ahead`."""
+    off: ClassVar[dict[str, Any] | None] = None
+    """Settings with which the method is plain fine-tuning, bit for bit."""
+    holds: ClassVar[dict[str, Any] | None] = None
+    """Settings with which the pretrained weights stay where they are, or almost."""
+    meaning: ClassVar[Meaning | None] = None
+    quick: ClassVar[dict[str, Any]] = {}
+    """Settings that suit a tiny model and a dozen steps: little to prepare, a plain effect."""
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @property
+    def label(self) -> str:
+        """What boards call it: `lwf`, `lwf:ahead`, `lwf:ahead[interval=4]`."""
+        differing = changed(self.config)
+        fitting = [
+            name for name, values in self.variants.items() if values.items() <= differing.items()
+        ]
+        variant = max(fitting, key=lambda name: len(self.variants[name]), default=None)
+        if variant:
+            differing = {k: v for k, v in differing.items() if k not in self.variants[variant]}
+        name = f"{self.name}:{variant}" if variant else self.name
+        rest = ",".join(f"{name}={value}" for name, value in differing.items())
+        return f"{name}[{rest}]" if rest else name
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All settings as JSON values; with `name`, all that a result depends on."""
+        return asdict(self.config)
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What this method, with these settings, asks of a run."""
+        return frozenset()
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """What this method, with these settings, does to a run; none said: it is not stacked."""
+        return frozenset()
+
+    def refuses(self, model: ModelInfo, recipe: Training) -> str | None:
+        """Why these settings cannot work with this model and recipe; asked before anything runs."""
+        return None
+
+    def prepare(self, run: Run) -> None:
+        """Before training: Fisher information, self-generated text, a teacher."""
+
+    def optimizer(self, run: Run) -> Optimizer:
+        """The optimizer; AdamW over the run's parameter groups unless the method has its own."""
+        return run.adamw()
+
+    def loss(self, run: Run, batch: Batch) -> Tensor:
+        """The scalar to descend on one micro-batch; `run.task_loss` is the task's own."""
+        return run.task_loss(batch)
+
+    def after_backward(self, run: Run) -> None:
+        """Once per step, when all gradients are in place and before they are clipped."""
+
+    def after_step(self, run: Run) -> None:
+        """Once per step, after the optimizer moved the weights."""
+
+    def finish(self, run: Run) -> None:
+        """After the last step, before the model is scored."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """All that `prepare` and the hooks built up; a resumed run loads it and skips `prepare`."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """The inverse of `state_dict`."""

@@ -1,0 +1,130 @@
+"""RecAdam: Adam that recalls the pretrained weights, with an annealed quadratic pull."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bench.core.registry import register_method
+from bench.core.settings import setting
+from bench.training.method import Card, Method, Role
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+    from bench.cells.cell import ModelInfo, Training
+    from bench.training.context import Run
+
+
+@dataclass(frozen=True)
+class RecAdamConfig:
+    """Settings of RecAdam. As published is `recadam:published`, whose k is one of 0.05, 0.1, 0.2,
+    0.5, 1; another t0 of the published 250, 500, 1000 is that of `recadam:random_init` with
+    `recadam.gamma=5000 recadam.t0=500`."""
+
+    anneal: str = setting(
+        "sigmoid",
+        "λ(t): sigmoid 1/(1+exp(−k(t−t0))), linear min(1, t/t0), or constant 1 (plain Adam)",
+        choices=("sigmoid", "linear", "constant"),
+    )
+    k: float = setting(0.1, "slope of the sigmoid, per step", above=0.0)
+    k_fraction: float | None = setting(
+        None, "1/k as a share of the run's steps, instead of k", above=0.0
+    )
+    t0: int | None = setting(
+        None, "step at which λ is one half (linear: one); none: from t0_fraction", low=1
+    )
+    t0_fraction: float = setting(0.1, "t0 as a share of the run's steps", above=0.0, high=1.0)
+    gamma: float | None = setting(
+        None, "γ, the strength of the pull; none: 0.1 / learning rate", low=0.0
+    )
+    floor: float = setting(0.0, "1 − λ(t) never falls below this", low=0.0, high=1.0)
+    init: str = setting(
+        "pretrained",
+        "where the backbone starts: at θ0, or at random weights that the pull brings there",
+        choices=("pretrained", "random"),
+    )
+
+
+@register_method("recadam")
+class RecAdam(Method):
+    """Minimise λ(t) L_task + (1 − λ(t)) (γ/2) Σ (θ − θ0)², decoupled as in the official code:
+    Adam's moments see the task gradient alone. A new head takes plain Adam."""
+
+    card = Card(
+        title="RecAdam: recall and learn",
+        paper="Chen et al., EMNLP 2020, arXiv 2004.12651",
+        equation="L = λ(t) L_task + (1 − λ(t)) (γ/2) Σ_i (θ_i − θ0_i)²",
+        defaults="k = 0.1 and γ = 0.1 / lr, 5000 at the lr 2e-5: the official README (seen); t0 as "
+        "a share of the run, the start at θ0, fraction and floor: this suite; published: γ, t0 and "
+        "the random start of the official script (seen), whose recipe is train.lr=2e-5 "
+        "train.batch_size=32 train.warmup=0 train.max_length=128 (seen)",
+        passes="none",
+        memory=1.25,
+    )
+    Config = RecAdamConfig
+    variants: ClassVar[dict[str, dict[str, Any]]] = {
+        "published": {"init": "random", "gamma": 5000.0, "t0": 250},
+        "random_init": {"init": "random"},
+        "fraction": {"t0_fraction": 0.5, "k_fraction": 0.1},
+        "floor": {"floor": 0.1},
+    }
+    config: RecAdamConfig
+    holds = {"gamma": 1024.0, "t0": 100_000}
+    meaning = "retains"
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """An update of its own, with a force towards θ0 in it."""
+        start: frozenset[Role] = frozenset({"start"} if self.config.init == "random" else ())
+        return start | {"optimizer", "pull"}
+
+    def gamma(self, recipe: Training) -> float:
+        """γ; the published 5000 at the published learning rate 2e-5 is 0.1 / lr."""
+        return 0.1 / recipe.lr if self.config.gamma is None else self.config.gamma
+
+    def refuses(self, model: ModelInfo, recipe: Training) -> str | None:
+        """The pull overshoots θ0 when lr·γ > 1 and diverges from 2 on."""
+        product = recipe.lr * self.gamma(recipe)
+        if product > 1 + 1e-6:
+            return (
+                f"learning rate {recipe.lr:g} x gamma {self.gamma(recipe):g} = {product:.3g} is "
+                "over 1, where the pull overshoots; set recadam.gamma to "
+                f"{0.99 / recipe.lr:.0f} or less, or train.lr to {0.99 / self.gamma(recipe):.1e}"
+            )
+        return None
+
+    def prepare(self, run: Run) -> None:
+        """Start from random weights where the settings say so."""
+        if self.config.init == "random":
+            from methods.recadam.optimizer import randomise
+
+            randomise(run.loaded, run.seed("random-init"))
+
+    def optimizer(self, run: Run) -> Optimizer:
+        """The published update, on the run's parameter groups."""
+        from methods.recadam.optimizer import RecAdamW, Schedule
+
+        recipe, config = run.cell.training, self.config
+        width = config.k_fraction and config.k_fraction * max(1, run.steps)
+        schedule = Schedule(
+            anneal=config.anneal,
+            k=1 / width if width else config.k,
+            t0=config.t0 or max(1, round(config.t0_fraction * run.steps)),
+            floor=config.floor,
+        )
+        return RecAdamW(
+            run.parameter_groups(),
+            anchor=run.anchor,
+            schedule=schedule,
+            gamma=self.gamma(recipe),
+            compiled=recipe.compile,
+            lr=recipe.lr,
+            betas=(recipe.beta1, recipe.beta2),
+            eps=recipe.eps,
+        )
+
+    def after_step(self, run: Run) -> None:
+        """Log λ(t)."""
+        if run.logging:
+            run.log(recadam_lambda=run.optimizer.optimizer.last_lambda)

@@ -1,0 +1,234 @@
+"""RecAdam's update: AdamW's fused step and a pull in place, or one compiled pass."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.optim.adamw import adamw
+
+if TYPE_CHECKING:
+    from bench.network.loading import Loaded
+
+_TINY = 2.0**-1000
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """λ(t), the weight of the task; t counts optimizer steps from 1."""
+
+    anneal: str
+    k: float
+    t0: int
+    floor: float = 0.0
+
+    def __call__(self, t: int) -> float:
+        if self.anneal == "sigmoid":
+            # tanh does not overflow where exp(−k(t−t0)) does
+            weight = 0.5 * (1.0 + math.tanh(0.5 * self.k * (t - self.t0)))
+        elif self.anneal == "linear":
+            weight = min(1.0, t / self.t0)
+        elif self.anneal == "constant":
+            weight = 1.0
+        else:
+            raise ValueError(f"unknown annealing {self.anneal!r}")
+        return min(weight, 1.0 - self.floor)
+
+
+class RecAdamW(torch.optim.AdamW):
+    """The official rule, in its order, for groups marked `pretrained`:
+
+        θ ← θ − lr √(1−β2^t)/(1−β1^t) λ m/(√v + ε)      the moments see the task gradient alone
+        θ ← θ − lr (1−λ) γ (θ − θ0)                     on the updated θ
+        θ ← θ − lr · weight_decay · θ
+
+    and AdamW, with the same place of ε, for the others. A parameter without a gradient stays; t
+    counts the steps of its group. Narrow parameters (bfloat16) are what their float32 copies in
+    the state, which the rule moves, are rounded to.
+
+    Args:
+        groups: as for AdamW, with `names` and `pretrained`.
+        anchor: θ0 by name.
+        compiled: let `torch.compile` make one pass over memory of the rule. Otherwise AdamW's
+            fused step is one, and the pull a second.
+
+    Raises:
+        ValueError: a pretrained parameter has no θ0, or nothing is pulled at all (public re-uses
+            of the method have failed in just this way, unseen).
+    """
+
+    def __init__(
+        self,
+        groups: list[dict[str, Any]],
+        anchor: dict[str, Tensor],
+        schedule: Schedule,
+        gamma: float,
+        compiled: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(groups, fused=True, **options)
+        self.schedule, self.gamma, self.last_lambda = schedule, gamma, 0.0
+        self.recall = _in_one_pass if compiled else _in_two_passes
+        self.targets: list[list[Tensor]] = []
+        for group in self.param_groups:
+            missing = [name for name in group["names"] if name not in anchor]
+            if group["pretrained"] and missing:
+                raise ValueError(f"no pretrained value for {missing[0]}")
+            pairs = zip(group["names"], group["params"], strict=True)
+            own = [anchor[name].to(_wide(p)) for name, p in pairs] if group["pretrained"] else []
+            self.targets.append(own)
+            group.setdefault("t", 0)
+        if not any(self.targets):
+            raise ValueError("RecAdam has nothing to recall: no parameter is pretrained")
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+        """One update."""
+        assert closure is None, "the loop computes the loss"
+        for group, targets in zip(self.param_groups, self.targets, strict=True):
+            members = self._members(group, targets)
+            group["t"] += 1
+            task = self.last_lambda = self.schedule(group["t"])
+            if not members.weights:
+                continue
+            if targets:
+                self.recall(members, group, task, self.gamma)
+            else:
+                _in_two_passes(members, group, 1.0, self.gamma)
+            for p, weight in zip(members.params, members.weights, strict=True):
+                if weight is not p:
+                    p.copy_(weight)
+
+    def _members(self, group: dict[str, Any], targets: list[Tensor]) -> _Members:
+        """The parameters of a group that have a gradient, and all that moves them."""
+        members = _Members()
+        for i, p in enumerate(group["params"]):
+            state = self.state[p]
+            if p.grad is None:
+                if state:
+                    state["step"] += 1  # the group's clock goes on
+                continue
+            wide = _wide(p)
+            if not state:
+                state["step"] = torch.full((), group["t"], dtype=torch.float32, device=p.device)
+                state |= {name: torch.zeros_like(p, dtype=wide) for name in _MOMENTS}
+            if p.dtype != wide and "master" not in state:  # nor has what wide ones left behind
+                state["master"] = p.detach().to(wide)
+            weight = state.get("master", p)
+            members.params.append(p)
+            members.weights.append(weight)
+            members.gradients.append(p.grad.to(weight.dtype))
+            members.m.append(state["exp_avg"])
+            members.v.append(state["exp_avg_sq"])
+            members.steps.append(state["step"])
+            members.anchors += targets[i : i + 1]
+        return members
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As an optimizer does, but without rounding the state of narrow parameters to theirs."""
+        super().load_state_dict(state_dict)
+        params = [p for group in self.param_groups for p in group["params"]]
+        for i, p in enumerate(params):
+            for name in (*_MOMENTS, "master"):
+                if name in (found := state_dict["state"].get(i, {})):
+                    self.state[p][name] = found[name].to(p.device, _wide(p), copy=True)
+
+
+@dataclass
+class _Members:
+    """The parameters of a group that have a gradient, in the same order in every list."""
+
+    params: list[Tensor] = field(default_factory=list)
+    weights: list[Tensor] = field(default_factory=list)  # params, or their float32 copies
+    gradients: list[Tensor] = field(default_factory=list)
+    m: list[Tensor] = field(default_factory=list)
+    v: list[Tensor] = field(default_factory=list)
+    steps: list[Tensor] = field(default_factory=list)
+    anchors: list[Tensor] = field(default_factory=list)  # θ0; empty where nothing is pulled
+
+
+def _wide(p: Tensor) -> torch.dtype:
+    """The type of the arithmetic on `p`."""
+    return torch.promote_types(p.dtype, torch.float32)
+
+
+def _in_two_passes(x: _Members, group: dict[str, Any], task: float, gamma: float) -> None:
+    """The rule as fused AdamW's one pass, which does all but the pull, and the pull.
+
+    With c = lr (1−λ) γ, d = lr · weight_decay and Adam's step u, the rule's three lines are
+    θ ← (1−d) ((1−c) (θ − λu) + c θ0) = (1−w) r (θ − λu) + w θ0 with w = c (1−d) and
+    r = (1−c) (1−d) / (1−w). Without decay r is 1 and a weight at θ0 stays there exactly.
+    """
+    c, d = group["lr"] * (1 - task) * gamma, group["lr"] * group["weight_decay"]
+    pull = c * (1 - d)
+    rest = (1 - c) * (1 - d) / (1 - pull) if pull != 1 else 1.0
+    # AdamW multiplies θ by 1 − lr · weight_decay, which is to be `rest` even where λ is 0
+    lr = group["lr"] * task * rest or _TINY
+    beta1, beta2 = group["betas"]
+    adamw(
+        *(x.weights, x.gradients, x.m, x.v, [], x.steps),
+        fused=True,
+        amsgrad=False,
+        maximize=False,
+        beta1=beta1,
+        beta2=beta2,
+        lr=lr,
+        weight_decay=(1 - rest) / lr,
+        # AdamW adds ε to √v after the bias correction, the official rule before it
+        eps=group["eps"] / math.sqrt(1 - beta2 ** group["t"]),
+    )
+    if pull:
+        torch._foreach_lerp_(x.weights, x.anchors, pull)
+
+
+def _in_one_pass(x: _Members, group: dict[str, Any], task: float, gamma: float) -> None:
+    """The rule, compiled; what changes from step to step are tensors, which need no new code."""
+    (beta1, beta2), t = group["betas"], group["t"]
+    size = group["lr"] * math.sqrt(1 - beta2**t) / (1 - beta1**t) * task
+    pull, keep = group["lr"] * (1 - task) * gamma, 1 - group["lr"] * group["weight_decay"]
+    changing = torch.tensor([size, group["eps"], pull, keep], dtype=x.weights[0].dtype).unbind()
+    torch._foreach_add_(x.steps, 1)
+    _compiled()(x.weights, x.gradients, x.m, x.v, x.anchors, beta1, beta2, *changing)
+
+
+@functools.cache
+def _compiled() -> Callable[..., None]:
+    return torch.compile(_rule)
+
+
+def _rule(
+    weights: list[Tensor],
+    gradients: list[Tensor],
+    ms: list[Tensor],
+    vs: list[Tensor],
+    anchors: list[Tensor],
+    beta1: float,
+    beta2: float,
+    size: Tensor,
+    eps: Tensor,
+    pull: Tensor,
+    keep: Tensor,
+) -> None:
+    for theta, g, m, v, anchor in zip(weights, gradients, ms, vs, anchors, strict=True):
+        m.lerp_(g, 1 - beta1)
+        v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
+        theta.sub_(size * m / (v.sqrt() + eps))
+        theta.add_(pull * (anchor - theta))
+        theta.mul_(keep)
+
+
+def randomise(loaded: Loaded, seed: int) -> None:
+    """Give the backbone the architecture's own random initialisation; a new head stays."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        fresh = type(loaded.net)(loaded.net.config)
+    values = dict(fresh.named_parameters())
+    with torch.no_grad():
+        for name, parameter in loaded.pretrained():
+            parameter.copy_(values[name])

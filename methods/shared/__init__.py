@@ -1,0 +1,1 @@
+"""What several methods share: answers, auxiliary losses, Fisher of texts and tasks, depth."""

@@ -1,0 +1,106 @@
+"""What methods have in common that add a loss on rows beside the task's."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from bench.training.method import Method, Need, Role
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bench.cells.cell import ModelInfo, Training
+    from bench.network.batches import Batch
+    from bench.training.context import Run
+    from methods.lwf.unlearning import AnswerSet
+
+
+class SideLoss(Method):
+    """L = L_task + w L_side, the gradient of L_side taken once per step on a batch of its own.
+
+    Subclasses give the rows, the loss on a batch of them, and `weight` and `batch_size`.
+    """
+
+    why_not_encoder: ClassVar[str] = "its head has one task, and rows of others no answer there"
+    rows: AnswerSet
+
+    @property
+    def weight(self) -> float:
+        """w; at 0 no pass is made."""
+        weight: float = self.config.weight
+        return weight
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """A term beside the task's loss."""
+        return frozenset({"side"})
+
+    def refuses(self, model: ModelInfo, recipe: Training) -> str | None:
+        """An encoder has no loss for such rows."""
+        return None if model.generates else f"it is an encoder: {self.why_not_encoder}"
+
+    @abstractmethod
+    def gather(self, run: Run) -> AnswerSet:
+        """The rows."""
+
+    @abstractmethod
+    def side_loss(self, run: Run, losses: Tensor, batch: Batch, indices: list[int]) -> Tensor:
+        """The term, from −log π [n] of the rows `indices`."""
+
+    def batch_size(self, run: Run) -> int:
+        """Rows per step."""
+        size: int = self.config.batch_size
+        return size
+
+    def prepare(self, run: Run) -> None:
+        """Gather the rows."""
+        from methods.lwf.unlearning import AnswerSet
+
+        self.rows = self.gather(run) if self.weight else AnswerSet.empty()
+
+    def after_backward(self, run: Run) -> None:
+        """Add the term's gradient."""
+        from bench.core.errors import CellError
+        from bench.network.likelihood import example_losses
+        from methods.lwf.unlearning import turn_of
+        from methods.shared.auxiliary_rows import token_mean
+
+        if not self.weight:
+            return
+        indices = turn_of(run, self.rows, self.batch_size(run), run.step)
+        batch = self.rows.batch(indices, run.tokenizer.pad_token_id).to(run.device)
+        losses = example_losses(run.model, batch)
+        value = float(token_mean(losses.detach(), batch))
+        if value != value or value == float("inf"):
+            raise CellError(
+                f"the loss of {self.name}'s rows is {value} at step {run.step} of {run.steps}; "
+                f"a smaller learning rate or {self.name}.weight may help"
+            )
+        run.log(side_nll=value)
+        run.accelerator.backward(self.weight * self.side_loss(run, losses, batch, indices))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The rows."""
+        return self.rows.to_tensors()
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """The rows."""
+        from methods.lwf.unlearning import AnswerSet
+
+        self.rows = AnswerSet.from_tensors(state)
+
+
+class ForgetLoss(SideLoss):
+    """L_side on training rows of the forgetting tasks, so many as the setting `rows` says."""
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """Rows of a forgetting task."""
+        return frozenset({"forget"})
+
+    def gather(self, run: Run) -> AnswerSet:
+        """Rows of the forgetting tasks, with their right answers."""
+        from methods.shared.auxiliary_rows import forget_rows
+
+        return forget_rows(run, self.config.rows)

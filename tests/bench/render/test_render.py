@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.board.leaderboard import Board, boards
+from bench.core.errors import BenchError
+from bench.render import markdown, terminal, tidy, write_all
+from tests.helpers.made_up import result
+
+
+def made() -> list[Board]:
+    """finetune on three seeds; lwf on two, with a third that failed."""
+    cells = [result(seed=seed, after=score) for seed, score in enumerate((0.1, 0.12, 0.14))]
+    cells += [
+        result("lwf", seed=seed, after=score, seconds=20.0, before=-0.25, label="lwf[interval=8]")
+        for seed, score in enumerate((0.0, 0.112))
+    ]
+    reason = "loss is\n nan | at <step> 12"
+    return boards([*cells, result("lwf", seed=2, error=reason, label="lwf[interval=8]")])
+
+
+def wide() -> list[Board]:
+    """Long labels, large numbers, two tasks."""
+    label = "lwf[" + ",".join(f"some_setting_{i}=0.{i}" for i in range(5)) + "]"
+    return boards(
+        result(method, task, seed, score, seconds=98765.4, label=label if method == "lwf" else None)
+        for method in ("finetune", "lwf")
+        for task in ("cola", "rte")
+        for seed, score in enumerate((-1.0, 1.0))
+    )
+
+
+TERMINAL = """\
+CoLA: Matthews correlation ×100 (to be forgotten: rte)
+method             n  before  after       ±   gain       ±  retain  forget     drift  time  time  peak
+                                                             +nats   +nats               s  ×ref   MiB
+---------------  ---  ------  -----  ------  -----  ------  ------  ------  --------  ----  ----  ----
+finetune           3   25.00  12.00   ±4.97    ref          +0.125  -0.250  3.12e-02  10.0  1.00   514
+lwf[interval=8]  2/3  -25.00   5.60  ±71.15  -5.40  ±58.45  +0.125  -0.250  3.12e-02  20.0  2.00   513
+! lwf[interval=8] seed 2 failed: loss is nan | at <step> 12
+"""  # noqa: E501
+
+
+def test_terminal() -> None:
+    text = terminal.render(made())
+    assert text.split("\n\n")[1] + "\n" == TERMINAL
+
+
+def test_what_an_encoder_forgets_is_not_scored_nor_named() -> None:
+    text = terminal.render(boards([result(model={"kind": "encoder", "hash": "0123456789abcdef"})]))
+    assert "CoLA: Matthews correlation ×100\n" in text
+
+
+def test_terminal_says_what_the_board_holds() -> None:
+    assert terminal.render(made()).startswith(
+        "stories260K on data\n"
+        "===================\n"
+        "model: stories260K (causal, 01234567)\n"
+        "data: data\n"
+        "training: lr=0.0005, steps=100\n"
+        "seeds: 0, 1, 2\n"
+        "retention text: sampled\n"
+        "suite version: 0.1.0\n"
+    )
+
+
+def test_numbers_line_up_at_the_point() -> None:
+    lines = terminal.render(wide()).splitlines()
+    rows = [line for line in lines if "±" in line and "." in line and "%" not in line]
+    assert len(rows) == 6
+    for table in (rows[:2], rows[2:4], rows[4:]):
+        points = [[i for i, c in enumerate(line) if c == "." and i > 24] for line in table]
+        assert set(points[0]) <= set(points[1])  # the reference has no gain
+
+
+def test_nothing_is_minus_zero() -> None:
+    less = result("lwf", after=0.5 - 1e-9, before=-1e-9)
+    assert less["retention"] is not None
+    less["retention"]["after"] = less["retention"]["before"] - 1e-9
+    text = terminal.render(boards([result(), less]))
+    assert "-0.00" not in text
+    assert "+0.00 " in text and "+0.000 " in text
+
+
+@pytest.mark.parametrize("board", [made, wide])
+def test_terminal_fits_a_window(board: object) -> None:
+    assert callable(board)
+    assert max(len(line) for line in terminal.render(board()).splitlines()) <= 120
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8"])
+def test_terminal_writes_only_what_the_output_can(encoding: str) -> None:
+    board = boards([result(label="café→"), result(seed=1)])
+    text = terminal.render(board, encoding)
+    assert text.encode(encoding).decode(encoding) == text
+    assert ("+-" in text, "x100" in text) == (encoding == "ascii",) * 2
+    widths = {len(line) for line in text.splitlines() if line.startswith("---")}
+    assert len(widths) == 1
+
+
+MARKDOWN = """\
+### CoLA: Matthews correlation ×100 (to be forgotten: rte)
+
+| method | n | before | after | ± | gain | ± | retain +nats | forget +nats | drift | time s | time ×ref | peak MiB |
+| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| finetune | 3 | 25.00 | 12.00 | ±4.97 | ref |  | +0.125 | -0.250 | 3.12e-02 | 10.0 | 1.00 | 514 |
+| lwf[interval=8] | 2/3 | -25.00 | 5.60 | ±71.15 | -5.40 | ±58.45 | +0.125 | -0.250 | 3.12e-02 | 20.0 | 2.00 | 513 |
+
+- lwf[interval=8] seed 2 failed: loss is nan \\| at &lt;step> 12
+"""  # noqa: E501
+
+
+def test_markdown() -> None:
+    text = markdown.render(made())
+    assert text.startswith(
+        "# Leaderboard\n\n## stories260K on data\n\n- model: stories260K (causal"
+    )
+    assert f"\n\n{MARKDOWN}\n" in text
+
+
+def test_markdown_escapes_what_would_break_a_table() -> None:
+    odd = boards([result(label="a|b\\\nc<d", model_name="x\ny")])
+    text = markdown.render(odd)
+    assert "| a\\|b\\\\ c&lt;d | 1 |" in text
+    assert "## x y on data" in text
+
+
+def test_csv_and_json_hold_the_same_tidy_rows_in_full_precision() -> None:
+    board = boards([result(after=0.1), result("lwf", after=1 / 3), result("lwf", task="rte")])
+    rows = json.loads(tidy.to_json(board))
+    assert [(row["task"], row["method"]) for row in rows] == [
+        ("cola", "finetune"), ("cola", "lwf"), ("rte", "finetune"), ("rte", "lwf"),
+        ("average", "finetune"), ("average", "lwf"),
+    ]  # fmt: skip
+    lwf = rows[1]
+    assert " ".join(lwf) == (
+        "board suite_version model model_hash data data_hash task metric method reference "
+        "seeds_done seeds_planned after_mean after_half_width gain_mean gain_half_width "
+        "before retention forgotten facts drift seconds compile_seconds peak_mib backward forward "
+        "forgetting time_ratio negative_transfer_mean negative_transfer_half_width recovered"
+    )
+    assert (lwf["after_mean"], lwf["gain_mean"]) == (1 / 3, 1 / 3 - 0.1)
+    assert lwf["after_half_width"] is None
+    assert (lwf["metric"], lwf["before"], lwf["retention"]) == ("matthews_correlation", 0.25, 0.125)
+    assert lwf["data_hash"] == "rows-cola" and rows[-1]["data_hash"] is None
+
+    read = list(csv.DictReader(io.StringIO(tidy.to_csv(board))))
+    spelled = [
+        {name: "" if value is None else str(value) for name, value in row.items()} for row in rows
+    ]
+    assert read == spelled
+
+
+def test_no_boards_are_empty_files(tmp_path: Path) -> None:
+    assert [path.read_text() for path in write_all([], tmp_path)] == ["# Leaderboard\n", "", "[]\n"]
+
+
+def test_write_all_replaces_whole_files(tmp_path: Path) -> None:
+    (tmp_path / "leaderboard.md").write_text("old " * 10000)
+    paths = write_all(made(), tmp_path / "new")
+    assert write_all(made(), tmp_path) == [
+        tmp_path / f"leaderboard.{kind}" for kind in ("md", "csv", "json")
+    ]
+    for path in paths:
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+    assert "nan | at" not in paths[0].read_text()
+    with pytest.raises(BenchError, match=r"cannot write .*leaderboard\.md"):
+        write_all(made(), tmp_path / "leaderboard.md")
+
+
+def test_a_sequence_names_the_definitions_that_it_shows() -> None:
+    from test_leaderboard import sequence
+
+    found = boards([sequence("finetune", 0, [[0.1, 0.5], [0.6, 0.5], [0.2, 0.7]]), result()])
+    text = terminal.render(found)
+    table = text[text.index("CoLA>RTE: mean over tasks ×100\n") :]
+    assert table.splitlines()[1].split()[:8] == [
+        "method", "n", "before", "after", "±", "gain", "±", "backward",
+    ]  # fmt: skip
+    for part in ("R[T][i]", "-R[i][i]", "R[i-1][i]", "-R[0][i]", "max R[k][i]", "-R[T][i]"):
+        assert part in table
+    assert "-40.00" in table and "+40.00" in table
+    assert "Negative forgetting is improvement" in " ".join(text.split())
+    assert "Negative forgetting" not in terminal.render(boards([result()]))
+    assert "R[i-1][i] -R[0][i]" in markdown.render(found)
+    assert tidy.records(found)[-1]["forgetting"] == pytest.approx(0.4)

@@ -1,0 +1,120 @@
+"""What is answered, by the likelihoods of the possible answers, and by a written text."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from bench.core.registry import TASKS, load_builtin
+from bench.network.batches import Encoded
+from bench.scoring.predictions import (
+    Outputs,
+    correct,
+    flips,
+    gold_loss,
+    is_right,
+    predict,
+    task_scores,
+)
+
+load_builtin()
+PSYCHOL, COLA, STSB, GSM8K = map(TASKS.get, ("psychol", "cola", "stsb", "gsm8k"))
+CHOICES = {"a": "sand", "b": "sand dunes", "c": "Rain", "d": "x"}
+ROW = {"id": "0", "question": "?", **CHOICES, "label": 0}
+
+
+def rows(gold: list[int], tokens: list[int], sizes: list[int]) -> Encoded:
+    """Rows whose answers have so many tokens and bytes."""
+    answers = [[[7] * count for count in tokens] for _ in gold]
+    ids = [str(i) for i in range(len(gold))]
+    return Encoded(ids, gold, [[1]] * len(gold), answers, [], 0, [sizes] * len(gold))
+
+
+def test_a_choice_is_answered_by_its_whole_likelihood_and_per_byte() -> None:
+    asked = rows([0, 1, 1], tokens=[1, 4, 2, 2], sizes=[2, 20, 5, 5])
+    scores = [[-2.0, -8.0, -9.0, -9.0], [-2.0, -8.0, -9.0, -9.0], [-9.0, -8.0, -9.0, -9.0]]
+    assert predict(PSYCHOL, asked, Outputs(scores)) == [0, 0, 1]
+    # per byte: -1.0, -0.4, -1.8: the second, whatever its length; then -4.5, -0.4, -1.8
+    assert task_scores(PSYCHOL, asked, Outputs(scores))[0] == {
+        "accuracy": pytest.approx(2 / 3),
+        "accuracy_norm": pytest.approx(2 / 3),
+    }
+    scores = [[-2.0, -8.0, -1.0, -9.0]] * 3
+    assert task_scores(PSYCHOL, asked, Outputs(scores))[0] == {
+        "accuracy": 0.0,
+        "accuracy_norm": 0.0,
+    }
+
+
+def test_a_label_is_answered_by_its_words_likelihood_per_token() -> None:
+    asked = rows([0, 1], tokens=[3, 1], sizes=[9, 3])
+    scores = [[-3.3, -1.2], [-3.9, -1.2]]
+    assert predict(COLA, asked, Outputs(scores)) == [0, 1]
+    assert gold_loss(asked, Outputs(scores)) == pytest.approx((1.1 + 1.2) / 2)
+
+
+def test_a_head_has_logits_that_nothing_divides() -> None:
+    asked = Encoded(["0", "1"], [0, 1], [[1], [1]], [], [], 0)
+    assert predict(COLA, asked, Outputs([[2.0, 1.0], [-1.0, 0.5]])) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("sand", True),
+        (" Sand, of course.", True),
+        ("sandy", False),  # another word
+        ("sand dunes", False),  # a longer, wrong choice
+        ("sand dunesque", True),
+        ("the sand", False),
+        ("", False),
+    ],
+)
+def test_a_written_answer_is_right_if_it_begins_with_the_choice(text: str, right: bool) -> None:
+    assert is_right(PSYCHOL, ROW, text) is right
+
+
+def test_a_written_label_word() -> None:
+    row = {"id": "0", "sentence": "A cat sat.", "label": 0}
+    assert [is_right(COLA, row, t) for t in (" no", "No.", "none", "yes", "")] == [
+        True, True, False, False, False,
+    ]  # fmt: skip
+
+
+def test_flips_count_changes_of_being_right() -> None:
+    before, after = [True, False, True, False], [False, True, False, False]
+    assert flips(before, after) == {"lost": 0.5, "gained": 0.25}
+
+
+def test_a_score_is_the_mean_by_the_probabilities_of_its_words() -> None:
+    asked = rows([5, 0], tokens=[1] * 6, sizes=[1] * 6)
+    asked.references = [4.6, 0.0]
+    shares = [0.0, 0.1, 0.1, 0.0, 0.2, 0.6]  # of all words, these six share a thousandth
+    scores = [[math.log(1e-3 * (share or 1e-30)) for share in shares], [-700.0] * 6]
+    outputs = Outputs(scores)
+    want = [0.1 * 1 + 0.1 * 2 + 0.2 * 4 + 0.6 * 5, 2.5]
+    assert predict(STSB, asked, outputs) == pytest.approx(want)
+    assert correct(STSB, asked, want) is None
+    assert set(task_scores(STSB, asked, outputs)[0]) == {"pearson", "spearman"}
+    head = Encoded(["0"], [5], [[1]], [], [], 0, references=[4.6])
+    assert predict(STSB, head, Outputs([[4.25]])) == [4.25]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("6 + 7 = 13.\n#### 13", "13"),
+        ("#### $1,300.", "1300"),
+        ("#### -4\n#### 13", "-4"),
+        ("the answer is 13", None),
+    ],
+)
+def test_of_a_solution_only_its_number_counts(text: str, number: str | None) -> None:
+    row = {"id": "0", "question": "?", "answer": f"As is known.\n#### {number or 13}", "label": 0}
+    assert is_right(GSM8K, row, text) is (number is not None)
+    asked = rows([0], tokens=[3], sizes=[3])
+    asked.references = [number or "13"]
+    outputs = Outputs([[-3.0]], [text])
+    assert correct(GSM8K, asked, predict(GSM8K, asked, outputs)) == [number is not None]
+    assert task_scores(GSM8K, asked, outputs)[0] == {"exact_match": float(number is not None)}
