@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.core.registry import register_method
 from bench.core.settings import setting
-from bench.training.method import Card, Method, Role
+from bench.training.method import Card, Method, Role, register_method
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.cells.cell import ModelInfo, Training
     from bench.network.batches import Batch
-    from bench.training.context import Run
+    from bench.training.context import TrainingContext
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class BSS(Method):
             "whose singular values it penalises; leave micro_batch out"
         )
 
-    def loss(self, run: Run, batch: Batch) -> Tensor:
+    def loss(self, run: TrainingContext, batch: Batch) -> Tensor:
         """The task's loss and the penalty."""
         from methods.shared.features import gathered, head_input, smallest_singular_values
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.core.registry import register_method
 from bench.core.settings import setting
-from bench.training.method import Card, Method, Role
+from bench.training.method import Card, Method, Role, register_method
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.training.context import Run
+    from bench.training.context import TrainingContext
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class ChildTuning(Method):
         """Masks the gradients."""
         return frozenset({"mask"})
 
-    def prepare(self, run: Run) -> None:
+    def prepare(self, run: TrainingContext) -> None:
         """Choose D's child."""
         from methods.shared.task_fisher import largest, task_fisher
 
@@ -72,7 +71,7 @@ class ChildTuning(Method):
             fisher = task_fisher(run, self.config.fisher_rows)
             self.child = largest(fisher, self.config.p)
 
-    def after_backward(self, run: Run) -> None:
+    def after_backward(self, run: TrainingContext) -> None:
         """g ← g ⊙ M."""
         import torch
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.core.registry import register_method
 from bench.core.settings import setting
-from bench.training.method import Card, Method, Need, Role
+from bench.training.method import Card, Method, Need, Role, register_method
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.cells.cell import ModelInfo, Training
-    from bench.training.context import Run
+    from bench.training.context import TrainingContext
 
 
 @dataclass(frozen=True)
@@ -80,20 +79,20 @@ class EWC(Method):
             )
         return None
 
-    def prepare(self, run: Run) -> None:
+    def prepare(self, run: TrainingContext) -> None:
         """Estimate F at θ0, once for all cells of a model, and scale it."""
         fisher = self.importance(run)
         total = sum(float(f.double().sum()) for f in fisher.values())
         mean = total / sum(f.numel() for f in fisher.values()) if self.config.normalise else 1.0
         self.stiffness = {name: f * (self.config.strength / mean) for name, f in fisher.items()}
 
-    def importance(self, run: Run) -> dict[str, Tensor]:
+    def importance(self, run: TrainingContext) -> dict[str, Tensor]:
         """F, by parameter."""
         from methods.shared.text_fisher import base_fisher
 
         return base_fisher(run, self._sampled, self.config.blocks)
 
-    def after_backward(self, run: Run) -> None:
+    def after_backward(self, run: TrainingContext) -> None:
         """Add λ F (θ − θ0) to the gradients."""
         import torch
 
@@ -106,7 +105,7 @@ class EWC(Method):
                 moved = torch.sub(parameter.detach(), run.anchor[name])
                 parameter.grad.addcmul_(self.stiffness[name], moved)
 
-    def _penalty(self, run: Run) -> float:
+    def _penalty(self, run: TrainingContext) -> float:
         """(λ/2) Σ F (θ − θ0)²."""
         parts = [
             (self.stiffness[name] * (p.detach() - run.anchor[name]).square()).sum()

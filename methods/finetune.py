@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bench.core.registry import register_method
-from bench.training.method import Card, Method
+from bench.training.method import Card, Method, register_method
 
 
 @register_method("finetune")

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.core.errors import CellError
-from bench.core.registry import register_method
 from bench.core.settings import setting
-from bench.training.method import Card, Method, Role
+from bench.training.method import Card, Method, Role, register_method
 
 if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
     from bench.cells.cell import ModelInfo, Training
-    from bench.training.context import Run
+    from bench.training.context import TrainingContext
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Freeze(Method):
 
         return complaint(model, self._below)
 
-    def optimizer(self, run: Run) -> Optimizer:
+    def optimizer(self, run: TrainingContext) -> Optimizer:
         """AdamW over what is not frozen.
 
         Raises:
@@ -78,7 +77,7 @@ class Freeze(Method):
         named = net.named_parameters()
         return [p for name, p in named if frozen and depth[name] > blocks - frozen]
 
-    def finish(self, run: Run) -> None:
+    def finish(self, run: TrainingContext) -> None:
         """What was frozen can be trained again, by whatever comes next."""
         for parameter in self.frozen:
             parameter.requires_grad_(True)

@@ -6,16 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.core.registry import register_method
 from bench.core.settings import setting
-from bench.training.method import Card
+from bench.training.method import Card, register_method
 from methods.shared.auxiliary_loss import ForgetLoss
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.network.batches import Batch
-    from bench.training.context import Run
+    from bench.training.context import TrainingContext
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,9 @@ class GA(ForgetLoss):
     off = {"weight": 0.0}
     meaning = "forgets"
 
-    def side_loss(self, run: Run, losses: Tensor, batch: Batch, indices: list[int]) -> Tensor:
+    def auxiliary_loss(
+        self, run: TrainingContext, losses: Tensor, batch: Batch, indices: list[int]
+    ) -> Tensor:
         """log π, averaged over the rows; 0 where they are unlearned."""
         from methods.shared.auxiliary_rows import token_mean
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.core.registry import register_method
 from bench.core.settings import setting
-from bench.training.method import Card, Method, Role
+from bench.training.method import Card, Method, Role, register_method
 
 if TYPE_CHECKING:
-    from bench.training.context import Run
+    from bench.training.context import TrainingContext
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class L2SP(Method):
         """A force towards θ0, in the gradients."""
         return frozenset({"pull"})
 
-    def after_backward(self, run: Run) -> None:
+    def after_backward(self, run: TrainingContext) -> None:
         """Add α (θ − θ0), or β θ, to the gradients."""
         for name, parameter in run.net.named_parameters():
             if parameter.grad is None:

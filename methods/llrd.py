@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.core.registry import register_method
 from bench.core.settings import setting
-from bench.training.method import Card, Method, Role
+from bench.training.method import Card, Method, Role, register_method
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from bench.cells.cell import ModelInfo, Training
-    from bench.training.context import Run
+    from bench.training.context import TrainingContext
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class LLRD(Method):
 
         return complaint(model, depths)
 
-    def optimizer(self, run: Run) -> Optimizer:
+    def optimizer(self, run: TrainingContext) -> Optimizer:
         """AdamW over the run's groups, each cut by depth.
 
         Raises:

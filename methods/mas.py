@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.core.registry import register_method
 from bench.core.settings import setting
-from bench.training.method import Card
+from bench.training.method import Card, register_method
 from methods.ewc import EWC
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.training.context import Run
+    from bench.training.context import TrainingContext
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class MAS(EWC):
     config: MASConfig  # type: ignore[assignment]
     text_setting = "text"
 
-    def importance(self, run: Run) -> dict[str, Tensor]:
+    def importance(self, run: TrainingContext) -> dict[str, Tensor]:
         """Ω, by parameter."""
         from methods.shared.text_fisher import base_sensitivity
 

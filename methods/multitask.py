@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.core.registry import register_method
 from bench.core.settings import setting
-from bench.training.method import Card
+from bench.training.method import Card, register_method
 from methods.shared.auxiliary_loss import ForgetLoss
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.network.batches import Batch
-    from bench.training.context import Run
+    from bench.training.context import TrainingContext
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,9 @@ class Multitask(ForgetLoss):
     off = {"weight": 0.0}
     meaning = "learns"
 
-    def side_loss(self, run: Run, losses: Tensor, batch: Batch, indices: list[int]) -> Tensor:
+    def auxiliary_loss(
+        self, run: TrainingContext, losses: Tensor, batch: Batch, indices: list[int]
+    ) -> Tensor:
         """The mean loss of their answers' tokens."""
         from methods.shared.auxiliary_rows import token_mean
 

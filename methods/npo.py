@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.core.registry import register_method
 from bench.core.settings import setting
-from bench.training.method import Card
+from bench.training.method import Card, register_method
 from methods.shared.auxiliary_loss import ForgetLoss
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.network.batches import Batch
-    from bench.training.context import Run
+    from bench.training.context import TrainingContext
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class NPO(ForgetLoss):
     off = {"weight": 0.0}
     meaning = "forgets"
 
-    def prepare(self, run: Run) -> None:
+    def prepare(self, run: TrainingContext) -> None:
         """Gather the rows, and −log π0 of each."""
         import torch
 
@@ -55,7 +54,9 @@ class NPO(ForgetLoss):
         super().prepare(run)
         self.base = losses_now(run, self.rows) if self.weight else torch.zeros(0)
 
-    def side_loss(self, run: Run, losses: Tensor, batch: Batch, indices: list[int]) -> Tensor:
+    def auxiliary_loss(
+        self, run: TrainingContext, losses: Tensor, batch: Batch, indices: list[int]
+    ) -> Tensor:
         """−(2/β) log σ(−β log(π/π0)), averaged over the rows."""
         from methods.shared.auxiliary_rows import preference
 

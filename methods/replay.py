@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.core.registry import register_method
 from bench.core.settings import setting
-from bench.training.method import Card, Need
-from methods.shared.auxiliary_loss import SideLoss
+from bench.training.method import Card, Need, register_method
+from methods.shared.auxiliary_loss import AuxiliaryLoss
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.network.batches import Batch
-    from bench.training.context import Run
-    from methods.lwf.unlearning import AnswerSet
+    from bench.training.context import TrainingContext
+    from methods.shared.answers import AnswerSet
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class ReplayConfig:
 
 
 @register_method("replay")
-class Replay(SideLoss):
+class Replay(AuxiliaryLoss):
     """Add the language-model loss of a few blocks of text to every step.
 
     The blocks have nothing in common with the text whose loss is scored as retention.
@@ -67,17 +66,19 @@ class Replay(SideLoss):
         """A model that writes text, or a text to read."""
         return frozenset({"generation"} if self.config.source == "sampled" else {"text"})
 
-    def batch_size(self, run: Run) -> int:
+    def batch_size(self, run: TrainingContext) -> int:
         """Blocks per step."""
         return max(1, round(self.config.share * run.cell.training.batch_size))
 
-    def gather(self, run: Run) -> AnswerSet:
+    def gather(self, run: TrainingContext) -> AnswerSet:
         """The blocks."""
         from methods.shared.auxiliary_rows import text_rows
 
         return text_rows(run, self.config.source == "sampled", self.config.blocks)
 
-    def side_loss(self, run: Run, losses: Tensor, batch: Batch, indices: list[int]) -> Tensor:
+    def auxiliary_loss(
+        self, run: TrainingContext, losses: Tensor, batch: Batch, indices: list[int]
+    ) -> Tensor:
         """The mean loss of the text's tokens."""
         from methods.shared.auxiliary_rows import token_mean
 

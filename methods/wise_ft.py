@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.core.registry import register_method
 from bench.core.settings import setting
-from bench.training.method import Card, Method, Role
+from bench.training.method import Card, Method, Role, register_method
 
 if TYPE_CHECKING:
-    from bench.training.context import Run
+    from bench.training.context import TrainingContext
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class WiSEFT(Method):
         """Moves the weights after the last step."""
         return frozenset({"finish"})
 
-    def finish(self, run: Run) -> None:
+    def finish(self, run: TrainingContext) -> None:
         """θ ← (1 − α) θ0 + α θ; lerp is exact at both ends."""
         for name, parameter in run.loaded.pretrained():
             parameter.data.lerp_(run.anchor[name], 1 - self.config.alpha)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bench.core.registry import register_task
-from bench.rows.task import SPLITS, Classic, Hub, Task
+from bench.rows.task import SPLITS, Classic, Hub, Task, register_task
 
 ANSWER = "Question: {question}\nAnswer:"
 CHOICE = ("accuracy", "accuracy_norm")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bench.core.registry import register_task
-from bench.rows.task import SPLITS, Classic, Hub, Task
+from bench.rows.task import SPLITS, Classic, Hub, Task, register_task
 
 REVISION = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"  # of nyu-mll/glue
 BINARY = ("0", "1")

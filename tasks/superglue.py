@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bench.core.registry import register_task
-from bench.rows.task import Classic, Hub, Task
+from bench.rows.task import Classic, Hub, Task, register_task
 
 REVISION = "3de24cf8022e94f4ee4b9d55a6f539891524d646"  # of aps/super_glue
 ENTAILMENT = ("entailment", "contradiction", "neutral")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bench.core.registry import register_task
-from bench.rows.task import Classic, Task
+from bench.rows.task import Classic, Task, register_task
 
 TEXTS = (
     Task(

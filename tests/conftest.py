@@ -71,7 +71,9 @@ def tiny_text(world: World) -> Path:
 @pytest.fixture
 def registry_of_this_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is forgotten after it."""
-    from bench.core.registry import METHODS, TASKS, load_builtin
+    from bench.planning.plugins import load_builtin
+    from bench.rows.task import TASKS
+    from bench.training.method import METHODS
 
     load_builtin()
     for registry in (METHODS, TASKS):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli.main import _run_parser, main
-from bench.core.registry import load_builtin
+from bench.planning.plugins import load_builtin
 from bench.render.readme import with_methods
 from bench.selfcheck.world import World
 

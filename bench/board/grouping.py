@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from bench.cells.result import CellResult
 from bench.core.errors import BenchError
 
-REFERENCE = "finetune"
 # What may differ inside a board. All else that a cell is made of must be equal, also what a later
 # version adds to it: forgetting to list a new part here splits boards, it never mixes them.
 OWN_PARTS = frozenset(

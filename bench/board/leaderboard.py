@@ -14,7 +14,6 @@ from typing import Any
 from bench.board import sequence_measures, statistics
 from bench.board.confidence_table import Elicitation, elicitations
 from bench.board.grouping import (
-    REFERENCE,
     MethodKey,
     Variant,
     canonical,
@@ -29,7 +28,7 @@ from bench.board.grouping import (
 from bench.board.lm_eval_table import Outside, outsides
 from bench.board.statistics import Estimate
 from bench.board.transfer import Transfer, transfers
-from bench.cells.cell import NOT_GLUE
+from bench.cells.cell import NOT_GLUE, REFERENCE
 from bench.cells.result import CellResult
 from bench.scoring.measures import is_lower
 

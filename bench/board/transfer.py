@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.board import statistics
-from bench.board.grouping import REFERENCE, MethodKey, canonical, method_of
+from bench.board.grouping import MethodKey, canonical, method_of
 from bench.board.statistics import Estimate
+from bench.cells.cell import REFERENCE
 from bench.cells.result import CellResult
 
 _OWN = ("model", "method", "settings", "seed")  # what may differ between a cell and its twin's

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import SUITE_VERSION
-from bench.cells.cell import digest
-from bench.cells.store import atomic_write_tensors, atomic_write_text
+from bench.core.files import atomic_write_tensors, atomic_write_text
+from bench.core.hashing import digest
 
 if TYPE_CHECKING:
     from torch import Tensor

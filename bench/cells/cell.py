@@ -1,17 +1,15 @@
-"""What to run: a RunSpec expands into Cells, and a Cell is known by the hash of what it is."""
+"""A cell: one method on one task from one seed, known by the hash of what it is."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench import SUITE_VERSION
+from bench.core.hashing import digest
 from bench.core.settings import setting
 
 if TYPE_CHECKING:
@@ -21,19 +19,9 @@ if TYPE_CHECKING:
 ModelKind = Literal["causal", "encoder"]
 NOT_GLUE = "generated, not GLUE"
 """In the name of the micro world's data, wherever that is shown."""
+REFERENCE = "finetune"
+"""The method that the others' gains are differences to."""
 THEN = ">"  # between the tasks of a sequence: "cola>rte"
-
-
-def digest(value: Any) -> str:
-    """sha256 (hex) of a JSON value, the same for equal values on every machine."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def derive_seed(*parts: object) -> int:
-    """A 63-bit seed from what it is for: `derive_seed("cola", 0, "order")`."""
-    text = "\x1f".join(str(part) for part in parts)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 @dataclass(frozen=True)
@@ -260,75 +248,3 @@ def task_hash(task: Task) -> str:
     asked = (task.name, task.kind, task.columns, task.labels, task.words, task.prompt, task.metrics)
     written = (task.target, task.extract, task.max_new_tokens, task.extra)
     return digest([*asked, *written])
-
-
-class RefusalKey(NamedTuple):
-    """Cells that cannot run, of all seeds: names of the model and the task, and the method's
-    label."""
-
-    model: str
-    method: str
-    task: str
-
-
-@dataclass(frozen=True)
-class RunSpec:
-    """A grid of cells that share everything but method, task, model and seed."""
-
-    methods: tuple[Method, ...]
-    tasks: tuple[Task, ...]
-    sequences: tuple[tuple[Task, ...], ...]
-    models: tuple[ModelInfo, ...]
-    data: DataSource
-    training: tuple[Training, ...]  # one per model: the default rate depends on its size
-    forget: dict[str, tuple[Task, ...]]  # task -> its forgetting task(s)
-    retention: Retention
-    seeds: tuple[int, ...]
-    steps: dict[str, int]  # task -> optimizer steps
-    refused: dict[RefusalKey, str]  # what does not fit, and why
-    lm_eval: tuple[str, ...] = ()  # tasks of lm-evaluation-harness to score besides
-
-    def cells(self) -> Iterator[AnyCell]:
-        """Every cell that can run; the methods of one (model, task, seed) stand together,
-        reference first."""
-        return (cell for cell, reason in self._all() if reason is None)
-
-    def refusals(self) -> Iterator[tuple[AnyCell, str]]:
-        """The cells that cannot run, each with the reason."""
-        return ((cell, reason) for cell, reason in self._all() if reason is not None)
-
-    def _all(self) -> Iterator[tuple[AnyCell, str | None]]:
-        for model, training in zip(self.models, self.training, strict=True):
-            for tasks in (*((task,) for task in self.tasks), *self.sequences):
-                for seed in self.seeds:
-                    for method in self.methods:
-                        stages = self._stages(method, tasks, model, training, seed)
-                        cell = stages[0] if len(stages) == 1 else TaskSequence(stages)
-                        key = RefusalKey(model.name, method.label, cell.name)
-                        yield cell, self.refused.get(key)
-
-    def _stages(
-        self,
-        method: Method,
-        tasks: tuple[Task, ...],
-        model: ModelInfo,
-        training: Training,
-        seed: int,
-    ) -> tuple[Cell, ...]:
-        stages: list[Cell] = []
-        for task in tasks:
-            cell = Cell(
-                method=method,
-                task=task,
-                model=model,
-                data=self.data,
-                training=training,
-                forget=self.forget[task.name],
-                retention=self.retention,
-                seed=seed,
-                steps=self.steps[task.name],
-                lm_eval=self.lm_eval,
-            )
-            stages.append(cell)
-            model = dataclasses.replace(model, hash=cell.hash)
-        return tuple(stages)

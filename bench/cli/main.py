@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from bench.core.errors import BenchError, TerminatedError, unknown_name
-from bench.core.registry import METHODS, TASKS, load_builtin, load_plugin, load_task_file
 from bench.core.settings import parse, setting
+from bench.planning.plugins import load_builtin, load_plugin, load_task_file
+from bench.rows.task import TASKS
+from bench.training.method import METHODS
 
 if TYPE_CHECKING:
     from bench.cells.cell import ModelKind
@@ -173,7 +175,8 @@ def _run(words: list[str]) -> int:
     for path in given.get("plugin", ()):
         load_plugin(Path(path))
     own = [load_task_file(Path(path)) for path in given.get("task_file", ())]
-    from bench.cells.store import Store, check_writable
+    from bench.cells.store import Store
+    from bench.core.files import check_writable
     from bench.planning.plan import make_plan
 
     options, out = _options(given)

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.cells.cell import Training, derive_seed
+from bench.cells.cell import Training
+from bench.core.hashing import derive_seed
 
 IGNORE = -100
 _POOL = 32  # batches whose examples are sorted by length together

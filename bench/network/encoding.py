@@ -11,8 +11,7 @@ from bench.cells.cell import ModelKind
 from bench.core.errors import BenchError
 from bench.network.batches import Encoded
 from bench.network.generation import start_tokens
-from bench.rows.task import Row, Task
-from bench.scoring.predictions import extracted
+from bench.rows.task import Row, Task, extracted
 
 
 class LongPromptError(BenchError):

@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from bench.cells.cell import ModelInfo, derive_seed
+from bench.cells.cell import ModelInfo
+from bench.core.hashing import derive_seed
 from bench.network.batches import IGNORE, Batch, answer_batch
 from bench.network.generation import sample, start_tokens
 from bench.network.likelihood import TaskModel, example_losses

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from bench.cells.cell import THEN, ModelInfo, RefusalKey, Retention, Training
-from bench.core.registry import place_of
+from bench.cells.cell import THEN, ModelInfo, Retention, Training
+from bench.cells.grid import RefusalKey
+from bench.planning.plugins import place_of
 from bench.training.method import NEEDS, ROLES
 
 if TYPE_CHECKING:

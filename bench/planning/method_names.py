@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import BenchError, unknown_name
-from bench.core.registry import METHODS, place_of
 from bench.core.settings import parse
+from bench.planning.plugins import place_of
+from bench.training.method import METHODS
 
 if TYPE_CHECKING:
     from bench.training.method import Method

@@ -9,24 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cells.cell import (
-    THEN,
-    DataSource,
-    ModelInfo,
-    ModelKind,
-    Retention,
-    RunSpec,
-    Training,
-)
+from bench.cells.cell import REFERENCE, THEN, DataSource, ModelInfo, ModelKind, Retention, Training
+from bench.cells.grid import RunSpec
 from bench.core.errors import BenchError, RefusedError
-from bench.core.registry import TASKS
 from bench.core.settings import parse
-from bench.network.loading import default_rate, describe
 from bench.planning.compatibility import in_words, refusals
 from bench.planning.method_names import chosen
+from bench.planning.model_info import default_rate, describe
 from bench.rows.prompting import by_letter, with_shots
 from bench.rows.source import MICRO, available, fingerprint, load_rows, splits
-from bench.rows.task import Row, Task
+from bench.rows.task import TASKS, Row, Task
 from bench.scoring import lm_eval
 from bench.scoring.glue_server import SHEETS, test_rows
 from bench.scoring.measures import is_lower
@@ -34,7 +26,6 @@ from bench.scoring.measures import is_lower
 if TYPE_CHECKING:
     from bench.training.method import Method
 
-REFERENCE = "finetune"
 MIXED = "mixed"
 
 

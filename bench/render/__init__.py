@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.board.leaderboard import Board
-from bench.cells.store import atomic_write_text
+from bench.core.files import atomic_write_text
 from bench.render import markdown, tidy
 
 

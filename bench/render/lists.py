@@ -14,8 +14,9 @@ from tabulate import tabulate
 
 from bench.cells.result import CellResult
 from bench.core.errors import BenchError
-from bench.core.registry import Registry, place_of
+from bench.core.registry import Registry
 from bench.core.settings import allowed
+from bench.planning.plugins import place_of
 from bench.rows.task import SPLITS
 from bench.training.method import NEEDS, ROLES
 

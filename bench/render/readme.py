@@ -6,7 +6,8 @@ import re
 import sys
 from pathlib import Path
 
-from bench.core.registry import METHODS, load_builtin
+from bench.planning.plugins import load_builtin
+from bench.training.method import METHODS
 
 START, END = "<!-- methods: python -m bench.render.readme README.md -->\n", "<!-- /methods -->\n"
 _ARXIV = re.compile(r"arXiv (\d{4}\.\d{5})")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.board.grouping import REFERENCE
 from bench.board.leaderboard import AVERAGE, GLUE_AVERAGE, Board, Row, Table
 from bench.board.statistics import Estimate
 from bench.board.transfer import Transfer
+from bench.cells.cell import REFERENCE
 from bench.scoring.measures import MEASURES, is_lower
 
 MISSING = "-"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+from bench.core.registry import Registry
 
 Kind = Literal["classification", "regression", "multiple_choice", "generation", "text"]
 Row = dict[str, Any]
@@ -147,3 +151,20 @@ class Task:
     def outputs(self) -> int:
         """How many outputs an encoder's head has for an input."""
         return 1 if self.kind in ("regression", "multiple_choice") else len(self.labels)
+
+
+def extracted(task: Task, text: str) -> str:
+    """The part of a written text that counts: all of it, or what `extract` finds."""
+    if not task.extract:
+        return text.strip()
+    found = re.search(task.extract, text)
+    return found[1] if found else ""
+
+
+TASKS: Registry[Task] = Registry("task")
+
+
+def register_task(task: Task) -> Task:
+    """Register a task; its owner is the module that calls."""
+    TASKS.add(task.name, task, sys._getframe(1).f_globals["__name__"])
+    return task

@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cells.cell import AnyCell, TaskSequence
-from bench.cells.store import Store, atomic_write_text
+from bench.cells.store import Store
 from bench.core.errors import BenchError, CellError, TerminatedError, UnfitCheckpointError
-from bench.core.registry import place_of
+from bench.core.files import atomic_write_text
 from bench.planning.plan import Plan
+from bench.planning.plugins import place_of
 from bench.running.progress import Display
 from bench.scoring.glue_server import lacks_answers
 
 if TYPE_CHECKING:
     from bench.cells.result import CellResult, Predictions
-    from bench.running.single import Workspace
+    from bench.running.workspace import Workspace
 
 _AGREE_SECONDS = 60.0  # how far one process may be behind another when a cell fails
 
@@ -55,7 +56,7 @@ def run_in_process(plan: Plan, cells: Sequence[AnyCell], store: Store, folder: P
         BenchError: a cell failed in some of several processes only, or a result cannot be written.
     """
     from bench.running.result_building import failed_result
-    from bench.running.single import Workspace
+    from bench.running.workspace import Workspace
     from bench.training import checkpoint
 
     share = any("finetuned" in cell.method.needs for cell in cells)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.cells.cell import AnyCell, Cell
@@ -19,24 +18,14 @@ from bench.cells.result import (
 )
 from bench.core.provenance import peak_memory_mib, provenance
 from bench.rows.source import facts_of
+from bench.running.session import Measured
 from bench.scoring import lm_eval
-from bench.scoring.predictions import Outputs, correct, flips, predict
+from bench.scoring.predictions import correct, flips, predict
 
 if TYPE_CHECKING:
-    from bench.running.single import Stage
+    from bench.running.session import CellSession
 
 _SAMPLED_TEXT = "sampled from the base model"
-
-
-@dataclass
-class Measured:
-    """All that is measured of one state of the model."""
-
-    outputs: dict[str, Outputs]  # dev split -> its rows' outputs
-    forget: list[tuple[float | None, float, int]]  # (accuracy, loss, rows) per forgetting task
-    retention: tuple[float, int] | None  # (nats per token, tokens)
-    facts: list[bool] | None  # which questions on what pretraining told are answered right
-    lm_eval: lm_eval.Found | None
 
 
 def failed_result(
@@ -68,7 +57,7 @@ def failed_result(
 
 def cell_result(
     cell: Cell,
-    stage: Stage,
+    stage: CellSession,
     record: dict[str, Any],
     before: Measured,
     after: Measured,
@@ -111,7 +100,7 @@ def cell_result(
     }
 
 
-def _costs(cell: Cell, stage: Stage, record: dict[str, Any]) -> Costs:
+def _costs(cell: Cell, stage: CellSession, record: dict[str, Any]) -> Costs:
     seconds = stage.seconds
     # Work found in the cache is charged at its first price: rule 4 of a fair comparison.
     prepare = record["prepare"] + record["shared"]
@@ -131,7 +120,7 @@ def _costs(cell: Cell, stage: Stage, record: dict[str, Any]) -> Costs:
     }
 
 
-def predictions(cell: Cell, stage: Stage, before: Measured, after: Measured) -> Predictions:
+def predictions(cell: Cell, stage: CellSession, before: Measured, after: Measured) -> Predictions:
     """The rows of all dev splits, one after the other; their ids tell them apart."""
     splits = stage.dev.items()
     return {
@@ -150,7 +139,7 @@ def predictions(cell: Cell, stage: Stage, before: Measured, after: Measured) -> 
 def retention_result(
     cell: Cell, before: tuple[float, int] | None, after: tuple[float, int] | None
 ) -> Retention | None:
-    """What `Stage.retention` found at two times, as a part of the result."""
+    """What `CellSession.retention` found at two times, as a part of the result."""
     if before is None or after is None:
         return None
     return {
@@ -162,7 +151,7 @@ def retention_result(
 
 
 def lm_eval_result(before: lm_eval.Found | None, after: lm_eval.Found | None) -> LmEval | None:
-    """What `Stage.lm_eval` found at two times, as a part of the result."""
+    """What `CellSession.lm_eval` found at two times, as a part of the result."""
     if before is None or after is None:
         return None
     return {"version": lm_eval.installed(), "before": before, "after": after}

@@ -15,13 +15,14 @@ from typing import Any, cast
 from bench.board import sequence_measures
 from bench.cells.cell import Cell, ModelInfo, TaskSequence
 from bench.cells.result import SCHEMA_VERSION, CellResult, Costs, Predictions
-from bench.cells.store import atomic_write_text
+from bench.core.files import atomic_write_text
 from bench.core.provenance import peak_memory_mib, provenance, reset_peak_memory
 from bench.network.batches import Encoded
 from bench.network.loading import put_stage, save_stage
 from bench.rows.task import Task
 from bench.running.result_building import lm_eval_result, retention_result
-from bench.running.single import Stage, Workspace
+from bench.running.session import CellSession
+from bench.running.workspace import Workspace
 from bench.scoring import evaluation as ev
 from bench.scoring.predictions import Outputs, predict
 from bench.training import checkpoint
@@ -80,7 +81,7 @@ def _learned(
     """Train a stage unless its weights are there; its record (see `bench.training.loop.train`)."""
     note, unfinished = folder / f"stage-{number}.json", folder / f"stage-{number}"
     if not note.is_file():
-        stage = Stage(cell, workspace)
+        stage = CellSession(cell, workspace)
         record = stage.learn(unfinished, share_weights)
         record |= {"load": stage.seconds["load"], "steps": cell.steps}
         record["rows"] = len(stage.run.train_rows)
@@ -97,7 +98,7 @@ def _scored(sequence: TaskSequence, model: ModelInfo, workspace: Workspace) -> l
     """A row of R: every task of the sequence as `model` answers it."""
     found = []
     for cell in sequence.stages:
-        stage = Stage(replace(cell, model=model), workspace)
+        stage = CellSession(replace(cell, model=model), workspace)
         outputs = stage.dev_outputs(base=True)
         values, notes = stage.task_scores(outputs)
         value = values[cell.task.primary]
@@ -108,7 +109,7 @@ def _scored(sequence: TaskSequence, model: ModelInfo, workspace: Workspace) -> l
 def _kept(first: Cell, model: ModelInfo, workspace: Workspace) -> dict[str, Any]:
     """What the whole sequence left of the base model, parts of the result: its own text, other
     suites' tasks, and ‖θ−θ0‖²."""
-    stage = Stage(first, workspace)
+    stage = CellSession(first, workspace)
     retention, lm_eval = stage.retention(base=True), stage.lm_eval(base=True)
     assert model.weights is not None, "a sequence has stages"
     put_stage(stage.run.net, set(), model.weights, None)

@@ -10,8 +10,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cells.store import atomic_write_bytes, atomic_write_text
 from bench.core.errors import BenchError, unknown_name
+from bench.core.files import atomic_write_bytes, atomic_write_text
 from bench.rows.source import MICRO, load_rows
 from bench.rows.task import Row, Task
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bench.cells.result import Flips
 from bench.network.batches import Encoded
-from bench.rows.task import Row, Task
+from bench.rows.task import Row, Task, extracted
 from bench.scoring.measures import accuracy, exact_match, score
 
 NORMALISED = "accuracy_norm"
@@ -82,14 +81,6 @@ def gold_loss(rows: Encoded, outputs: Outputs) -> float:
         for scores, answers, gold in zip(outputs.scores, rows.answers, rows.gold, strict=True)
     ]
     return sum(losses) / len(losses)
-
-
-def extracted(task: Task, text: str) -> str:
-    """The part of a written text that counts: all of it, or what `extract` finds."""
-    if not task.extract:
-        return text.strip()
-    found = re.search(task.extract, text)
-    return found[1] if found else ""
 
 
 def is_right(task: Task, row: Row, text: str) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from bench.planning.plan import Plan
-from bench.running.single import Stage
+from bench.running.session import CellSession
 from bench.selfcheck.checks import (
     FailedError,
     NotApplicableError,
@@ -117,11 +117,11 @@ def _plan(method: str, *words: str) -> Plan:
 def _figures(plan: Plan, folder: Path) -> Figures:
     """The means over the plan's cells."""
     workspace = workspace_for(plan, folder)
-    found = [astuple(_of_one(Stage(cell, workspace))) for cell in cells_of(plan)]
+    found = [astuple(_of_one(CellSession(cell, workspace))) for cell in cells_of(plan)]
     return Figures(*(sum(values) / len(found) for values in zip(*found, strict=True)))
 
 
-def _of_one(stage: Stage) -> Figures:
+def _of_one(stage: CellSession) -> Figures:
     before = stage.retention(base=True), stage.forgotten(base=True)
     train(stage.run, stage.cell.method, None)
     after = stage.retention(base=False), stage.forgotten(base=False)
@@ -130,7 +130,7 @@ def _of_one(stage: Stage) -> Figures:
     return Figures(text_now[0] - text[0], task_now - task, _smallest(stage))
 
 
-def _smallest(stage: Stage) -> float:
+def _smallest(stage: CellSession) -> float:
     """Of the hidden states [8, D] from which the answers of eight training rows are predicted."""
     import torch
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.planning.plan import Plan
-    from bench.running.single import Stage
+    from bench.running.session import CellSession
     from bench.training.method import Method
 
 
@@ -68,7 +68,7 @@ class Subject:
         with where_it_fits():
             return world.plan(self.method, self.kind, *self.words, *settings)
 
-    def trained(self, world: World, folder: Path, *settings: str) -> Stage:
+    def trained(self, world: World, folder: Path, *settings: str) -> CellSession:
         """The cell after its training."""
         return trained(self.plan(world, *settings), folder)
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.core.registry import load_builtin, load_plugin, place_of
 from bench.planning.method_names import parts_of
+from bench.planning.plugins import load_builtin, load_plugin, place_of
 
 if TYPE_CHECKING:
     from bench.selfcheck.checks import Subject

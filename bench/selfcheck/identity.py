@@ -11,7 +11,8 @@ from typing import Any
 from bench.core.errors import BenchError
 from bench.core.settings import allowed
 from bench.planning.method_names import method
-from bench.running.single import Stage, run_cell
+from bench.running.session import CellSession
+from bench.running.single import run_cell
 from bench.scoring.evaluation import drift
 from bench.selfcheck.checks import (
     NotApplicableError,
@@ -98,7 +99,7 @@ def resumes(subject: Subject, world: World, folder: Path) -> None:
     expect(record["curve"] == expected["curve"], "the curve differs")
 
 
-def _optimizer_state(stage: Stage) -> Any:
+def _optimizer_state(stage: CellSession) -> Any:
     return stage.run.optimizer.optimizer.state_dict()
 
 
@@ -140,7 +141,7 @@ def seeds(subject: Subject, world: World, folder: Path) -> None:
 
     def ends(place: str, seed: int) -> dict[str, Any]:
         cell = dataclasses.replace(only_cell(subject.plan(world)), seed=seed)
-        stage = Stage(cell, workspace_for(plan, folder / place))
+        stage = CellSession(cell, workspace_for(plan, folder / place))
         train(stage.run, cell.method, None)
         return weights(stage)
 

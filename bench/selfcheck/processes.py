@@ -71,7 +71,7 @@ def two_are_one(subject: Subject, world: World, folder: Path, both: Sequence[Any
 
 def _work(folder: Path) -> None:
     """What each of the two processes runs."""
-    from bench.core.registry import load_builtin, load_plugin
+    from bench.planning.plugins import load_builtin, load_plugin
 
     request = json.loads((folder / "request.json").read_text("utf-8"))
     models, data, text = request["world"]

@@ -18,10 +18,12 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import nn
 
 from bench.cells.cell import Cell
-from bench.core.registry import TASKS, load_builtin
 from bench.planning.method_names import parts_of
 from bench.planning.plan import Options, Plan, make_plan, parse_assignments
-from bench.running.single import Stage, Workspace
+from bench.planning.plugins import load_builtin
+from bench.rows.task import TASKS
+from bench.running.session import CellSession
+from bench.running.workspace import Workspace
 from bench.training.loop import train
 
 NOUNS = [
@@ -275,18 +277,18 @@ def only_cell(plan: Plan) -> Cell:
     return cell
 
 
-def stage_for(plan: Plan, folder: Path) -> Stage:
+def stage_for(plan: Plan, folder: Path) -> CellSession:
     """The only cell's model and data, before anything is trained."""
-    return Stage(only_cell(plan), workspace_for(plan, folder))
+    return CellSession(only_cell(plan), workspace_for(plan, folder))
 
 
-def trained(plan: Plan, folder: Path) -> Stage:
+def trained(plan: Plan, folder: Path) -> CellSession:
     """The only cell after its training, unscored and without a checkpoint."""
     stage = stage_for(plan, folder)
     train(stage.run, stage.cell.method, None)
     return stage
 
 
-def weights(stage: Stage) -> dict[str, torch.Tensor]:
+def weights(stage: CellSession) -> dict[str, torch.Tensor]:
     """A copy of all weights as they are now."""
     return {name: p.detach().clone() for name, p in stage.run.net.named_parameters()}

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from bench.cells.cell import Cell, RunSpec
+    from bench.cells.cell import Cell
+    from bench.cells.grid import RunSpec
     from bench.network.batches import Encoded
-    from bench.running.single import Workspace
+    from bench.running.workspace import Workspace
 
 BATCH = 16
 
@@ -25,7 +26,7 @@ def make_cells(
 ) -> tuple[RunSpec, Workspace]:
     """A cell for each method, and the rows and tokens that its runs share."""
     from bench.planning.plan import Options, make_plan
-    from bench.running.single import Workspace
+    from bench.running.workspace import Workspace
 
     train = {"batch_size": BATCH, "forget_rows": 1, **train}
     options = Options(methods, [given.task], [given.model], given.data, seeds=1)
@@ -36,7 +37,7 @@ def make_cells(
 def one_cell(given: argparse.Namespace, folder: Path, **train: Any) -> tuple[Cell, Workspace]:
     """The cell of plain fine-tuning, as `make_cells` makes it."""
     from bench.cells.cell import Cell
-    from bench.core.registry import load_builtin
+    from bench.planning.plugins import load_builtin
 
     load_builtin()
     spec, workspace = make_cells(given, ["finetune"], folder, **train)

@@ -102,7 +102,7 @@ def ewc(size: Size) -> Contest:
     net, method = world.net, EWC(EWCConfig())
     base = {name: p.detach() + 0.01 * torch.randn_like(p) for name, p in net.named_parameters()}
     method.stiffness = {name: torch.rand_like(value) for name, value in base.items()}
-    # the part of a Run that the hook reads
+    # the part of a TrainingContext that the hook reads
     loaded: Any = SimpleNamespace(pretrained=net.named_parameters)
     run: Any = SimpleNamespace(logging=False, anchor=base, loaded=loaded)
     optimizer = torch.optim.AdamW(net.parameters(), lr=LR, fused=True)

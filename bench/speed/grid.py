@@ -44,8 +44,8 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
     from tabulate import tabulate
 
     from bench.cells.cell import Cell
-    from bench.core.registry import load_builtin
     from bench.planning.plan import Options, make_plan
+    from bench.planning.plugins import load_builtin
 
     torch.set_num_threads(given.threads)
     load_builtin()
@@ -70,7 +70,8 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
 
 def _run(folders: Iterable[list[Cell]]) -> None:
     """Run lists of cells, each in an empty folder of its own."""
-    from bench.running.single import Workspace, run_cell
+    from bench.running.single import run_cell
+    from bench.running.workspace import Workspace
 
     for cells in folders:
         with tempfile.TemporaryDirectory() as folder:

@@ -19,9 +19,9 @@ from bench.speed.timing import alternate, compared, timed
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.training.context import Run
+    from bench.training.context import TrainingContext
 
-_Prepare = Callable[["Run"], Callable[[], object]]
+_Prepare = Callable[["TrainingContext"], Callable[[], object]]
 """From a run at its untouched base model to the call that is measured."""
 
 _NOTE = """
@@ -54,7 +54,7 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Measure the training loop and print the table; returns the ratios by name."""
     import torch
 
-    from bench.running.single import Stage
+    from bench.running.session import CellSession
     from bench.training.loop import train
 
     torch.set_num_threads(given.threads)
@@ -78,19 +78,19 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
         def seconds(name: str) -> float:
             prepare, batching = contenders[name]
             recipe = replace(cell.training, batching=batching)
-            run = Stage(replace(cell, training=recipe), workspace).run
+            run = CellSession(replace(cell, training=recipe), workspace).run
             work = prepare(run)
             took = timed(work, given.clock)
             ends[name] = {name: p.detach().cpu() for name, p in run.net.named_parameters()}
             return took
 
         times = alternate({name: partial(seconds, name) for name in contenders}, given.rounds)
-        return _table(given, Stage(cell, workspace).run, times, ends, sum(warm_ups))
+        return _table(given, CellSession(cell, workspace).run, times, ends, sum(warm_ups))
 
 
 def _table(
     given: argparse.Namespace,
-    run: Run,
+    run: TrainingContext,
     times: dict[str, list[float]],
     ends: dict[str, Any],
     warm_up: float,
@@ -115,7 +115,7 @@ def _table(
     return {f"loop: ours / {name}": values for name, values in found.items() if name != "ours"}
 
 
-def _order(run: Run) -> Iterator[list[int]]:
+def _order(run: TrainingContext) -> Iterator[list[int]]:
     """The examples of each step."""
     from bench.network.batches import step_batches
 
@@ -123,7 +123,7 @@ def _order(run: Run) -> Iterator[list[int]]:
     return step_batches(run.train_rows, cell.training, cell.task.name, cell.seed, 0, cell.steps)
 
 
-def _compiled(warm_ups: list[float], run: Run) -> Callable[[], object]:
+def _compiled(warm_ups: list[float], run: TrainingContext) -> Callable[[], object]:
     """Our loop with `train.compile`; notes what compiling took."""
     from bench.training.loop import train
 
@@ -131,7 +131,9 @@ def _compiled(warm_ups: list[float], run: Run) -> Callable[[], object]:
     return lambda: warm_ups.append(train(run, run.cell.method, None)["compile"])
 
 
-def _bare(run: Run, own_forward: bool = False, accelerated: bool = False) -> Callable[[], object]:
+def _bare(
+    run: TrainingContext, own_forward: bool = False, accelerated: bool = False
+) -> Callable[[], object]:
     """A loop of plain PyTorch, or of accelerate, over the same batches in the same order."""
     import torch
     from torch.nn.utils import clip_grad_norm_
@@ -171,7 +173,7 @@ def _bare(run: Run, own_forward: bool = False, accelerated: bool = False) -> Cal
     return work
 
 
-def _accelerate(run: Run) -> Callable[[], object]:
+def _accelerate(run: TrainingContext) -> Callable[[], object]:
     """The loop of transformers' example scripts without Trainer."""
     from torch.optim.lr_scheduler import LambdaLR
     from torch.utils.data import DataLoader
@@ -199,7 +201,7 @@ def _accelerate(run: Run) -> Callable[[], object]:
     return work
 
 
-def _trainer(run: Run) -> Callable[[], object]:
+def _trainer(run: TrainingContext) -> Callable[[], object]:
     """`transformers.Trainer` with its default batches."""
     from transformers import PrinterCallback, Trainer, TrainingArguments
 

@@ -16,7 +16,7 @@ from bench.speed.timing import alternate, compared, growth_mib
 
 if TYPE_CHECKING:
     from bench.cells.cell import Cell
-    from bench.running.single import Workspace
+    from bench.running.workspace import Workspace
 
 REFERENCE = "finetune"
 
@@ -51,7 +51,8 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
     import torch
 
     from bench.cells.cell import Cell
-    from bench.core.registry import METHODS, load_builtin
+    from bench.planning.plugins import load_builtin
+    from bench.training.method import METHODS
 
     torch.set_num_threads(given.threads)
     load_builtin()
@@ -69,11 +70,11 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 def _train(cell: Cell, workspace: Workspace) -> Cost:
     """Train one cell, with a cache of its own, so that it prepares everything itself."""
-    from bench.running.single import Stage
+    from bench.running.session import CellSession
     from bench.training.loop import train
 
     with tempfile.TemporaryDirectory(dir=workspace.folder) as folder:
-        stage = Stage(cell, replace(workspace, folder=Path(folder)))
+        stage = CellSession(cell, replace(workspace, folder=Path(folder)))
         records: list[Any] = []
         peak = growth_mib(lambda: records.append(train(stage.run, stage.cell.method, None)))
     (record,) = records

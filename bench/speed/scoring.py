@@ -32,12 +32,14 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
     from accelerate import Accelerator
     from tabulate import tabulate
 
-    from bench.running.single import Stage
+    from bench.running.session import CellSession
     from bench.scoring.evaluation import length_batches, score_rows
 
     torch.set_num_threads(given.threads)
     with tempfile.TemporaryDirectory() as folder:
-        stage = Stage(*one_cell(given, Path(folder), steps=0, max_train=1, max_eval=given.rows))
+        stage = CellSession(
+            *one_cell(given, Path(folder), steps=0, max_train=1, max_eval=given.rows)
+        )
     run, rows = stage.run, stage.dev["dev"]
     net, pad, examples = run.net.eval(), run.tokenizer.pad_token_id, examples_of(rows)
 

@@ -70,7 +70,8 @@ def _start(model: str, data: str, task: str, threads: str, folder: str) -> None:
         workspace.progress = _until_trained
         run_cell(cell, workspace, share_weights=False)
     else:
-        from bench.network.loading import describe, load, load_tokenizer
+        from bench.network.loading import load, load_tokenizer
+        from bench.planning.model_info import describe
 
         info = describe(model)
         load_tokenizer(info)

@@ -7,20 +7,22 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cells.store import atomic_write_tensors, atomic_write_text
 from bench.core.errors import BenchError
+from bench.core.files import atomic_write_tensors, atomic_write_text
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
 
-    from bench.training.context import Run
+    from bench.training.context import TrainingContext
     from bench.training.method import Method
 
 _LAST = "checkpoint.json"  # written last: where it is, all is
 
 
-def save(folder: Path, run: Run, method: Method, optimizer: Optimizer, extra: Any) -> None:
+def save(
+    folder: Path, run: TrainingContext, method: Method, optimizer: Optimizer, extra: Any
+) -> None:
     """Write a checkpoint of `run` at `run.step`, beside the last one, which then makes way.
 
     `extra` is any JSON value that the training loop wants back.
@@ -58,7 +60,7 @@ def find(folder: Path) -> Path | None:
     return next((place for place in places if (place / _LAST).is_file()), None)
 
 
-def load(folder: Path, run: Run, method: Method) -> Any:
+def load(folder: Path, run: TrainingContext, method: Method) -> Any:
     """Put method state and step back; returns the document for `restore`."""
     from safetensors.torch import load_file
 
@@ -68,7 +70,7 @@ def load(folder: Path, run: Run, method: Method) -> Any:
     return document
 
 
-def restore(folder: Path, document: Any, run: Run, optimizer: Optimizer) -> Any:
+def restore(folder: Path, document: Any, run: TrainingContext, optimizer: Optimizer) -> Any:
     """Put the weights and the optimizer's state back, once the method has built its optimizer and
     with it whatever it adds to the network; returns the `extra` that was saved."""
     import torch

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.cells.cache import Cache
-from bench.cells.cell import Cell, derive_seed
+from bench.cells.cell import Cell
+from bench.core.hashing import derive_seed
 from bench.network.batches import Batch, Encoded, collate
 from bench.network.encoding import encode
 from bench.network.likelihood import TaskModel, example_losses
@@ -27,7 +28,7 @@ Progress = Callable[[str, int, int, float | None], None]
 
 
 @dataclass
-class Run:
+class TrainingContext:
     """One cell while it runs. Methods read everything and write only through its functions.
 
     `model` is what a loss is computed with (`TaskModel`, wrapped by accelerate while training);

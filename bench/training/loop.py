@@ -14,19 +14,22 @@ from typing import Any
 
 import torch
 
-from bench.cells.cell import Training, derive_seed
+from bench.cells.cell import Training
 from bench.core.errors import BenchError, CellError, TerminatedError, UnfitCheckpointError
+from bench.core.hashing import derive_seed
 from bench.network.batches import micro_batches, step_batches
 from bench.network.compilation import Clock, compile_clock, compiled
 from bench.training import checkpoint
-from bench.training.context import Run
+from bench.training.context import TrainingContext
 from bench.training.method import Method
 
 CURVE_POINTS = 50
 CHECKPOINT_SECONDS = 300.0
 
 
-def train(run: Run, method: Method, folder: Path | None, stop_at: int | None = None) -> Any:
+def train(
+    run: TrainingContext, method: Method, folder: Path | None, stop_at: int | None = None
+) -> Any:
     """Prepare the method, train to `run.steps` and finish.
 
     Returns a dictionary: `curve`, `notes`, seconds of `prepare`, `compile`, `train` and `finish`
@@ -54,7 +57,7 @@ def train(run: Run, method: Method, folder: Path | None, stop_at: int | None = N
     return record
 
 
-def _begun(run: Run, method: Method) -> tuple[Any, dict[str, Any]]:
+def _begun(run: TrainingContext, method: Method) -> tuple[Any, dict[str, Any]]:
     """Prepare the method; its optimizer, and a record without a step."""
     clock, cache = time.perf_counter(), run.cache
     saved, compiled_before = cache.saved_seconds, cache.compile_seconds
@@ -65,7 +68,7 @@ def _begun(run: Run, method: Method) -> tuple[Any, dict[str, Any]]:
     return optimizer, record | {"prepare": time.perf_counter() - clock - record["compile"]}
 
 
-def _resumed(run: Run, method: Method, found: Path) -> tuple[Any, dict[str, Any]]:
+def _resumed(run: TrainingContext, method: Method, found: Path) -> tuple[Any, dict[str, Any]]:
     """The optimizer and the record that the checkpoint `found` holds, all else being put back."""
     try:
         document = checkpoint.load(found, run, method)
@@ -87,13 +90,13 @@ def _resumed(run: Run, method: Method, found: Path) -> tuple[Any, dict[str, Any]
     return optimizer, record
 
 
-def _new_record(run: Run) -> dict[str, Any]:
+def _new_record(run: TrainingContext) -> dict[str, Any]:
     record: dict[str, Any] = {"curve": [], "pending": [0.0, 0, {}], "resumes": 0}
     record |= {"prepare": 0.0, "train": 0.0, "compile": 0.0, "finish": 0.0, "shared": 0.0}
     return record | {"reported": run.reported, "notes": run.notes}
 
 
-def _optimizer(run: Run, method: Method) -> Any:
+def _optimizer(run: TrainingContext, method: Method) -> Any:
     return _checked(method.optimizer(run), torch.optim.Optimizer, f"{method.name}.optimizer")
 
 
@@ -122,7 +125,12 @@ class _Loop:
     """What the loop keeps between steps."""
 
     def __init__(
-        self, run: Run, method: Method, optimizer: Any, folder: Path | None, record: dict[str, Any]
+        self,
+        run: TrainingContext,
+        method: Method,
+        optimizer: Any,
+        folder: Path | None,
+        record: dict[str, Any],
     ) -> None:
         self.run, self.method, self.optimizer = run, method, optimizer
         self.folder, self.record = folder, record

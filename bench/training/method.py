@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from bench.core.errors import BenchError, unknown_name
+from bench.core.registry import Registry
 from bench.core.settings import changed
 
 if TYPE_CHECKING:
@@ -13,7 +17,7 @@ if TYPE_CHECKING:
 
     from bench.cells.cell import ModelInfo, Training
     from bench.network.batches import Batch
-    from bench.training.context import Run
+    from bench.training.context import TrainingContext
 
 Need = Literal["generation", "text", "finetuned", "forget"]
 NEEDS: dict[Need, str] = {
@@ -27,7 +31,7 @@ NEEDS: dict[Need, str] = {
 
 Role = Literal[
     "loss",
-    "side",
+    "auxiliary",
     "pull",
     "mask",
     "step",
@@ -40,7 +44,7 @@ Role = Literal[
 ]
 ROLES: dict[Role, str] = {
     "loss": "builds on `run.task_loss(batch)`, called once per micro-batch, and adds terms",
-    "side": "adds the gradient of a loss of its own after the backward pass",
+    "auxiliary": "adds the gradient of a loss of its own after the backward pass",
     "pull": "draws the pretrained weights to θ0 or to each other, in their gradients or update",
     "mask": "rescales the gradients that are there",
     "step": "takes optimizer steps of its own (`run.update`)",
@@ -140,24 +144,24 @@ class Method:
         """Why these settings cannot work with this model and recipe; asked before anything runs."""
         return None
 
-    def prepare(self, run: Run) -> None:
+    def prepare(self, run: TrainingContext) -> None:
         """Before training: Fisher information, self-generated text, a teacher."""
 
-    def optimizer(self, run: Run) -> Optimizer:
+    def optimizer(self, run: TrainingContext) -> Optimizer:
         """The optimizer; AdamW over the run's parameter groups unless the method has its own."""
         return run.adamw()
 
-    def loss(self, run: Run, batch: Batch) -> Tensor:
+    def loss(self, run: TrainingContext, batch: Batch) -> Tensor:
         """The scalar to descend on one micro-batch; `run.task_loss` is the task's own."""
         return run.task_loss(batch)
 
-    def after_backward(self, run: Run) -> None:
+    def after_backward(self, run: TrainingContext) -> None:
         """Once per step, when all gradients are in place and before they are clipped."""
 
-    def after_step(self, run: Run) -> None:
+    def after_step(self, run: TrainingContext) -> None:
         """Once per step, after the optimizer moved the weights."""
 
-    def finish(self, run: Run) -> None:
+    def finish(self, run: TrainingContext) -> None:
         """After the last step, before the model is scored."""
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -166,3 +170,35 @@ class Method:
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """The inverse of `state_dict`."""
+
+
+METHODS: Registry[type[Method]] = Registry("method")
+
+
+def register_method(name: str) -> Callable[[type[Method]], type[Method]]:
+    """Class decorator: `@register_method("ewc")` above a subclass of `Method`."""
+
+    def decorate(cls: type[Method]) -> type[Method]:
+        if not isinstance(getattr(cls, "card", None), Card):
+            raise BenchError(f"method {name!r} in {cls.__module__} has no card (bench.Card).")
+        _check_settings(name, cls)
+        METHODS.add(name, cls, cls.__module__)
+        cls.name = name
+        return cls
+
+    return decorate
+
+
+def _check_settings(name: str, cls: type[Method]) -> None:
+    """Raises BenchError where a method's settings or variants can never work."""
+    where = f"method {name!r} in {cls.__module__}"
+    if not (isinstance(cls.Config, type) and dataclasses.is_dataclass(cls.Config)):
+        raise BenchError(f"{where}: Config is {cls.Config!r}, which is no dataclass.")
+    fields = {field.name: field for field in dataclasses.fields(cls.Config)}
+    for setting, field in fields.items():
+        if field.default is dataclasses.MISSING:
+            raise BenchError(f"{where}: the setting {setting!r} has no default.")
+    for variant, values in cls.variants.items():
+        for setting in values:
+            if setting not in fields:
+                raise unknown_name(f"setting of {where}, variant {variant!r},", setting, fields)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from bench.cells.cell import ModelInfo, Training
     from bench.network.batches import Batch
-    from bench.training.context import Run
+    from bench.training.context import TrainingContext
 
 _EXCLUSIVE: dict[Role, str] = {
     "optimizer": "both replace the optimizer",
@@ -28,8 +28,11 @@ _CLASHES: dict[tuple[Role, Role], str] = {
     ("step", "optimizer"): "{0} takes steps of its own, and {1}'s update rule would take each for "
     "one on the task",
     ("step", "mask"): "{0} takes steps of its own, which {1} does not mask",
-    ("side", "mask"): "{0} adds its gradient after the backward pass, where {1} may have masked",
-    ("side", "forward"): "{0} takes its gradient at the weights themselves, {1} at others",
+    (
+        "auxiliary",
+        "mask",
+    ): "{0} adds its gradient after the backward pass, where {1} may have masked",
+    ("auxiliary", "forward"): "{0} takes its gradient at the weights themselves, {1} at others",
     (
         "pull",
         "adapter",
@@ -123,35 +126,35 @@ class Stack(Method):
             return f"the stack is not defined: {reason}"
         return next(filter(None, (part.refuses(model, recipe) for part in self.parts)), None)
 
-    def prepare(self, run: Run) -> None:
+    def prepare(self, run: TrainingContext) -> None:
         """Each part in turn."""
         for part in self.parts:
             part.prepare(run)
 
-    def optimizer(self, run: Run) -> Optimizer:
+    def optimizer(self, run: TrainingContext) -> Optimizer:
         """That of the part that has its own, or AdamW, when the others have set to work."""
         own = {"optimizer", "adapter"}
         for part in sorted(self.parts, key=lambda part: not own & part.roles):
             run = _around(run, adamw=partial(part.optimizer, run))
         return run.adamw()
 
-    def loss(self, run: Run, batch: Batch) -> Tensor:
+    def loss(self, run: TrainingContext, batch: Batch) -> Tensor:
         """The first part's, built on the second's, and so on."""
         for part in reversed(self.parts):
             run = _around(run, task_loss=partial(part.loss, run))
         return run.task_loss(batch)
 
-    def after_backward(self, run: Run) -> None:
+    def after_backward(self, run: TrainingContext) -> None:
         """Each part in turn."""
         for part in self.parts:
             part.after_backward(run)
 
-    def after_step(self, run: Run) -> None:
+    def after_step(self, run: TrainingContext) -> None:
         """Each part in turn."""
         for part in self.parts:
             part.after_step(run)
 
-    def finish(self, run: Run) -> None:
+    def finish(self, run: TrainingContext) -> None:
         """Each part, the last one first."""
         for part in reversed(self.parts):
             part.finish(run)
@@ -172,7 +175,7 @@ class Stack(Method):
             part.load_state_dict(own)
 
 
-def _around(run: Run, **functions: Any) -> Run:
+def _around(run: TrainingContext, **functions: Any) -> TrainingContext:
     """`run` with other functions in the place of its own, for the part around."""
     outer = copy.copy(run)
     vars(outer).update(functions)

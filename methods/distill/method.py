@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.core.registry import register_method
 from bench.core.settings import setting
-from bench.training.method import Card, Method, Role
+from bench.training.method import Card, Method, Role, register_method
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
     from bench.cells.cell import ModelInfo, Training
     from bench.network.batches import Batch
-    from bench.training.context import Run
+    from bench.training.context import TrainingContext
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Distill(Method):
             return None
         return "it is an encoder: its new head has no counterpart in the base model to learn from"
 
-    def optimizer(self, run: Run) -> Optimizer:
+    def optimizer(self, run: TrainingContext) -> Optimizer:
         """AdamW; the teacher is loaded here, which a resumed run does, too."""
         from methods.distill.teacher import teacher
 
@@ -67,7 +66,7 @@ class Distill(Method):
             self.teacher = teacher(run)
         return run.adamw()
 
-    def loss(self, run: Run, batch: Batch) -> Tensor:
+    def loss(self, run: TrainingContext, batch: Batch) -> Tensor:
         """The task's loss and w T² KL(teacher ‖ student)."""
         from methods.distill.teacher import divergence, observed, teacher_logits, weighed
 

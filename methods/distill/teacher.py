@@ -14,10 +14,10 @@ from bench.network.likelihood import TaskModel
 from bench.network.loading import load_language_model
 
 if TYPE_CHECKING:
-    from bench.training.context import Run
+    from bench.training.context import TrainingContext
 
 
-def teacher(run: Run) -> TaskModel:
+def teacher(run: TrainingContext) -> TaskModel:
     """The base model, frozen and without dropout."""
     net = load_language_model(run.cell.model).to(run.device)
     return TaskModel(net.requires_grad_(False)).eval()

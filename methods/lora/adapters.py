@@ -13,11 +13,11 @@ from transformers.pytorch_utils import Conv1D
 from bench.core.errors import CellError
 
 if TYPE_CHECKING:
-    from bench.training.context import Run
-    from methods.lora.method import LoRAConfig
+    from bench.training.context import TrainingContext
+    from methods.lora.settings import LoRAConfig
 
 
-def attach(run: Run, config: LoRAConfig) -> LoraModel:
+def attach(run: TrainingContext, config: LoRAConfig) -> LoraModel:
     """Put adapters beside the target layers of `run.net` and freeze all other pretrained weights.
 
     A is drawn from (task, seed). The result's `merge_and_unload()` undoes it.

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.core.registry import register_method
-from bench.core.settings import setting
-from bench.training.method import Card, Method, Role
+from bench.training.method import Card, Method, Role, register_method
+from methods.lora.settings import LoRAConfig
 
 if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
     from bench.cells.cell import ModelInfo, Training
-    from bench.training.context import Run
-
-
-@dataclass(frozen=True)
-class LoRAConfig:
-    """Settings of LoRA."""
-
-    r: int = setting(16, "rank of each change", low=1)
-    alpha: float = setting(32.0, "α; the change is scaled by α/r", above=0.0)
-    dropout: float = setting(0.0, "share of an adapter's input that is dropped", low=0.0, high=0.99)
-    targets: str = setting(
-        "all-linear", "all-linear (but the output layer), or names as q_proj+v_proj"
-    )
-    lr_factor: float = setting(
-        10.0, "what the recipe's learning rate is multiplied with for adapters", above=0.0
-    )
+    from bench.training.context import TrainingContext
 
 
 @register_method("lora")
@@ -73,7 +56,7 @@ class LoRA(Method):
 
         return complaint(model, check)
 
-    def optimizer(self, run: Run) -> Optimizer:
+    def optimizer(self, run: TrainingContext) -> Optimizer:
         """AdamW over the adapters, which are put in here, and a new head.
 
         Raises:
@@ -84,7 +67,7 @@ class LoRA(Method):
         self.tuner = attach(run, self.config)
         return run.adamw(faster(run.parameter_groups(), self.config.lr_factor))
 
-    def finish(self, run: Run) -> None:
+    def finish(self, run: TrainingContext) -> None:
         """Merge the adapters into the weights, and take them out."""
         self.tuner.merge_and_unload()
         run.net.requires_grad_(True)

@@ -2,58 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.core.registry import register_method
-from bench.core.settings import setting
-from bench.training.method import Card, Method, Need, Role
+from bench.training.method import Card, Method, Need, Role, register_method
+from methods.lwf.settings import LWFConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.training.context import Run
-
-
-@dataclass(frozen=True)
-class LWFConfig:
-    """Settings of Learning With Forgetting."""
-
-    samples: int = setting(256, "prompts of the forgetting task that the model answers", low=1)
-    keep: str = setting(
-        "wrong", "which answers may be unlearned: the wrong ones or all", choices=("wrong", "all")
-    )
-    max_new_tokens: int = setting(32, "length of an answer, in tokens", low=1)
-    temperature: float = setting(1.0, "of sampling", above=0.0)
-    top_p: float = setting(1.0, "of sampling", above=0.0, high=1.0)
-    alpha: float | None = setting(
-        None, "α, the size of the step from θ0; none: the learning rate", low=0.0
-    )
-    fisher: bool = setting(True, "weigh by F_L; false: F = 1")
-    fisher_rows: int = setting(256, "rows of the learning task that F_L is a mean over", low=1)
-    theta_l_steps: int | None = setting(
-        None, "steps of the run that θ*_L is the end of; none: plain fine-tuning, whole", low=1
-    )
-    share: float = setting(
-        0.5, "share of the answers, by confidence, to unlearn", above=0.0, high=1.0
-    )
-    select: str = setting(
-        "high",
-        "which end of the answers, by confidence, to unlearn; or random ones",
-        choices=("high", "low", "random"),
-    )
-    interval: int = setting(8, "learning steps between unlearning steps", low=1)
-    schedule: str = setting(
-        "periodic",
-        "when: after every `interval` learning steps, or as often after random ones, or as often "
-        "before the first",
-        choices=("periodic", "random", "ahead"),
-    )
-    batch_size: int = setting(16, "answers per unlearning step", low=1)
-    weight: float = setting(0.05, "what the negated loss is scaled by", low=0.0)
-    max_unlearn_nll: float | None = setting(
-        None, "nats per token from which an answer batch counts as unlearned; none: ln |V|", low=0.0
-    )
+    from bench.training.context import TrainingContext
 
 
 @register_method("lwf")
@@ -109,12 +66,13 @@ class LWF(Method):
         needs: set[Need] = {"generation", "forget", "finetuned"}
         return frozenset(needs)
 
-    def prepare(self, run: Run) -> None:
+    def prepare(self, run: TrainingContext) -> None:
         """Steps 1 to 3."""
         from methods.lwf import unlearning
+        from methods.shared.answers import AnswerSet
 
         if self.config.weight == 0:
-            self.unlearned = unlearning.AnswerSet.empty()
+            self.unlearned = AnswerSet.empty()
             return
         answers, kept = unlearning.elicit(run, self.config)
         confidence = unlearning.confidence(run, self.config, answers)
@@ -124,7 +82,7 @@ class LWF(Method):
         if self.config.schedule == "ahead":
             unlearning.ascend_ahead(run, self.config, self.unlearned)
 
-    def after_step(self, run: Run) -> None:
+    def after_step(self, run: TrainingContext) -> None:
         """Step 4, unless the answers are as unlikely by now as chance would make them."""
         from methods.lwf import unlearning
 
@@ -132,7 +90,7 @@ class LWF(Method):
         if self.config.weight and turn is not None:
             run.log(unlearned_nll=unlearning.ascend(run, self.config, self.unlearned, turn))
 
-    def finish(self, run: Run) -> None:
+    def finish(self, run: TrainingContext) -> None:
         """Say so where the run was too short for a turn of unlearning."""
         interval = self.config.interval
         if self.config.weight and run.steps < interval:
@@ -144,6 +102,6 @@ class LWF(Method):
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """D_U."""
-        from methods.lwf.unlearning import AnswerSet
+        from methods.shared.answers import AnswerSet
 
         self.unlearned = AnswerSet.from_tensors(state)

@@ -6,77 +6,35 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from bench.cells.cell import digest, task_hash
+from bench.cells.cell import task_hash
 from bench.core.errors import CellError
+from bench.core.hashing import digest
 from bench.gradients.collect import Losses
 from bench.gradients.fisher import Confidence, forgetting_confidence
-from bench.network.batches import IGNORE, Batch, answer_batch, epoch_order
+from bench.network.batches import IGNORE, Batch
 from bench.network.generation import sample
 from bench.network.likelihood import example_losses
 from bench.scoring.predictions import is_right
 from bench.training.loop import rate_factor
+from methods.shared.answers import AnswerSet, turn_of
 from methods.shared.task_fisher import task_fisher
 
 if TYPE_CHECKING:
     from bench.cells.result import Elicited, Judged
     from bench.rows.task import Row, Task
-    from bench.training.context import Run
-    from methods.lwf.method import LWFConfig
+    from bench.training.context import TrainingContext
+    from methods.lwf.settings import LWFConfig
 
 _BATCH = 16
 
 
-@dataclass
-class AnswerSet:
-    """Answers of the model itself, as tokens, each behind its prompt."""
-
-    prompts: list[list[int]]
-    answers: list[list[int]]
-
-    @classmethod
-    def empty(cls) -> AnswerSet:
-        """No answers."""
-        return cls([], [])
-
-    def __len__(self) -> int:
-        return len(self.answers)
-
-    def subset(self, indices: Sequence[int]) -> AnswerSet:
-        """These answers alone."""
-        return AnswerSet([self.prompts[i] for i in indices], [self.answers[i] for i in indices])
-
-    def batch(self, indices: Sequence[int], pad: int) -> Batch:
-        """These answers as targets behind their prompts."""
-        return answer_batch([(self.prompts[i], self.answers[i]) for i in indices], pad)
-
-    def to_tensors(self) -> dict[str, Tensor]:
-        """All tokens in a row, and the lengths to cut them by."""
-        flat = [t for pair in zip(self.prompts, self.answers, strict=True) for p in pair for t in p]
-        lengths = [(len(p), len(a)) for p, a in zip(self.prompts, self.answers, strict=True)]
-        return {
-            "tokens": torch.tensor(flat, dtype=torch.long),
-            "lengths": torch.tensor(lengths, dtype=torch.long).view(-1, 2),
-        }
-
-    @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor]) -> AnswerSet:
-        """The inverse of `to_tensors`."""
-        tokens = iter(tensors["tokens"].tolist())
-        pairs = [
-            ([next(tokens) for _ in range(p)], [next(tokens) for _ in range(a)])
-            for p, a in tensors["lengths"].tolist()
-        ]
-        return cls([p for p, _ in pairs], [a for _, a in pairs])
-
-
-def elicit(run: Run, config: LWFConfig) -> tuple[AnswerSet, list[int]]:
+def elicit(run: TrainingContext, config: LWFConfig) -> tuple[AnswerSet, list[int]]:
     """D_self: the base model's own, sampled answers to prompts of the forgetting task(s), drawn
     evenly from their training rows; and the indices of those that may be unlearned: with
     `keep = "wrong"` their text does not begin with the right answer.
@@ -103,7 +61,7 @@ def elicit(run: Run, config: LWFConfig) -> tuple[AnswerSet, list[int]]:
     return AnswerSet(found["prompts"], found["answers"]), kept
 
 
-def _elicit(run: Run, config: LWFConfig) -> dict[str, list[Any]]:
+def _elicit(run: TrainingContext, config: LWFConfig) -> dict[str, list[Any]]:
     prompts: list[list[int]] = []
     asked: list[tuple[Task, Row]] = []
     tasks = {task.name: task for task in run.cell.forget}
@@ -138,7 +96,7 @@ def _elicit(run: Run, config: LWFConfig) -> dict[str, list[Any]]:
     }
 
 
-def confidence(run: Run, config: LWFConfig, answers: AnswerSet) -> Confidence:
+def confidence(run: TrainingContext, config: LWFConfig, answers: AnswerSet) -> Confidence:
     """FC of every answer, with F_L and θ*_L of the learning task."""
     alpha = run.cell.training.lr if config.alpha is None else config.alpha
     identity = run.cell.identity()
@@ -166,7 +124,7 @@ def confidence(run: Run, config: LWFConfig, answers: AnswerSet) -> Confidence:
     return Confidence(float(found["constant"]), found["change"])
 
 
-def _mean_losses(run: Run) -> Losses:
+def _mean_losses(run: TrainingContext) -> Losses:
     """Per-example loss as a mean over the answer's tokens, so that long answers weigh no more."""
 
     def losses(net: nn.Module, batch: Batch) -> Tensor:
@@ -176,7 +134,9 @@ def _mean_losses(run: Run) -> Losses:
     return losses
 
 
-def _fisher_at(run: Run, star: dict[str, Tensor], config: LWFConfig) -> dict[str, Tensor]:
+def _fisher_at(
+    run: TrainingContext, star: dict[str, Tensor], config: LWFConfig
+) -> dict[str, Tensor]:
     """F_L at θ*_L, or all ones."""
     if not config.fisher:
         return {name: torch.ones_like(value) for name, value in star.items()}
@@ -185,7 +145,7 @@ def _fisher_at(run: Run, star: dict[str, Tensor], config: LWFConfig) -> dict[str
 
 
 @contextmanager
-def _weights(run: Run, values: dict[str, Tensor]) -> Iterator[None]:
+def _weights(run: TrainingContext, values: dict[str, Tensor]) -> Iterator[None]:
     """Put other values into the pretrained parameters, and their own back."""
     parameters = dict(run.loaded.pretrained())
     own = {name: p.detach().clone() for name, p in parameters.items()}
@@ -200,7 +160,9 @@ def _weights(run: Run, values: dict[str, Tensor]) -> Iterator[None]:
                 p.copy_(own[name])
 
 
-def select(run: Run, config: LWFConfig, found: Confidence, kept: list[int]) -> list[int]:
+def select(
+    run: TrainingContext, config: LWFConfig, found: Confidence, kept: list[int]
+) -> list[int]:
     """D_U: the share of the answers `kept` with the highest confidence, or the lowest, or drawn
     at random; at least one."""
     count = max(1, round(config.share * len(kept)))
@@ -212,7 +174,7 @@ def select(run: Run, config: LWFConfig, found: Confidence, kept: list[int]) -> l
 
 
 def judge(
-    run: Run, answers: AnswerSet, found: Confidence, kept: list[int], chosen: list[int]
+    run: TrainingContext, answers: AnswerSet, found: Confidence, kept: list[int], chosen: list[int]
 ) -> Elicited:
     """What is known to be true or not among all answers, those `kept` and those `chosen`, and how
     well the confidence tells them apart."""
@@ -252,7 +214,7 @@ def _auc(scores: Tensor, truths: list[bool | None], indices: Sequence[int]) -> f
     return float(roc_auc_score(labels, scores[known].cpu().numpy()))
 
 
-def turn_after(run: Run, config: LWFConfig) -> int | None:
+def turn_after(run: TrainingContext, config: LWFConfig) -> int | None:
     """Which ascent, from 0, follows the learning step just done; None: none does."""
     if config.schedule == "periodic":
         turn, rest = divmod(run.step, config.interval)
@@ -269,7 +231,7 @@ def _random_turns(seed: int, steps: int, interval: int) -> dict[int, int]:
     return {step: turn for turn, step in enumerate(sorted(drawn))}
 
 
-def ascend_ahead(run: Run, config: LWFConfig, answers: AnswerSet) -> None:
+def ascend_ahead(run: TrainingContext, config: LWFConfig, answers: AnswerSet) -> None:
     """All ascents of a periodic schedule at once, at the learning rates they would have had there,
     with an optimizer of their own."""
     optimizer = run.adamw()
@@ -283,15 +245,7 @@ def ascend_ahead(run: Run, config: LWFConfig, answers: AnswerSet) -> None:
         ascend(run, config, answers, turn)
 
 
-def turn_of(run: Run, answers: AnswerSet, size: int, turn: int) -> list[int]:
-    """The `turn`-th batch, from 0: all answers once, and then in another order once more."""
-    lengths = [len(answer) for answer in answers.answers]
-    rounds, place = divmod(turn, math.ceil(len(answers) / size))
-    task, seed = run.cell.task.name, run.cell.seed
-    return epoch_order(lengths, size, "random", task, seed, "unlearn", rounds)[place]
-
-
-def ascend(run: Run, config: LWFConfig, answers: AnswerSet, turn: int) -> float:
+def ascend(run: TrainingContext, config: LWFConfig, answers: AnswerSet, turn: int) -> float:
     """One step of gradient ascent, through the run's own optimizer, on the `turn`-th batch of D_U
     (a new shuffle each time round); returns the batch's loss before it, in nats per token.
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.core.registry import register_method
 from bench.core.settings import setting
-from bench.training.method import Card, Method, Role
+from bench.training.method import Card, Method, Role, register_method
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.network.batches import Batch
-    from bench.training.context import Run
+    from bench.training.context import TrainingContext
     from methods.mixout.mixing import Mixed
 
 
@@ -59,7 +58,7 @@ class Mixout(Method):
         """The loss is computed at mixed weights."""
         return frozenset({"forward"})
 
-    def loss(self, run: Run, batch: Batch) -> Tensor:
+    def loss(self, run: TrainingContext, batch: Batch) -> Tensor:
         """The task's loss at the mixed weights of this step."""
         from methods.mixout.mixing import mix
 
@@ -67,7 +66,7 @@ class Mixout(Method):
             self.mixed = mix(run, self.config.p)
         return run.task_loss(batch)
 
-    def after_backward(self, run: Run) -> None:
+    def after_backward(self, run: TrainingContext) -> None:
         """Put θ back, and carry the gradients over from the mixture to θ."""
         from methods.mixout.mixing import restore
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 if TYPE_CHECKING:
-    from bench.training.context import Run
+    from bench.training.context import TrainingContext
 
 
 class Mixed(NamedTuple):
@@ -21,7 +21,7 @@ class Mixed(NamedTuple):
 
 
 @torch.no_grad()
-def mix(run: Run, p: float) -> list[Mixed]:
+def mix(run: TrainingContext, p: float) -> list[Mixed]:
     """Put ((1 − M) θ0 + M θ − p θ0) / (1 − p) = θ0 + M (θ − θ0) / (1 − p) in the place of θ.
 
     M depends on (task, seed, step) alone, so that every process and a resumed run draw the same.
@@ -45,7 +45,7 @@ def restore(mixed: list[Mixed]) -> None:
             parameter.grad.mul_(factor)
 
 
-def _linear_weights(run: Run) -> list[tuple[str, nn.Parameter]]:
+def _linear_weights(run: TrainingContext) -> list[tuple[str, nn.Parameter]]:
     """The pretrained weight matrices of linear layers that are not an embedding as well."""
     linear, tables = set(), set()
     for module in run.net.modules():

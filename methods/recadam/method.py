@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.core.registry import register_method
 from bench.core.settings import setting
-from bench.training.method import Card, Method, Role
+from bench.training.method import Card, Method, Role, register_method
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from bench.cells.cell import ModelInfo, Training
-    from bench.training.context import Run
+    from bench.training.context import TrainingContext
 
 
 @dataclass(frozen=True)
@@ -94,14 +93,14 @@ class RecAdam(Method):
             )
         return None
 
-    def prepare(self, run: Run) -> None:
+    def prepare(self, run: TrainingContext) -> None:
         """Start from random weights where the settings say so."""
         if self.config.init == "random":
             from methods.recadam.optimizer import randomise
 
             randomise(run.loaded, run.seed("random-init"))
 
-    def optimizer(self, run: Run) -> Optimizer:
+    def optimizer(self, run: TrainingContext) -> Optimizer:
         """The published update, on the run's parameter groups."""
         from methods.recadam.optimizer import RecAdamW, Schedule
 
@@ -124,7 +123,7 @@ class RecAdam(Method):
             eps=recipe.eps,
         )
 
-    def after_step(self, run: Run) -> None:
+    def after_step(self, run: TrainingContext) -> None:
         """Log λ(t)."""
         if run.logging:
             run.log(recadam_lambda=run.optimizer.optimizer.last_lambda)

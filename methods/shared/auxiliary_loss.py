@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from bench.cells.cell import ModelInfo, Training
     from bench.network.batches import Batch
-    from bench.training.context import Run
-    from methods.lwf.unlearning import AnswerSet
+    from bench.training.context import TrainingContext
+    from methods.shared.answers import AnswerSet
 
 
-class SideLoss(Method):
+class AuxiliaryLoss(Method):
     """L = L_task + w L_side, the gradient of L_side taken once per step on a batch of its own.
 
     Subclasses give the rows, the loss on a batch of them, and `weight` and `batch_size`.
@@ -34,36 +34,38 @@ class SideLoss(Method):
     @property
     def roles(self) -> frozenset[Role]:
         """A term beside the task's loss."""
-        return frozenset({"side"})
+        return frozenset({"auxiliary"})
 
     def refuses(self, model: ModelInfo, recipe: Training) -> str | None:
         """An encoder has no loss for such rows."""
         return None if model.generates else f"it is an encoder: {self.why_not_encoder}"
 
     @abstractmethod
-    def gather(self, run: Run) -> AnswerSet:
+    def gather(self, run: TrainingContext) -> AnswerSet:
         """The rows."""
 
     @abstractmethod
-    def side_loss(self, run: Run, losses: Tensor, batch: Batch, indices: list[int]) -> Tensor:
+    def auxiliary_loss(
+        self, run: TrainingContext, losses: Tensor, batch: Batch, indices: list[int]
+    ) -> Tensor:
         """The term, from −log π [n] of the rows `indices`."""
 
-    def batch_size(self, run: Run) -> int:
+    def batch_size(self, run: TrainingContext) -> int:
         """Rows per step."""
         size: int = self.config.batch_size
         return size
 
-    def prepare(self, run: Run) -> None:
+    def prepare(self, run: TrainingContext) -> None:
         """Gather the rows."""
-        from methods.lwf.unlearning import AnswerSet
+        from methods.shared.answers import AnswerSet
 
         self.rows = self.gather(run) if self.weight else AnswerSet.empty()
 
-    def after_backward(self, run: Run) -> None:
+    def after_backward(self, run: TrainingContext) -> None:
         """Add the term's gradient."""
         from bench.core.errors import CellError
         from bench.network.likelihood import example_losses
-        from methods.lwf.unlearning import turn_of
+        from methods.shared.answers import turn_of
         from methods.shared.auxiliary_rows import token_mean
 
         if not self.weight:
@@ -78,7 +80,7 @@ class SideLoss(Method):
                 f"a smaller learning rate or {self.name}.weight may help"
             )
         run.log(side_nll=value)
-        run.accelerator.backward(self.weight * self.side_loss(run, losses, batch, indices))
+        run.accelerator.backward(self.weight * self.auxiliary_loss(run, losses, batch, indices))
 
     def state_dict(self) -> dict[str, Tensor]:
         """The rows."""
@@ -86,12 +88,12 @@ class SideLoss(Method):
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """The rows."""
-        from methods.lwf.unlearning import AnswerSet
+        from methods.shared.answers import AnswerSet
 
         self.rows = AnswerSet.from_tensors(state)
 
 
-class ForgetLoss(SideLoss):
+class ForgetLoss(AuxiliaryLoss):
     """L_side on training rows of the forgetting tasks, so many as the setting `rows` says."""
 
     @property
@@ -99,7 +101,7 @@ class ForgetLoss(SideLoss):
         """Rows of a forgetting task."""
         return frozenset({"forget"})
 
-    def gather(self, run: Run) -> AnswerSet:
+    def gather(self, run: TrainingContext) -> AnswerSet:
         """Rows of the forgetting tasks, with their right answers."""
         from methods.shared.auxiliary_rows import forget_rows
 

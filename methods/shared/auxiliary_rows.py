@@ -13,15 +13,15 @@ from torch.nn.functional import softplus
 from bench.network import running_text
 from bench.network.batches import IGNORE, Batch
 from bench.network.likelihood import example_losses
-from methods.lwf.unlearning import AnswerSet
+from methods.shared.answers import AnswerSet
 
 if TYPE_CHECKING:
-    from bench.training.context import Run
+    from bench.training.context import TrainingContext
 
 _BATCH = 32
 
 
-def forget_rows(run: Run, count: int) -> AnswerSet:
+def forget_rows(run: TrainingContext, count: int) -> AnswerSet:
     """About `count` training rows of the forgetting tasks, drawn evenly, with their right
     answers."""
     found = AnswerSet.empty()
@@ -34,7 +34,7 @@ def forget_rows(run: Run, count: int) -> AnswerSet:
     return found
 
 
-def text_rows(run: Run, sampled: bool, count: int) -> AnswerSet:
+def text_rows(run: TrainingContext, sampled: bool, count: int) -> AnswerSet:
     """Blocks of text that the base model writes, or of the retention file's part that is never
     scored; each is predicted from its first token on."""
     info, length = run.cell.model, running_text.block_length(run.net)
@@ -63,7 +63,7 @@ def preference(losses: Tensor, base: Tensor, beta: float) -> Tensor:
 
 
 @torch.no_grad()
-def losses_now(run: Run, rows: AnswerSet) -> Tensor:
+def losses_now(run: TrainingContext, rows: AnswerSet) -> Tensor:
     """−log π of every row, [N], with the weights as they are and without dropout."""
     training = run.net.training
     run.net.eval()

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from bench.network.batches import Batch
-    from bench.training.context import Run
+    from bench.training.context import TrainingContext
 
 
 @contextmanager
-def head_input(run: Run, batch: Batch) -> Iterator[Callable[[], Tensor]]:
+def head_input(run: TrainingContext, batch: Batch) -> Iterator[Callable[[], Tensor]]:
     """A function that gives the features [n, D] of a forward pass on `batch` made inside: what
     the output layer reads at the last prompt token, or what the classifier (an encoder's last
     linear layer) reads, with the gradient's graph behind it."""
@@ -48,7 +48,7 @@ def _head(net: Any) -> nn.Module:
     return [module for module in net.modules() if isinstance(module, nn.Linear)][-1]
 
 
-def gathered(run: Run, batch: Batch, features: Tensor) -> Tensor:
+def gathered(run: TrainingContext, batch: Batch, features: Tensor) -> Tensor:
     """The features of a step's whole batch, shared out as it may be among processes."""
     accelerator, world = run.accelerator, run.accelerator.num_processes
     if world == 1:

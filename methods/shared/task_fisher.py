@@ -11,12 +11,12 @@ from torch import Tensor
 from bench.gradients.fisher import fisher_diagonal
 
 if TYPE_CHECKING:
-    from bench.training.context import Run
+    from bench.training.context import TrainingContext
 
 _BATCH = 16
 
 
-def task_fisher(run: Run, rows: int) -> dict[str, Tensor]:
+def task_fisher(run: TrainingContext, rows: int) -> dict[str, Tensor]:
     """The empirical Fisher diagonal (with the gold answers) of the learning task at the weights
     that the model has, over `rows` of its training rows, or all if there are fewer."""
     count = len(run.train_rows)

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from bench.network.batches import Batch
-    from bench.training.context import Run
+    from bench.training.context import TrainingContext
 
 _BATCH = 16
 
 
-def base_fisher(run: Run, sampled: bool, blocks: int) -> dict[str, Tensor]:
+def base_fisher(run: TrainingContext, sampled: bool, blocks: int) -> dict[str, Tensor]:
     """F at θ0 over `blocks` texts, by name of pretrained parameter, on the run's device; those
     that text does not depend on (a pooler) are left out.
 
@@ -30,7 +30,7 @@ def base_fisher(run: Run, sampled: bool, blocks: int) -> dict[str, Tensor]:
     return _over_text(run, sampled, blocks, "fisher", example_losses, fisher_diagonal)
 
 
-def base_sensitivity(run: Run, sampled: bool, blocks: int) -> dict[str, Tensor]:
+def base_sensitivity(run: TrainingContext, sampled: bool, blocks: int) -> dict[str, Tensor]:
     """Mean |∂‖f(x)‖²/∂θ| at θ0, over the same texts; f(x) are the logits of the whole vocabulary
     at all places of the text x where `base_fisher` looks at one token's."""
     return _over_text(run, sampled, blocks, "sensitivity", _output_norms, mean_absolute_gradient)
@@ -44,7 +44,7 @@ def _output_norms(model: TaskModel, batch: Batch) -> Tensor:
 
 
 def _over_text(
-    run: Run,
+    run: TrainingContext,
     sampled: bool,
     blocks: int,
     kind: str,

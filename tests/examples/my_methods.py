@@ -1,8 +1,7 @@
 from dataclasses import dataclass
 
-from bench.core.registry import register_method
 from bench.core.settings import setting
-from bench.training.method import Card, Method
+from bench.training.method import Card, Method, register_method
 
 
 @dataclass(frozen=True)

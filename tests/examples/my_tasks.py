@@ -1,7 +1,6 @@
 from pathlib import Path
 
-from bench.core.registry import register_task
-from bench.rows.task import Files, Task
+from bench.rows.task import Files, Task, register_task
 
 register_task(
     Task(

@@ -6,16 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.planning.plan import Plan
-from bench.running.single import Stage
+from bench.running.session import CellSession
 from bench.selfcheck.world import stage_for
 from methods.lwf import unlearning
-from methods.lwf.method import LWF, LWFConfig
-from methods.lwf.unlearning import AnswerSet
+from methods.lwf.method import LWF
+from methods.lwf.settings import LWFConfig
+from methods.shared.answers import AnswerSet
 
 Make = Callable[..., Plan]
 
 
-def config_of(stage: Stage) -> LWFConfig:
+def config_of(stage: CellSession) -> LWFConfig:
     config = stage.cell.method.config
     assert isinstance(config, LWFConfig)
     return config
@@ -26,7 +27,7 @@ def elicited(plan: Plan, folder: Path) -> AnswerSet:
     return kept_answers(stage_for(plan, folder))
 
 
-def kept_answers(stage: Stage) -> AnswerSet:
+def kept_answers(stage: CellSession) -> AnswerSet:
     answers, kept = unlearning.elicit(stage.run, config_of(stage))
     return answers.subset(kept)
 
@@ -35,7 +36,7 @@ def pairs(answers: AnswerSet) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     return [(tuple(p), tuple(a)) for p, a in zip(answers.prompts, answers.answers, strict=True)]
 
 
-def gold_answers(stage: Stage, split: str) -> dict[tuple[int, ...], list[int]]:
+def gold_answers(stage: CellSession, split: str) -> dict[tuple[int, ...], list[int]]:
     """Prompt -> gold answer of the rows of RTE, as tokens."""
     rte = stage.cell.forget[0]
     rows = stage.workspace.rows_of(rte, stage.cell.data.source, split)
@@ -44,14 +45,14 @@ def gold_answers(stage: Stage, split: str) -> dict[tuple[int, ...], list[int]]:
     return dict(zip(map(tuple, found.prompts), answers, strict=True))
 
 
-def prepared(stage: Stage) -> LWF:
+def prepared(stage: CellSession) -> LWF:
     method = stage.cell.method
     assert isinstance(method, LWF)
     method.prepare(stage.run)
     return method
 
 
-def prepared_answers(stage: Stage) -> AnswerSet:
+def prepared_answers(stage: CellSession) -> AnswerSet:
     method = stage.cell.method
     assert isinstance(method, LWF)
     return method.unlearned

@@ -13,9 +13,9 @@ from torch.nn.functional import cross_entropy, logsigmoid
 
 from bench.core.errors import BenchError
 from bench.network.running_text import cut_blocks
-from bench.running.single import Stage
+from bench.running.session import CellSession
 from bench.selfcheck.world import plan_for, stage_for
-from methods.shared.auxiliary_loss import SideLoss
+from methods.shared.auxiliary_loss import AuxiliaryLoss
 from methods.shared.auxiliary_rows import preference
 
 METHODS = ["ga", "npo", "multitask", "replay"]
@@ -25,7 +25,7 @@ METHODS = ["ga", "npo", "multitask", "replay"]
 def prepared(tiny_causal: Path, tiny_data: Path, tmp_path: Path) -> Any:
     """A cell that learns CoLA beside RTE, prepared, and its weights then shaken off θ0."""
 
-    def make(name: str, *settings: str, **options: Any) -> Stage:
+    def make(name: str, *settings: str, **options: Any) -> CellSession:
         words = f"{name}.weight=0.5", *settings
         stage = stage_for(
             plan_for([name], ["cola"], tiny_causal, tiny_data, *words, **options), tmp_path
@@ -40,13 +40,13 @@ def prepared(tiny_causal: Path, tiny_data: Path, tmp_path: Path) -> Any:
     return make
 
 
-def method_of(stage: Stage) -> SideLoss:
+def method_of(stage: CellSession) -> AuxiliaryLoss:
     method = stage.cell.method
-    assert isinstance(method, SideLoss)
+    assert isinstance(method, AuxiliaryLoss)
     return method
 
 
-def log_likelihoods(net: Any, method: SideLoss) -> tuple[Tensor, int]:
+def log_likelihoods(net: Any, method: AuxiliaryLoss) -> tuple[Tensor, int]:
     """log π of every row by the network's own forward pass, row by row; and the tokens."""
     found, tokens = [], 0
     for prompt, answer in zip(method.rows.prompts, method.rows.answers, strict=True):
@@ -56,7 +56,7 @@ def log_likelihoods(net: Any, method: SideLoss) -> tuple[Tensor, int]:
     return torch.stack(found), tokens
 
 
-def base_likelihoods(stage: Stage, method: SideLoss) -> Tensor:
+def base_likelihoods(stage: CellSession, method: AuxiliaryLoss) -> Tensor:
     """log π0."""
     own = {n: p.detach().clone() for n, p in stage.run.net.named_parameters()}
     with torch.no_grad():

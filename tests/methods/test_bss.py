@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bench.core.errors import BenchError
 from bench.network.batches import Batch
-from bench.running.single import Stage
+from bench.running.session import CellSession
 from bench.selfcheck.world import plan_for, stage_for, trained
 from methods.shared.features import _head, head_input, smallest_singular_values
 
@@ -25,7 +25,7 @@ def models(tiny_causal: Path, tiny_encoder: Path) -> Models:
     return {"causal": tiny_causal, "encoder": tiny_encoder}
 
 
-def cell(model: Path, data: Path, folder: Path, *settings: str) -> tuple[Stage, Batch]:
+def cell(model: Path, data: Path, folder: Path, *settings: str) -> tuple[CellSession, Batch]:
     """A cell without dropout, and a batch of six examples of it, of several lengths."""
     stage = stage_for(plan_for(["bss"], ["cola"], model, data, *settings), folder)
     stage.run.net.eval()
@@ -33,7 +33,7 @@ def cell(model: Path, data: Path, folder: Path, *settings: str) -> tuple[Stage, 
     return stage, batch
 
 
-def own_features(stage: Stage, batch: Batch) -> Tensor:
+def own_features(stage: CellSession, batch: Batch) -> Tensor:
     """The last hidden state before the answer, example by example; an encoder's pooled output."""
     net, rows = stage.run.net, []
     for i in range(len(batch)):

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from bench.core.registry import METHODS, load_builtin
+from bench.planning.plugins import load_builtin
+from bench.training.method import METHODS
 
 load_builtin()
 ORIGIN = re.compile(r"\b(seen|derived|secondary|this suite)\b")

@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.running.single import Stage
+from bench.running.session import CellSession
 from bench.selfcheck.world import plan_for, stage_for, trained, weights
 from methods.child_tuning import ChildTuning
 
 P = 0.2
 
 
-def cell(model: Path, data: Path, folder: Path, *settings: str) -> tuple[Stage, ChildTuning]:
+def cell(model: Path, data: Path, folder: Path, *settings: str) -> tuple[CellSession, ChildTuning]:
     """A cell before its training, with every gradient 1."""
     words = f"child_tuning.p={P}", *settings
     stage = stage_for(plan_for(["child_tuning"], ["cola"], model, data, *words), folder)
@@ -24,7 +24,7 @@ def cell(model: Path, data: Path, folder: Path, *settings: str) -> tuple[Stage, 
     return stage, method
 
 
-def masked(stage: Stage, method: ChildTuning, step: int) -> dict[str, Tensor]:
+def masked(stage: CellSession, method: ChildTuning, step: int) -> dict[str, Tensor]:
     """What gradients of 1 become at a step."""
     stage.run.step = step
     for parameter in stage.run.net.parameters():
@@ -57,7 +57,7 @@ def test_a_parameter_without_a_gradient_gets_none(
     assert all(p.grad is None for p in stage.run.net.parameters())
 
 
-def loop_fisher(stage: Stage) -> dict[str, Tensor]:
+def loop_fisher(stage: CellSession) -> dict[str, Tensor]:
     """The mean of squared gradients, one row of the task after the other, in float64."""
     run = stage.run
     run.net.double().eval()

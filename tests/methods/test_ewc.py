@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 from bench.core.errors import BenchError
 from bench.network import running_text
 from bench.planning.plan import Plan
-from bench.running.single import Stage
+from bench.running.session import CellSession
 from bench.scoring.evaluation import drift
 from bench.selfcheck.world import plan_for, stage_for, trained, weights, write_encoder
 from bench.training.loop import train
@@ -28,7 +28,7 @@ BLOCKS = 8
 IGNORE = -100
 
 
-def prepared(plan: Plan, folder: Path) -> tuple[Stage, EWC]:
+def prepared(plan: Plan, folder: Path) -> tuple[CellSession, EWC]:
     """A cell right after its `prepare`."""
     stage = stage_for(plan, folder)
     method = stage.cell.method
@@ -87,7 +87,7 @@ def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
         assert (found[name].double() - x).abs().max() < 1e-4 * x.max() + noise, name
 
 
-def sampled_texts(stage: Stage) -> list[list[int]]:
+def sampled_texts(stage: CellSession) -> list[list[int]]:
     info = stage.cell.model
     return running_text.sampled_blocks(stage.run.net, stage.tokenizer, info, BLOCKS, "fisher")
 

@@ -8,19 +8,19 @@ import pytest
 import torch
 
 from bench.core.errors import CellError, RefusedError
-from bench.running.single import Stage
+from bench.running.session import CellSession
 from bench.selfcheck.world import plan_for, stage_for, trained
 from bench.training.loop import train
 from methods.freeze import Freeze, FreezeConfig
 
 
-def fixed(stage: Stage) -> set[str]:
+def fixed(stage: CellSession) -> set[str]:
     """The pretrained weights that are as they were."""
     pairs = stage.loaded.pretrained()
     return {name for name, p in pairs if torch.equal(p, stage.loaded.base[name])}
 
 
-def starting(stage: Stage, *prefixes: str) -> set[str]:
+def starting(stage: CellSession, *prefixes: str) -> set[str]:
     return {name for name, _ in stage.run.net.named_parameters() if name.startswith(prefixes)}
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from bench.core.registry import METHODS, load_builtin
+from bench.planning.plugins import load_builtin
 from bench.selfcheck import behaviour, identity, processes
 from bench.selfcheck.checks import NotApplicableError, Subject
 from bench.selfcheck.world import World
+from bench.training.method import METHODS
 
 load_builtin()
 ALSO = [  # what samples text cannot run on an encoder

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
-from bench.running.single import Stage
+from bench.running.session import CellSession
 from bench.scoring.evaluation import drift
 from bench.selfcheck.world import plan_for, stage_for, trained
 
 
-def shaken(model: Path, data: Path, folder: Path, *settings: str) -> Stage:
+def shaken(model: Path, data: Path, folder: Path, *settings: str) -> CellSession:
     """A cell whose weights lie off θ0, with gradients in place."""
     stage = stage_for(plan_for(["l2sp"], ["cola"], model, data, *settings), folder)
     torch.manual_seed(5)

@@ -11,12 +11,13 @@ import transformers as hf
 from torch import Tensor
 
 from bench.core.errors import CellError, RefusedError
-from bench.core.registry import METHODS
-from bench.running.single import Stage
+from bench.running.session import CellSession
 from bench.selfcheck.checks import same
 from bench.selfcheck.world import World, stage_for, trained, weights
 from bench.training.loop import train
-from methods.lora.method import LoRA, LoRAConfig
+from bench.training.method import METHODS
+from methods.lora.method import LoRA
+from methods.lora.settings import LoRAConfig
 
 KINDS = pytest.mark.parametrize("kind", ["causal", "encoder"])
 WORDS = "lora.r=3", "lora.alpha=6", "lora.lr_factor=5"
@@ -34,7 +35,7 @@ class Kept(LoRA):
 def ended(world: World, tmp_path: Path) -> Any:
     """A trained cell, and its parameters just before merging."""
 
-    def make(kind: str, *words: str) -> tuple[Stage, dict[str, Tensor]]:
+    def make(kind: str, *words: str) -> tuple[CellSession, dict[str, Tensor]]:
         stage = stage_for(world.plan("lora", kind, *WORDS, *words), tmp_path)
         method = Kept(stage.cell.method.config)
         train(stage.run, method, None)
@@ -63,9 +64,9 @@ def test_merged_weights_are_those_of_the_paper(kind: str, ended: Any) -> None:
     assert after.keys() == weights(stage_of_base(stage)).keys()
 
 
-def stage_of_base(stage: Stage) -> Stage:
+def stage_of_base(stage: CellSession) -> CellSession:
     """The same cell, untouched."""
-    return Stage(stage.cell, stage.workspace)
+    return CellSession(stage.cell, stage.workspace)
 
 
 @KINDS

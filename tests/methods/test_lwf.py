@@ -11,8 +11,9 @@ import torch
 from bench.core.errors import BenchError, CellError
 from bench.selfcheck.world import plan_for, stage_for
 from methods.lwf import unlearning
-from methods.lwf.method import LWF, LWFConfig
-from methods.lwf.unlearning import AnswerSet
+from methods.lwf.method import LWF
+from methods.lwf.settings import LWFConfig
+from methods.shared.answers import AnswerSet
 from tests.helpers.lwf_cells import Make, config_of, elicited, gold_answers, kept_answers, pairs
 
 

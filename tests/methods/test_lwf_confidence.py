@@ -14,17 +14,18 @@ from torch.nn.functional import cross_entropy
 
 from bench.gradients.fisher import Confidence
 from bench.planning.plan import Plan
-from bench.running.single import Stage, run_cell
+from bench.running.session import CellSession
+from bench.running.single import run_cell
 from bench.selfcheck.world import only_cell, plan_for, stage_for, trained, weights, workspace_for
 from bench.training.loop import train
 from methods.lwf import unlearning
-from methods.lwf.method import LWFConfig
-from methods.lwf.unlearning import AnswerSet
+from methods.lwf.settings import LWFConfig
+from methods.shared.answers import AnswerSet
 from tests.helpers.lwf_cells import Make, config_of, elicited, kept_answers, pairs, prepared
 from tests.helpers.worlds import results
 
 
-def examples(stage: Stage) -> Iterator[tuple[list[int], list[int]]]:
+def examples(stage: CellSession) -> Iterator[tuple[list[int], list[int]]]:
     """The training rows as (prompt, gold answer)."""
     rows = stage.run.train_rows
     for i in range(len(rows)):
@@ -227,7 +228,7 @@ def test_the_result_holds_what_was_elicited_after_a_resume_too(
     assert whole["elicited"]["all"]["conflicting"] is None, "only the micro world knows"
     workspace = workspace_for(plan, tmp_path / "parts")
     cell = only_cell(plan)
-    train(Stage(cell, workspace).run, cell.method, workspace.checkpoint(cell), stop_at=2)
+    train(CellSession(cell, workspace).run, cell.method, workspace.checkpoint(cell), stop_at=2)
     resumed, _ = run_cell(cell, workspace, share_weights=False)
     assert resumed["provenance"]["resumes"] == 1
     assert resumed["elicited"] == whole["elicited"]

@@ -14,16 +14,17 @@ from bench.core.errors import CellError
 from bench.network.batches import IGNORE
 from bench.network.likelihood import example_losses
 from bench.planning.plan import Plan
-from bench.running.single import Stage
+from bench.running.session import CellSession
 from bench.selfcheck.world import plan_for, stage_for, trained, weights
 from bench.training.loop import train
 from methods.lwf import unlearning
-from methods.lwf.method import LWF, LWFConfig
-from methods.lwf.unlearning import AnswerSet
+from methods.lwf.method import LWF
+from methods.lwf.settings import LWFConfig
+from methods.shared.answers import AnswerSet
 from tests.helpers.lwf_cells import Make, config_of, kept_answers, prepared, prepared_answers
 
 
-def unlearned_loss(stage: Stage, answers: AnswerSet) -> float:
+def unlearned_loss(stage: CellSession, answers: AnswerSet) -> float:
     """Nats per token of D_U."""
     batch = answers.batch(range(len(answers)), stage.tokenizer.pad_token_id)
     with torch.no_grad():
@@ -31,7 +32,7 @@ def unlearned_loss(stage: Stage, answers: AnswerSet) -> float:
     return float(losses.sum() / (batch.targets != IGNORE).sum())
 
 
-def adam_steps(stage: Stage) -> int:
+def adam_steps(stage: CellSession) -> int:
     """How often the optimizer has moved the weights."""
     steps = {int(s["step"]) for s in stage.run.optimizer.optimizer.state.values()}
     assert len(steps) == 1

@@ -14,7 +14,7 @@ from torch import Tensor
 from bench.core.errors import BenchError
 from bench.network import running_text
 from bench.planning.plan import Plan
-from bench.running.single import Stage
+from bench.running.session import CellSession
 from bench.scoring.evaluation import drift
 from bench.selfcheck.world import plan_for, stage_for, trained
 from methods.mas import MAS
@@ -23,7 +23,7 @@ BLOCKS = 8
 IGNORE = -100
 
 
-def prepared(plan: Plan, folder: Path) -> tuple[Stage, MAS]:
+def prepared(plan: Plan, folder: Path) -> tuple[CellSession, MAS]:
     """A cell right after its `prepare`."""
     stage = stage_for(plan, folder)
     method = stage.cell.method

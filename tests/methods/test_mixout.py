@@ -12,16 +12,16 @@ import transformers as hf
 from torch import Tensor, nn
 
 from bench.network.batches import Batch
-from bench.running.single import Stage
+from bench.running.session import CellSession
 from bench.selfcheck.world import plan_for, stage_for, trained, weights
-from bench.training.context import Run
+from bench.training.context import TrainingContext
 from methods.mixout import mixing as kernel
 from methods.mixout.method import Mixout
 
 P = 0.3
 
 
-def shaken(model: Path, data: Path, folder: Path) -> tuple[Stage, Mixout, Batch]:
+def shaken(model: Path, data: Path, folder: Path) -> tuple[CellSession, Mixout, Batch]:
     """A cell whose weights lie off θ0 and that has made three steps, and a batch of it."""
     stage = stage_for(plan_for(["mixout"], ["cola"], model, data, f"mixout.p={P}"), folder)
     torch.manual_seed(5)
@@ -69,7 +69,7 @@ def test_loss_and_gradient_are_those_of_the_mixture(
 class _Loss(nn.Module):
     """The task's loss as a module, so that its weights can be swapped for others."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: TrainingContext) -> None:
         super().__init__()
         self.run = nn.ModuleDict({"net": run.net})
         self.compute = run.task_loss
@@ -81,7 +81,7 @@ class _Loss(nn.Module):
 def mixed_names(net: Any) -> set[str]:
     """The parameters that are mixed in a network whose parameters are all pretrained."""
     loaded = SimpleNamespace(pretrained=lambda: list(net.named_parameters()))
-    run = cast(Run, SimpleNamespace(net=net, loaded=loaded))
+    run = cast(TrainingContext, SimpleNamespace(net=net, loaded=loaded))
     return {name for name, _ in kernel._linear_weights(run)}
 
 

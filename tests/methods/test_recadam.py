@@ -18,7 +18,7 @@ from bench.cells.cell import Training
 from bench.network.batches import collate, step_batches
 from bench.network.likelihood import example_losses
 from bench.selfcheck.world import plan_for, stage_for, trained, weights
-from bench.training.context import Run
+from bench.training.context import TrainingContext
 from bench.training.loop import rate_factor
 from methods.recadam.optimizer import RecAdamW, Schedule
 
@@ -361,7 +361,7 @@ def test_in_the_loop_only_the_task_gradient_is_clipped(
         assert (found[name] - published.theta[name]).norm() / moved < 1e-4, name
 
 
-def task_gradients(run: Run) -> Any:
+def task_gradients(run: TrainingContext) -> Any:
     """The task's gradient at each step, as the weights are by then."""
     rows, cell = run.train_rows, run.cell
     for indices in step_batches(rows, cell.training, cell.task.name, cell.seed, 0, run.steps):

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from bench.core.errors import BenchError
-from bench.core.registry import TASKS, load_builtin
+from bench.planning.plugins import load_builtin
 from bench.rows.source import available, load_rows
-from bench.rows.task import Task
-from bench.scoring.predictions import extracted
+from bench.rows.task import TASKS, Task, extracted
 from tasks.generative import DENTAL, GENERATIVE, GSM8K, PSYCHOL, QASC, SST5
 
 NAMED = {task.name: task for task in GENERATIVE}

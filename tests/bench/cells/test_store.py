@@ -14,8 +14,9 @@ import pytest
 
 from bench.cells.result import ADDED
 from bench.cells.result import SCHEMA_VERSION as NOW
-from bench.cells.store import Store, atomic_write_tensors, atomic_write_text, check_writable
+from bench.cells.store import Store
 from bench.core.errors import BenchError
+from bench.core.files import atomic_write_tensors, atomic_write_text, check_writable
 from tests.helpers.made_up import predictions, result
 
 # A writer that is killed without any clean-up at its COUNTth call of os.FUNCTION.

@@ -8,7 +8,10 @@ import pytest
 
 from bench.core import registry
 from bench.core.errors import BenchError
-from bench.core.registry import METHODS, TASKS, Registry, load_builtin, load_plugin
+from bench.core.registry import Registry
+from bench.planning.plugins import load_builtin, load_plugin
+from bench.rows.task import TASKS
+from bench.training.method import METHODS
 
 METHOD = """
 from __future__ import annotations

@@ -10,7 +10,6 @@ import torch
 
 from bench.cells.cell import Training
 from bench.core.errors import BenchError
-from bench.core.registry import TASKS, load_builtin
 from bench.network.batches import (
     IGNORE,
     Encoded,
@@ -20,6 +19,8 @@ from bench.network.batches import (
     step_batches,
 )
 from bench.network.encoding import encode, subset
+from bench.planning.plugins import load_builtin
+from bench.rows.task import TASKS
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from bench.core.errors import BenchError
-from bench.core.registry import TASKS, load_builtin
 from bench.network.encoding import encode
+from bench.planning.plugins import load_builtin
+from bench.rows.task import TASKS
 
 load_builtin()
 QUIZ = {"id": "7", "question": "the cat saw a", "a": "dog", "b": "bird in the house", "label": 1}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cells.cell import RefusalKey
+from bench.cells.grid import RefusalKey
 from bench.cli.main import main
 from bench.planning.compatibility import in_words
 from bench.selfcheck.world import World

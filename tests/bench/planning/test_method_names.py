@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from bench.core.errors import BenchError
-from bench.core.registry import METHODS, Registry, register_method
+from bench.core.registry import Registry
 from bench.core.settings import setting
 from bench.planning.method_names import chosen
-from bench.training.method import Card, Method
+from bench.training.method import METHODS, Card, Method, register_method
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Solver(Method):
 @pytest.fixture(autouse=True)
 def registry(monkeypatch: pytest.MonkeyPatch) -> None:
     fresh: Registry[type[Method]] = Registry("method")
-    monkeypatch.setattr("bench.core.registry.METHODS", fresh)
+    monkeypatch.setattr("bench.training.method.METHODS", fresh)
     monkeypatch.setattr("bench.planning.method_names.METHODS", fresh)
     register_method("solver")(Solver)
     register_method("other")(type("Other", (Method,), {"card": Solver.card}))

@@ -11,8 +11,9 @@ import pytest
 
 from bench.cli.main import main
 from bench.core.errors import BenchError
-from bench.core.registry import METHODS, load_builtin
+from bench.planning.plugins import load_builtin
 from bench.selfcheck.world import World
+from bench.training.method import METHODS
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from bench.cli.main import main
-from bench.core.registry import METHODS, load_builtin
+from bench.planning.plugins import load_builtin
 from bench.render import lists
+from bench.training.method import METHODS
 
 load_builtin()
 NAMES = METHODS.names()

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from bench.core.errors import BenchError
-from bench.core.registry import TASKS, load_builtin
+from bench.planning.plugins import load_builtin
 from bench.rows.source import load_rows
-from bench.rows.task import Classic, Row, Task
+from bench.rows.task import TASKS, Classic, Row, Task
 
 load_builtin()
 ALL = [task for name in TASKS.names() if (task := TASKS.get(name)).classic]

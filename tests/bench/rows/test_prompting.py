@@ -8,11 +8,12 @@ import pytest
 
 from bench.cells.cell import task_hash
 from bench.core.errors import BenchError
-from bench.core.registry import TASKS, load_builtin
+from bench.planning.plugins import load_builtin
 from bench.rows.prompting import by_letter, with_shots
 from bench.rows.source import load_rows
+from bench.rows.task import TASKS, extracted
 from bench.running.single import run_cell
-from bench.scoring.predictions import extracted, is_right
+from bench.scoring.predictions import is_right
 from bench.selfcheck.world import only_cell, plan_for, stage_for, workspace_for
 
 load_builtin()

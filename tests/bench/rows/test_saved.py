@@ -9,8 +9,9 @@ import datasets
 import pytest
 
 from bench.core.errors import BenchError
-from bench.core.registry import TASKS, load_builtin
+from bench.planning.plugins import load_builtin
 from bench.rows.source import available, fingerprint, load_rows
+from bench.rows.task import TASKS
 from bench.selfcheck.world import plan_for
 from tests.helpers.worlds import results
 

@@ -11,8 +11,9 @@ import pytest
 
 from bench.cli.main import main
 from bench.core.errors import BenchError
-from bench.core.registry import TASKS, load_task_file
+from bench.planning.plugins import load_task_file
 from bench.rows.source import available, fingerprint, load_rows
+from bench.rows.task import TASKS
 from bench.rows.task_file import read_task
 
 TOML = """\
@@ -244,7 +245,7 @@ def test_a_name_is_no_path(tmp_path: Path, name: str) -> None:
 
 
 def test_a_name_that_is_taken(tmp_path: Path) -> None:
-    from bench.core.registry import load_builtin
+    from bench.planning.plugins import load_builtin
 
     load_builtin()
     with pytest.raises(BenchError, match="'cola' is defined twice"):

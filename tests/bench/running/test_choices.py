@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from bench.core.registry import TASKS, load_builtin
 from bench.gradients.fisher import fisher_diagonal
 from bench.network.batches import Batch, Encoded, collate
 from bench.network.encoding import encode
 from bench.network.likelihood import TaskModel, answer_scores, example_losses
+from bench.planning.plugins import load_builtin
+from bench.rows.task import TASKS
 
 load_builtin()
 COPA = TASKS.get("copa")

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from bench.core.errors import RefusedError
-from bench.core.registry import TASKS, load_builtin
+from bench.planning.plugins import load_builtin
 from bench.rows.source import available, load_rows
-from bench.rows.task import SPLITS
+from bench.rows.task import SPLITS, TASKS
 from bench.running.single import run_cell
 from bench.selfcheck.world import only_cell, plan_for, workspace_for
 

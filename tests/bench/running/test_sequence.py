@@ -18,9 +18,9 @@ from bench.core.errors import BenchError
 from bench.planning.plan import Plan
 from bench.running.executor import run_in_process
 from bench.running.sequence import run_sequence
-from bench.running.single import Workspace
+from bench.running.workspace import Workspace
 from bench.selfcheck.world import plan_for, trained, workspace_for
-from bench.training.context import Run
+from bench.training.context import TrainingContext
 from methods.finetune import Finetune
 from tests.helpers.worlds import results
 
@@ -71,7 +71,7 @@ def test_each_stage_is_the_cell_that_starts_where_the_one_before_ended(
 def test_what_a_method_says_of_its_stages_is_among_the_notes(
     tiny_causal: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def finish(_: Finetune, run: Run) -> None:
+    def finish(_: Finetune, run: TrainingContext) -> None:
         run.notes.append(f"{run.steps} steps of {run.cell.task.name}")
 
     monkeypatch.setattr(Finetune, "finish", finish)

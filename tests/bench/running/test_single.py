@@ -14,10 +14,12 @@ from bench.cells.store import Store
 from bench.core.errors import CellError
 from bench.network.running_text import BLOCK, cut_blocks
 from bench.running.executor import run_in_process
-from bench.running.single import Stage, Workspace, run_cell
+from bench.running.session import CellSession
+from bench.running.single import run_cell
+from bench.running.workspace import Workspace
 from bench.scoring.measures import score
 from bench.selfcheck.world import only_cell, plan_for, workspace_for
-from bench.training.context import Run
+from bench.training.context import TrainingContext
 from bench.training.loop import train
 from methods.finetune import Finetune
 from tests.helpers.worlds import results
@@ -94,11 +96,11 @@ def test_a_stop_while_it_finishes_costs_no_training(
 ) -> None:
     calls: list[str] = []
 
-    def prepare(_: Finetune, run: Run) -> None:
+    def prepare(_: Finetune, run: TrainingContext) -> None:
         calls.append("prepare")
         run.notes.append("prepared")
 
-    def finish(_: Finetune, run: Run) -> None:
+    def finish(_: Finetune, run: TrainingContext) -> None:
         calls.append("finish")
         run.notes.append("finished")
         if calls.count("finish") == 1:
@@ -138,7 +140,7 @@ def test_a_cell_whose_checkpoint_is_damaged_starts_anew(
     expected, _ = run_cell(only_cell(plan), workspace_for(plan, tmp_path / "whole"), False)
     workspace = workspace_for(plan, tmp_path)
     folder = workspace.checkpoint(only_cell(plan))
-    stage = Stage(only_cell(plan), workspace)
+    stage = CellSession(only_cell(plan), workspace)
     train(stage.run, stage.cell.method, folder, stop_at=2)
     _DAMAGES[damage](folder)
     run_in_process(plan, [only_cell(plan)], store := Store(tmp_path), tmp_path)

@@ -13,7 +13,8 @@ import pytest
 
 from bench.cli.main import main
 from bench.core.errors import BenchError
-from bench.core.registry import TASKS, load_builtin
+from bench.planning.plugins import load_builtin
+from bench.rows.task import TASKS
 from bench.scoring import glue_server
 from bench.scoring.glue_server import SHEETS, spelled
 

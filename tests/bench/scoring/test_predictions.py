@@ -6,8 +6,9 @@ import math
 
 import pytest
 
-from bench.core.registry import TASKS, load_builtin
 from bench.network.batches import Encoded
+from bench.planning.plugins import load_builtin
+from bench.rows.task import TASKS
 from bench.scoring.predictions import (
     Outputs,
     correct,

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from bench.core.registry import TASKS, load_builtin
 from bench.network.encoding import encode
 from bench.network.likelihood import TaskModel
+from bench.planning.plugins import load_builtin
 from bench.rows.source import load_rows
-from bench.rows.task import Row, Task
+from bench.rows.task import TASKS, Row, Task
 from bench.scoring.evaluation import score_rows
 from bench.scoring.predictions import Outputs, predict, task_scores
 

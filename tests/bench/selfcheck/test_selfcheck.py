@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from bench.cli.main import main
-from bench.core.registry import METHODS, load_builtin, load_plugin
+from bench.planning.plugins import load_builtin, load_plugin
 from bench.selfcheck import behaviour, command, identity, processes
 from bench.selfcheck.checks import FailedError, NotApplicableError, Subject
 from bench.selfcheck.world import World
+from bench.training.method import METHODS
 
 HEAD = """
 from dataclasses import dataclass

@@ -17,7 +17,7 @@ from bench.selfcheck.world import plan_for, stage_for
 from bench.speed import loop, start
 from bench.speed.__main__ import main
 from bench.speed.timing import alternate, compared
-from bench.training.context import Run
+from bench.training.context import TrainingContext
 
 LOOPS = (
     "ours, random",
@@ -131,7 +131,7 @@ def test_scoring_two_words_costs_little_more_than_one_pass(
     ids=["bare", "bare, accelerate", "accelerate", "Trainer"],
 )
 def test_every_loop_takes_all_steps_where_the_rows_are_few(
-    prepare: Callable[[Run], Callable[[], object]],
+    prepare: Callable[[TrainingContext], Callable[[], object]],
     tiny_causal: Path,
     tiny_data: Path,
     tmp_path: Path,

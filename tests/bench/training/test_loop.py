@@ -17,7 +17,7 @@ from bench.cells.cell import Training
 from bench.core.errors import BenchError, CellError, TerminatedError
 from bench.selfcheck.world import plan_for, stage_for, trained, weights
 from bench.training import checkpoint, loop
-from bench.training.context import Run
+from bench.training.context import TrainingContext
 from bench.training.loop import rate_factor, train
 from methods.finetune import Finetune
 
@@ -75,7 +75,7 @@ def test_a_stopped_call_goes_on_exactly(
     """With dropout, in the second epoch, between two points of the curve; what a method has
     logged by then is kept for the next."""
 
-    def log_every_third(_: Finetune, run: Run) -> None:
+    def log_every_third(_: Finetune, run: TrainingContext) -> None:
         if run.step % 3 == 0:
             run.log(third=run.step)
 

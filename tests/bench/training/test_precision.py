@@ -8,11 +8,12 @@ import pytest
 import torch
 import transformers as hf
 
-from bench.core.registry import METHODS, load_builtin
 from bench.gradients.fisher import forgetting_confidence
 from bench.network.likelihood import TaskModel
+from bench.planning.plugins import load_builtin
 from bench.scoring.evaluation import drift
 from bench.selfcheck.world import plan_for, stage_for, trained, weights
+from bench.training.method import METHODS
 from methods.shared.task_fisher import task_fisher
 
 load_builtin()

@@ -11,12 +11,12 @@ import torch
 
 from bench.cells.cell import Training
 from bench.core.errors import BenchError
-from bench.core.registry import METHODS, load_builtin
 from bench.planning.method_names import chosen
+from bench.planning.plugins import load_builtin
 from bench.selfcheck.checks import same
 from bench.selfcheck.world import World, stage_for, trained, weights
 from bench.training.loop import train
-from bench.training.method import Card, Method, Role
+from bench.training.method import METHODS, Card, Method, Role
 from bench.training.stack import Stack, clash, in_order
 
 load_builtin()
@@ -124,13 +124,13 @@ def test_losses_nest_and_the_task_is_counted_once() -> None:
             run.logged[self.name] = True
             return self.scale * run.task_loss(batch) + self.shift
 
-    class Run:
+    class TrainingContext:
         logged: dict[str, bool] = {}
 
         def task_loss(self, batch: Any) -> Any:
             return batch
 
-    run: Any = Run()
+    run: Any = TrainingContext()
     stack = Stack([Affine("a", 2, 5), Affine("b", 3, 1)])
     assert stack.loss(run, 10.0) == 2 * (3 * 10.0 + 1) + 5
     assert run.logged == {"a": True, "b": True}
@@ -159,11 +159,11 @@ def test_optimizers_nest_and_the_part_with_a_rule_of_its_own_is_the_innermost() 
             calls.append(self.name)
             return "own" if "optimizer" in self.roles else run.adamw()
 
-    class Run:
+    class TrainingContext:
         def adamw(self) -> str:
             return "adamw"
 
-    run: Any = Run()
+    run: Any = TrainingContext()
     own, plain, other = Builder("a", "optimizer"), Builder("b", "subset"), Builder("c", "loss")
     assert Stack([own, plain, other]).optimizer(run) == "own"  # type: ignore[comparison-overlap]
     assert calls[-1] == "a" and sorted(calls) == ["a", "b", "c"]

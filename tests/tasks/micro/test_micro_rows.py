@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from bench.core.errors import BenchError
-from bench.core.registry import TASKS, load_builtin
-from bench.rows.task import SPLITS
+from bench.planning.plugins import load_builtin
+from bench.rows.task import SPLITS, TASKS
 from tasks.micro import fingerprint, rows, world
 from tasks.micro.acceptability import pair
 from tasks.micro.prompts import PROMPTS

@@ -1,0 +1,78 @@
+"""What the cells of one process share: the run's folder, tokenizers, rows and their tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.cells.cache import Cache
+from bench.cells.cell import AnyCell, Cell, ModelInfo, task_hash
+from bench.core.errors import BenchError
+from bench.network.batches import Encoded
+from bench.network.encoding import LongPromptError, encode, subset
+from bench.network.loading import load_tokenizer
+from bench.network.token_cache import collector_paused, pack, unpack
+from bench.rows.source import load_rows
+from bench.rows.task import Row, Task
+from bench.training.context import Progress
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass
+class Workspace:
+    """What the cells of one process share: the run's folder, tokenizers, rows and their tokens."""
+
+    folder: Path
+    progress: Progress
+    submission: bool = False  # whether GLUE's test rows are answered too
+    tokenizers: dict[str, Any] = field(default_factory=dict)
+    rows: dict[tuple[str, str, str], list[Row]] = field(default_factory=dict)
+    encoded: dict[tuple[Any, ...], Encoded] = field(default_factory=dict)
+
+    def tokenizer(self, info: ModelInfo) -> Any:
+        """The model's tokenizer, loaded once."""
+        if info.source not in self.tokenizers:
+            self.tokenizers[info.source] = load_tokenizer(info)
+        return self.tokenizers[info.source]
+
+    def rows_of(self, task: Task, data: str, split: str) -> list[Row]:
+        """A split's rows, read once."""
+        key = (task.name, data, split)
+        if key not in self.rows:
+            self.rows[key] = load_rows(task, data, split)
+        return self.rows[key]
+
+    def encoded_rows(
+        self, cell: Cell, task: Task, split: str, limit: int | None, length: int
+    ) -> Encoded:
+        """`limit` rows of a split as tokens of the cell's model, made once."""
+        model = cell.model
+        key = (task.name, cell.data.source, split, limit, model.tokenizer, model.kind, length)
+        if key not in self.encoded:
+            rows = subset(self.rows_of(task, cell.data.source, split), limit, task.name)
+            tokenizer = self.tokenizer(model)
+
+            def compute() -> dict[str, Tensor]:
+                try:
+                    return pack(encode(rows, task, tokenizer, model.kind, length))
+                except LongPromptError as error:
+                    if shots := cell.training.shots:
+                        raise BenchError(f"train.shots {shots}: {error}") from None
+                    raise
+
+            content = [rows, task_hash(task), model.tokenizer, model.kind, length]
+            with collector_paused():
+                self.encoded[key] = unpack(self.cache.tensors("tokens", content, compute))
+        return self.encoded[key]
+
+    @property
+    def cache(self) -> Cache:
+        """A new view of the run's cache."""
+        return Cache(self.folder / "cache")
+
+    def checkpoint(self, cell: AnyCell) -> Path:
+        """Where a stopped cell is kept."""
+        return self.folder / "checkpoints" / cell.hash[:24]
