@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import SUITE_VERSION
 from bench.core.files import atomic_write_tensors, atomic_write_text
 from bench.core.hashing import digest
+from bench.core.version import SUITE_VERSION
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench import SUITE_VERSION
 from bench.core.hashing import digest
 from bench.core.settings import setting
+from bench.core.version import SUITE_VERSION
 
 if TYPE_CHECKING:
     from bench.rows.task import Task

@@ -1,7 +1,6 @@
 from dataclasses import dataclass
 
-from bench.core.settings import setting
-from bench.training.method import Card, Method, register_method
+from bench import Card, Method, register_method, setting
 
 
 @dataclass(frozen=True)

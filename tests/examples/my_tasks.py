@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from bench.rows.task import Files, Task, register_task
+from bench import Files, Task, register_task
 
 register_task(
     Task(

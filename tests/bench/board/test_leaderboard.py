@@ -218,7 +218,7 @@ def test_same_bytes_under_two_hash_seeds_and_no_heavy_imports() -> None:
 import sys
 sys.path[:0] = {[str(root)]!r}
 from tests.helpers.made_up import result
-from test_leaderboard import SCORES, grid
+from tests.bench.board.test_leaderboard import SCORES, grid
 from bench.board.leaderboard import boards
 from bench.render import markdown, terminal, tidy
 forget = {{"tasks": ["rte"], "hash": "x"}}

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import SUITE_VERSION
 from bench.cli.main import main
+from bench.core.version import SUITE_VERSION
 
 ROOT = Path(__file__).parents[3]
 Run = Callable[..., tuple[int, str, str]]
@@ -87,8 +87,7 @@ def test_a_second_call_runs_nothing_and_a_changed_setting_only_what_changed(
 
 
 _FRAGILE = """\
-from bench.core.registry import register_method
-from bench.training.method import Card, Method
+from bench import Card, Method, register_method
 @register_method("fragile")
 class Fragile(Method):
     card = Card("t", "p", "e", "d", "none", 1.0)
@@ -168,8 +167,7 @@ def test_what_one_of_several_processes_fails_ends_the_run(
 _TELLS = """\
 from pathlib import Path
 
-from bench.core.registry import register_method
-from bench.training.method import Card, Method
+from bench import Card, Method, register_method
 
 
 @register_method("tells")

@@ -6,19 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from bench.core import registry
 from bench.core.errors import BenchError
 from bench.core.registry import Registry
 from bench.planning.plugins import load_builtin, load_plugin
 from bench.rows.task import TASKS
+from bench.training import method as contract
 from bench.training.method import METHODS
 
 METHOD = """
 from __future__ import annotations
 from dataclasses import dataclass
-from bench.core.settings import setting
-from bench.core.registry import register_method
-from bench.training.method import Card, Method
+from bench import Card, Method, register_method, setting
 
 @dataclass(frozen=True)
 class MineConfig:
@@ -35,7 +33,7 @@ class Mine(Method):
 def methods(monkeypatch: pytest.MonkeyPatch) -> Registry[object]:
     """An empty registry of methods in the place of the real one."""
     fresh: Registry[object] = Registry("method")
-    monkeypatch.setattr(registry, "METHODS", fresh)
+    monkeypatch.setattr(contract, "METHODS", fresh)
     return fresh
 
 
@@ -57,7 +55,7 @@ def test_unknown_name_says_what_was_meant_and_what_exists() -> None:
 def test_a_name_defined_twice_names_both_owners() -> None:
     known: Registry[int] = Registry("method")
     known.add("lwf", 1, "methods.lwf.method")
-    with pytest.raises(BenchError, match=r"defined twice: in methods\.lwf and in mine\."):
+    with pytest.raises(BenchError, match=r"defined twice: in methods\.lwf\.method and in mine\."):
         known.add("lwf", 2, "mine")
     assert known.get("lwf") == 1
 

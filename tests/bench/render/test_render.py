@@ -174,7 +174,7 @@ def test_write_all_replaces_whole_files(tmp_path: Path) -> None:
 
 
 def test_a_sequence_names_the_definitions_that_it_shows() -> None:
-    from test_leaderboard import sequence
+    from tests.bench.board.test_leaderboard import sequence
 
     found = boards([sequence("finetune", 0, [[0.1, 0.5], [0.6, 0.5], [0.2, 0.7]]), result()])
     text = terminal.render(found)

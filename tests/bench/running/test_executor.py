@@ -11,15 +11,15 @@ ROOT = Path(__file__).parents[3]
 _TWO = """\
 import sys, time
 import torch.distributed as dist
-from bench import executors
+from bench.running import executor
 
 number, place = int(sys.argv[1]), sys.argv[2]
-assert executors._all_failed()  # there is one process
+assert executor._all_failed()  # there is one process
 dist.init_process_group("gloo", init_method=f"file://{place}", rank=number, world_size=2)
-executors._AGREE_SECONDS = 30.0
-assert executors._all_failed()
-executors._AGREE_SECONDS = 1.0
-assert number == 0 or not executors._all_failed()
+executor._AGREE_SECONDS = 30.0
+assert executor._all_failed()
+executor._AGREE_SECONDS = 1.0
+assert number == 0 or not executor._all_failed()
 time.sleep(2 * (1 - number))
 """
 

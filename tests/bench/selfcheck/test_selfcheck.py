@@ -16,9 +16,7 @@ from bench.training.method import METHODS
 
 HEAD = """
 from dataclasses import dataclass
-from bench.core.registry import register_method
-from bench.core.settings import setting
-from bench.training.method import Card, Method
+from bench import Card, Method, register_method, setting
 
 @dataclass(frozen=True)
 class Settings:
