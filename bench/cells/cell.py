@@ -140,6 +140,7 @@ class Cell:
 
     def identity(self) -> dict[str, Any]:
         """All that the result depends on, and nothing else: no path, device or worker count."""
+        later = {task.name: task.version for task in self.forget if task.version != 1}
         return {
             "suite_version": SUITE_VERSION,
             "method": self.method.name,
@@ -153,6 +154,7 @@ class Cell:
             "forget": {
                 "tasks": [task.name for task in self.forget],
                 "hash": digest([self.data.hashes[task.name] for task in self.forget]),
+                **({"versions": later} if later else {}),
             },
             "retention": {"hash": self.retention.hash},
             **({"lm_eval": list(self.lm_eval)} if self.lm_eval else {}),
@@ -247,4 +249,5 @@ def task_hash(task: Task) -> str:
     """The hash of what a task asks and how it is scored (where its rows lie is no part of it)."""
     asked = (task.name, task.kind, task.columns, task.labels, task.words, task.prompt, task.metrics)
     written = (task.target, task.extract, task.max_new_tokens, task.extra)
-    return digest([*asked, *written])
+    later = () if task.version == 1 else (task.version,)  # a first version's hash has no number
+    return digest([*asked, *written, *later])

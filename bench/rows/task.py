@@ -98,7 +98,8 @@ class Task:
     `metrics[0]` is the primary metric. `extra` are dev splits that are scored beside dev;
     `train_from` is the task whose training rows are taken. `about` is for lists and cards, as
     are `rows`, the published numbers of train and dev rows, of which those of the splits in
-    `counted` were found in the files themselves; `note` is for boards.
+    `counted` were found in the files themselves; `note` is for boards. `version` reruns this task's
+    cells, and those that forget it, and no others': CONTRIBUTING.md says when to raise it.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Task:
     extra: tuple[str, ...] = ()
     train_from: Task | None = None
     note: str | None = None
+    version: int = 1
 
     @property
     def primary(self) -> str:

@@ -1,0 +1,55 @@
+"""What a cell's hash sees of its tasks."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+
+from bench.cells.cell import Cell, task_hash
+from bench.rows.task import Task
+from bench.selfcheck.world import World, only_cell
+
+SPAM = Task(
+    name="spam",
+    kind="classification",
+    columns=("text",),
+    prompt="Mail: {text}\nIs it spam? Answer:",
+    metrics=("accuracy", "f1"),
+    labels=("ham", "spam"),
+    words=("no", "yes"),
+)
+ASKED = (
+    r'["spam","classification",["text"],["ham","spam"],["no","yes"],'
+    r'"Mail: {text}\nIs it spam? Answer:",["accuracy","f1"],"","",0,[]'
+)
+
+
+def test_a_first_version_is_not_in_the_hash_of_a_task() -> None:
+    assert task_hash(SPAM) == hashlib.sha256(f"{ASKED}]".encode()).hexdigest()
+    assert task_hash(SPAM) == "1335383e81d6eb31c94fbb84bd9e01bda6cda040fb3e95b3d0c9cf4af678f6fc"
+
+
+def test_a_later_version_is() -> None:
+    found = {task_hash(replace(SPAM, version=version)) for version in (1, 2, 3)}
+    assert len(found) == 3
+    assert hashlib.sha256(f"{ASKED},2]".encode()).hexdigest() in found
+
+
+@pytest.fixture(scope="module")
+def cell(world: World) -> Cell:
+    return only_cell(world.plan("finetune", "causal"))
+
+
+def test_a_task_that_changes_reruns_what_learns_it_and_what_forgets_it(cell: Cell) -> None:
+    (forgotten,) = cell.forget
+    learns = replace(cell, task=replace(cell.task, version=2))
+    forgets = replace(cell, forget=(replace(forgotten, version=2),))
+    assert len({cell.hash, learns.hash, forgets.hash}) == 3
+    assert forgets.identity()["forget"]["versions"] == {forgotten.name: 2}
+
+
+def test_cells_without_it_stay(cell: Cell) -> None:
+    assert cell.task.version == 1
+    assert cell.identity()["forget"].keys() == {"tasks", "hash"}
