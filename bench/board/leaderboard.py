@@ -30,7 +30,7 @@ from bench.board.statistics import Estimate
 from bench.board.transfer import Transfer, transfers
 from bench.cells.cell import NOT_GLUE, REFERENCE
 from bench.cells.result import CellResult
-from bench.scoring.measures import is_lower
+from bench.scoring.metrics import is_lower
 
 AVERAGE = "average"
 GLUE_AVERAGE = "glue average"

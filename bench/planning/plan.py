@@ -21,7 +21,7 @@ from bench.rows.source import MICRO, available, fingerprint, load_rows, splits
 from bench.rows.task import TASKS, Row, Task
 from bench.scoring import lm_eval
 from bench.scoring.glue_server import SHEETS, test_rows
-from bench.scoring.measures import is_lower
+from bench.scoring.metrics import is_lower
 
 if TYPE_CHECKING:
     from bench.training.method import Method

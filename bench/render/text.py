@@ -9,7 +9,7 @@ from bench.board.leaderboard import AVERAGE, GLUE_AVERAGE, Board, Row, Table
 from bench.board.statistics import Estimate
 from bench.board.transfer import Transfer
 from bench.cells.cell import REFERENCE
-from bench.scoring.measures import MEASURES, is_lower
+from bench.scoring.metrics import METRICS, is_lower
 
 MISSING = "-"
 
@@ -236,7 +236,7 @@ def title(table: Table) -> str:
     if table.task in (AVERAGE, GLUE_AVERAGE):
         return f"{table.title} ×100"
     metric = table.metric or "no finished cell"
-    metric = MEASURES[metric].title if metric in MEASURES else metric
+    metric = METRICS[metric].title if metric in METRICS else metric
     metric = "mean over tasks" if table.stages and table.metric else metric
     scale = " ×100" if table.metric else ""
     scale = ", less is better" if is_lower(table.metric or "") else scale

@@ -1,10 +1,10 @@
-"""The suite's measures as metrics of Hugging Face's `evaluate`, usable alone:
+"""The suite's metrics as those of Hugging Face's `evaluate`, usable alone:
 
     from bench.scoring.evaluate_metrics import MatthewsCorrelation
     MatthewsCorrelation().compute(predictions=[0, 1, 1], references=[0, 1, 0])
 
 Nothing is fetched from a hub. What a class computes is what boards show: runs call the same
-measures in `bench.scoring.measures` directly, because importing `evaluate` takes seconds.
+metrics in `bench.scoring.metrics` directly, because importing `evaluate` takes seconds.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any, ClassVar
 import datasets
 import evaluate
 
-from bench.scoring.measures import MEASURES
+from bench.scoring.metrics import METRICS
 
 
 class _Metric(evaluate.Metric):  # type: ignore[misc]
-    """A measure of `scoring.measures`, by the class's name; its inputs have the types named."""
+    """A metric of `scoring.metrics`, by the class's name; its inputs have the types named."""
 
     references: ClassVar[str] = "int64"
     predictions: ClassVar[str] = "int64"
@@ -36,7 +36,7 @@ class _Metric(evaluate.Metric):  # type: ignore[misc]
         )
 
     def _compute(self, predictions: list[Any], references: list[Any]) -> dict[str, float]:
-        return {self.name: MEASURES[self.name].compute(references, predictions)}
+        return {self.name: METRICS[self.name].compute(references, predictions)}
 
 
 class _NumbersMetric(_Metric):

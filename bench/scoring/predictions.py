@@ -10,7 +10,7 @@ from typing import Any
 from bench.cells.result import Flips
 from bench.network.batches import Encoded
 from bench.rows.task import Row, Task, extracted
-from bench.scoring.measures import accuracy, exact_match, score
+from bench.scoring.metrics import accuracy, exact_match, score
 
 NORMALISED = "accuracy_norm"
 """Accuracy by log-likelihood per byte, so that long choices are not put at a disadvantage."""

@@ -11,7 +11,7 @@ from bench.core.errors import BenchError
 from bench.rows.source import available, fingerprint, load_rows
 from bench.rows.task import SPLITS, Task
 from bench.running.single import run_cell
-from bench.scoring.measures import MEASURES
+from bench.scoring.metrics import METRICS
 from bench.selfcheck.world import only_cell, plan_for, workspace_for
 from tasks.glue import GLUE
 
@@ -35,7 +35,7 @@ def test_a_definition_is_whole(task: Task) -> None:
     assert asked == set(task.columns)
     assert task.prompt.endswith("Answer:")  # one space then joins it with the word
     assert all(word == word.strip() for word in task.words)
-    assert set(task.metrics) <= set(MEASURES)
+    assert set(task.metrics) <= set(METRICS)
     splits = {*SPLITS, *task.extra} - ({"train"} if task.train_from else set())
     assert all(set(layout) == splits for layout in task.classic.layouts)
     assert set(task.classic.columns) == {*task.columns, "label"}

@@ -17,7 +17,7 @@ from bench.running.executor import run_in_process
 from bench.running.session import CellSession
 from bench.running.single import run_cell
 from bench.running.workspace import Workspace
-from bench.scoring.measures import score
+from bench.scoring.metrics import score
 from bench.selfcheck.world import only_cell, plan_for, workspace_for
 from bench.training.context import TrainingContext
 from bench.training.loop import train

@@ -12,7 +12,7 @@ import sacrebleu
 import sklearn.metrics
 from scipy import stats
 
-from bench.scoring.measures import MEASURES, Degenerate
+from bench.scoring.metrics import METRICS, Degenerate
 
 WORDS = ["the", "a", "cat", "dog", "sat", "ran", "on", "under", "mat", "tree"]
 
@@ -56,7 +56,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
-@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize("name", METRICS)
 def test_a_class_is_the_reference_librarys_figure_and_the_boards(
     name: str, tmp_path: Path, no_network: None
 ) -> None:
@@ -72,7 +72,7 @@ def test_a_class_is_the_reference_librarys_figure_and_the_boards(
         metric = cls(cache_dir=str(tmp_path))
         (found,) = metric.compute(references=gold, predictions=predicted).items()
         assert found == (name, pytest.approx(REFERENCES[name](gold, predicted), abs=1e-12))
-        assert found[1] == MEASURES[name].compute(gold, predicted)
+        assert found[1] == METRICS[name].compute(gold, predicted)
         for g, p in zip(gold, predicted, strict=True):
             metric.add(reference=g, prediction=p)
         assert metric.compute() == dict([found])

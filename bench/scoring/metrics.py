@@ -1,8 +1,8 @@
 """What tasks are scored by: gold and predicted values in, one number out, always a finite one.
 
-Each measure computes with scikit-learn, scipy or sacrebleu. Where its formula has no value (one
+Each metric computes with scikit-learn, scipy or sacrebleu. Where its formula has no value (one
 class only, constant predictions) it returns what its docstring says and warns with `Degenerate`.
-`bench.scoring.evaluate_metrics` has the same measures as `evaluate.Metric` classes.
+`bench.scoring.evaluate_metrics` has the same metrics as `evaluate.Metric` classes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Texts = Sequence[str]
 
 
 class Degenerate(UserWarning):
-    """A measure's formula has no value for these rows; the value that stands in is named."""
+    """A metric's formula has no value for these rows; the value that stands in is named."""
 
 
 def accuracy(gold: Labels, predicted: Labels) -> float:
@@ -142,48 +142,48 @@ def perplexity(tokens: Labels, nats: Numbers) -> float:
 
 
 @dataclass(frozen=True)
-class Measure:
-    """A measure and how boards show it."""
+class Metric:
+    """A metric and how boards show it."""
 
     compute: Callable[[Sequence[Any], Sequence[Any]], float]
     title: str
-    lower: bool = False  # whether less is better; such a measure is no share, and not shown ×100
+    lower: bool = False  # whether less is better; such a metric is no share, and not shown ×100
 
 
-MEASURES: dict[str, Measure] = {
-    "accuracy": Measure(accuracy, "accuracy"),
-    "f1": Measure(f1, "F1"),
-    "f1_macro": Measure(f1_macro, "macro F1"),
-    "matthews_correlation": Measure(matthews_correlation, "Matthews correlation"),
-    "pearson": Measure(pearson, "Pearson correlation"),
-    "spearman": Measure(spearman, "Spearman correlation"),
-    "exact_match": Measure(exact_match, "exact match"),
-    "bleu": Measure(bleu, "BLEU"),
-    "perplexity": Measure(perplexity, "perplexity", lower=True),
+METRICS: dict[str, Metric] = {
+    "accuracy": Metric(accuracy, "accuracy"),
+    "f1": Metric(f1, "F1"),
+    "f1_macro": Metric(f1_macro, "macro F1"),
+    "matthews_correlation": Metric(matthews_correlation, "Matthews correlation"),
+    "pearson": Metric(pearson, "Pearson correlation"),
+    "spearman": Metric(spearman, "Spearman correlation"),
+    "exact_match": Metric(exact_match, "exact match"),
+    "bleu": Metric(bleu, "BLEU"),
+    "perplexity": Metric(perplexity, "perplexity", lower=True),
 }
 
 
 def is_lower(name: str) -> bool:
-    """Whether less of a measure is better; names that are no measure (an average) are shares."""
-    return name in MEASURES and MEASURES[name].lower
+    """Whether less of a metric is better; names that are no metric (an average) are shares."""
+    return name in METRICS and METRICS[name].lower
 
 
 def score(
     names: Iterable[str], gold: Sequence[Any], predicted: Sequence[Any]
 ) -> tuple[dict[str, float], list[str]]:
-    """Each named measure -> its value, in the order of `names`; and what `Degenerate` said.
+    """Each named metric -> its value, in the order of `names`; and what `Degenerate` said.
 
     Raises:
-        BenchError: a name that is no measure.
-        ValueError: as the measures do.
+        BenchError: a name that is no metric.
+        ValueError: as the metrics do.
     """
     values: dict[str, float] = {}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for name in names:
-            if name not in MEASURES:
-                raise unknown_name("metric", name, MEASURES)
-            values[name] = MEASURES[name].compute(gold, predicted)
+            if name not in METRICS:
+                raise unknown_name("metric", name, METRICS)
+            values[name] = METRICS[name].compute(gold, predicted)
     return values, [str(w.message) for w in caught if issubclass(w.category, Degenerate)]
 
 

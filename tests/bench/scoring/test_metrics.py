@@ -9,8 +9,8 @@ import warnings
 import pytest
 
 from bench.core.errors import BenchError
-from bench.scoring import measures
-from bench.scoring.measures import MEASURES, Degenerate, score
+from bench.scoring import metrics
+from bench.scoring.metrics import METRICS, Degenerate, score
 
 
 def slow_accuracy(gold: list[int], predicted: list[int]) -> float:
@@ -55,7 +55,7 @@ def test_equals_the_slow_formula(name: str) -> None:
                 predicted = [g if rng.random() < 0.4 else rng.randrange(labels) for g in gold]
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", Degenerate)
-                    value = MEASURES[name].compute(gold, predicted)
+                    value = METRICS[name].compute(gold, predicted)
                 assert value == pytest.approx(SLOW[name](gold, predicted), abs=1e-12)
 
 
@@ -94,7 +94,7 @@ def test_a_correlation_with_a_constant_is_0_and_a_note(name: str) -> None:
     for gold, predicted in (([1.5, 1.5], [0.1, 0.2]), ([0.1, 0.2], [3, 3]), ([1.0], [2.0])):
         values, notes = score([name], gold, predicted)
         assert values == {name: 0.0}
-        assert len(notes) == 1 and notes[0].startswith(MEASURES[name].title + " is 0: every ")
+        assert len(notes) == 1 and notes[0].startswith(METRICS[name].title + " is 0: every ")
     with pytest.raises(ValueError, match="not a finite number"):
         score([name], [1.0, 2.0, 3.0], [1.0, math.nan, 2.0])
 
@@ -111,7 +111,7 @@ def test_exact_match_compares_numbers_by_value_and_texts_as_they_are() -> None:
     ]
     for pairs, expected in ((equal, 1.0), (other, 0.0)):
         for gold, predicted in pairs:
-            assert measures.exact_match([gold], [predicted]) == expected, (gold, predicted)
+            assert metrics.exact_match([gold], [predicted]) == expected, (gold, predicted)
 
 
 def test_bleu_and_perplexity_at_their_ends() -> None:
@@ -125,20 +125,20 @@ def test_bleu_and_perplexity_at_their_ends() -> None:
     smoothed = (2 / 4 * (1 / 2) / 3 * (1 / 4) / 2 * (1 / 8) / 1) ** (1 / 4)
     assert value == {"bleu": pytest.approx(smoothed)}
     assert notes == [f"BLEU is {smoothed:.2g}: no four words in a row are right"]
-    assert measures.perplexity([2, 1], [3 * math.log(5), 0.0]) == pytest.approx(5)
+    assert metrics.perplexity([2, 1], [3 * math.log(5), 0.0]) == pytest.approx(5)
     with pytest.raises(ValueError, match="no tokens"):
-        measures.perplexity([0], [0.0])
+        metrics.perplexity([0], [0.0])
     for loss in (math.inf, math.nan, 1e4):
         with pytest.raises(ValueError, match="has no perplexity"):
-            measures.perplexity([1], [loss])
+            metrics.perplexity([1], [loss])
 
 
-@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize("name", METRICS)
 def test_empty_or_unequal_input_raises(name: str) -> None:
     with pytest.raises(ValueError, match="no rows"):
-        MEASURES[name].compute([], [])
+        METRICS[name].compute([], [])
     with pytest.raises(ValueError, match="2 gold values but 1 predictions"):
-        MEASURES[name].compute([0, 1], [0])
+        METRICS[name].compute([0, 1], [0])
 
 
 def test_score_keeps_the_order_and_knows_its_names() -> None:
