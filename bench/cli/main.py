@@ -303,9 +303,9 @@ def _list(words: list[str]) -> int:
     load_builtin()
     for path in given.plugin:
         load_plugin(Path(path))
-    from bench.render import lists
+    from bench.render import cards
 
-    text = {"methods": lists.methods, "tasks": lists.tasks, "models": lists.models}[given.what]
+    text = {"methods": cards.methods, "tasks": cards.tasks, "models": cards.models}[given.what]
     print(text(METHODS, TASKS))
     return OK
 
@@ -319,16 +319,16 @@ def _card(words: list[str]) -> int:
     for path in given.plugin:
         load_plugin(Path(path))
     from bench.planning.method_names import find
-    from bench.render import lists
+    from bench.render import cards
 
     names = [*METHODS.names(), *TASKS.names()]
     name = given.name.partition(":")[0]
     if name not in names:
         raise unknown_name("method or task", given.name, names)
     if name in METHODS.names():
-        print(lists.method(find(given.name)[0]))
+        print(cards.method(find(given.name)[0]))
     else:
-        print(lists.task(TASKS.get(given.name)))
+        print(cards.task(TASKS.get(given.name)))
     return OK
 
 
@@ -370,7 +370,7 @@ def _show(results: Any, folder: Path) -> None:
 
 def _status(words: list[str]) -> int:
     from bench.cells.store import Store
-    from bench.render.lists import status
+    from bench.render.status import status
 
     folder = _folder_argument("status", words)
     print(status(Store(folder).all(), folder))

@@ -9,7 +9,7 @@ import pytest
 
 from bench.cli.main import main
 from bench.planning.plugins import load_builtin
-from bench.render import lists
+from bench.render import cards
 from bench.training.method import METHODS
 
 load_builtin()
@@ -34,7 +34,7 @@ def test_a_card_says_it_all_in_lines_that_fit(
 
 
 def test_a_range_is_never_broken_and_words_are_explained() -> None:
-    shown = lists.method(METHODS.get("lwf"))
+    shown = cards.method(METHODS.get("lwf"))
     assert "(one of periodic, random, ahead)" in shown
     assert "generation (a model that writes text)" in shown
     assert "in a stack: step (takes optimizer steps of its own" in shown

@@ -1,18 +1,15 @@
-"""What there is, and how far a run has come, as text."""
+"""What there is, as text: lists of methods, tasks and models, and the card of one."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
 import textwrap
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
-from bench.cells.result import CellResult
 from bench.core.errors import BenchError
 from bench.core.registry import Registry
 from bench.core.settings import allowed
@@ -190,24 +187,3 @@ def models(*_: object) -> str:
         ("OWNER/NAME", "a model on the Hugging Face hub, downloaded when it is used"),
     ]
     return tabulate(rows, headers=("model", "what"), disable_numparse=True)
-
-
-def status(results: Sequence[CellResult], folder: Path) -> str:
-    """How many cells of a run's folder are done, failed, refused or stopped, and why."""
-    states = "done", "failed", "refused"
-    number = Counter[str](result["status"] for result in results)
-    stopped = len(list((folder / "checkpoints").rglob("checkpoint.json")))
-    lines = [f"{folder}: {', '.join(f'{number[s]} {s}' for s in states)}, {stopped} stopped"]
-    counts: dict[tuple[str, str], list[int]] = {}
-    for result in results:
-        key = (result["labels"]["method"], result["cell"]["task"])
-        counts.setdefault(key, [0, 0, 0])[states.index(result["status"])] += 1
-    rows = [(method, task, *each) for (method, task), each in sorted(counts.items())]
-    if rows:
-        lines += ["", tabulate(rows, headers=("method", "task", *states))]
-    lines += [
-        f"! {r['labels']['method']} x {r['cell']['task']} x seed {r['cell']['seed']}: {r['error']}"
-        for r in results
-        if r["status"] != "done"
-    ]
-    return "\n".join(lines)
