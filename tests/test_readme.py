@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 
 from bench.cli.main import _run_parser, main
-from bench.planning.plugins import load_builtin
-from bench.render.readme import with_methods
 from bench.selfcheck.world import World
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -67,11 +65,6 @@ def test_the_examples_are_those_that_the_readme_shows(name: str) -> None:
 def test_the_example_passes_selfcheck(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["selfcheck", "my_l2sp", "--plugin", str(EXAMPLES / "my_methods.py")]) == 0
     assert "0 FAILED" in capsys.readouterr().out
-
-
-def test_the_table_of_methods_is_made_of_their_cards() -> None:
-    load_builtin()
-    assert with_methods(README) == README, "run: python -m bench.render.readme README.md"
 
 
 def test_every_option_that_the_readme_names_exists() -> None:

@@ -1,4 +1,7 @@
-"""The README's table of methods, from their cards: `python -m bench.render.readme README.md`."""
+"""The table of methods in `docs/methods.md`, made of their cards:
+
+python -m bench.render.method_table docs/methods.md
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,13 @@ from pathlib import Path
 from bench.planning.plugins import load_builtin
 from bench.training.method import METHODS
 
-START, END = "<!-- methods: python -m bench.render.readme README.md -->\n", "<!-- /methods -->\n"
+START = "<!-- methods: python -m bench.render.method_table docs/methods.md -->\n"
+END = "<!-- /methods -->\n"
 _ARXIV = re.compile(r"arXiv (\d{4}\.\d{5})")
 
 
 def with_methods(text: str) -> str:
-    """The README `text` with the table of all built-in methods between its markers.
+    """The page `text` with the table of all built-in methods between its markers.
 
     Raises:
         ValueError: a marker is missing.
