@@ -1,4 +1,7 @@
-"""ga, npo, multitask and replay: the gradient that each adds, and the rows it adds it on."""
+"""ga, npo, multitask and replay: the gradient that each adds, and the rows it adds it on.
+
+They are methods.ga, methods.npo, methods.multitask and methods.replay.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Layers without a rule, or used in ways that no rule covers; what is asked of a model."""
+"""Layers without a rule, or used in ways that no rule covers; what is asked of a model.
+
+The rules of bench.gradients.layers are held against autograd, one example at a time.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What does not fit: refused before anything starts, shown with its reason, and the rest runs."""
+"""What does not fit: refused before anything starts, shown with its reason, and the rest runs.
+
+What bench.planning.plan leaves out of a grid, it says.
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "methods.md"
 def test_the_table_of_methods_is_made_of_their_cards() -> None:
     load_builtin()
     text = PAGE.read_text(encoding="utf-8")
-    assert with_methods(text) == text, f"run: python -m bench.render.method_table docs/methods.md"
+    assert with_methods(text) == text, "run: python -m bench.render.method_table docs/methods.md"
 
 
 def test_a_page_without_markers_is_refused() -> None:

@@ -1,3 +1,5 @@
+"""Boards as text: what bench.render.text lays out, in each of the forms."""
+
 from __future__ import annotations
 
 import csv

@@ -1,5 +1,8 @@
 """Every classic layout, broken in every way that files are: an error with file and line, or what
-the layout has always done about it."""
+the layout has always done about it.
+
+The reader is bench.rows.files.
+"""
 
 from __future__ import annotations
 

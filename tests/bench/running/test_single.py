@@ -1,4 +1,7 @@
-"""A cell from end to end: what it records, what it shares, what it is known by."""
+"""A cell from end to end: what it records, what it shares, what it is known by.
+
+What it records is put together by bench.running.result_building.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Tasks of lm-evaluation-harness, with a stand-in for it: the package is an extra."""
+"""Tasks of lm-evaluation-harness, with a stand-in for it: the package is an extra.
+
+Their table is made by bench.board.lm_eval_table.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The speed script: it runs, its arithmetic is right, and the loop is not grossly slow."""
+"""The speed script: it runs, its arithmetic is right, and the loop is not grossly slow.
+
+Each command of bench.speed.cells, bench.speed.grid, bench.speed.options, bench.speed.scoring runs
+once.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The micro rows: the same everywhere, balanced, apart from one another, and what tasks expect."""
+"""The micro rows: the same everywhere, balanced, apart from one another, and what tasks expect.
+
+Their makers are tasks.micro.inference, tasks.micro.paraphrase, tasks.micro.quizzes,
+tasks.micro.sentiment and tasks.micro.facts, on the words of tasks.micro.lexicon.
+"""
 
 from __future__ import annotations
 

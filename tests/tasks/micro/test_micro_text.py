@@ -1,4 +1,7 @@
-"""The pretraining text and the planted conflict."""
+"""The pretraining text and the planted conflict.
+
+What a text repeats is judged by tasks.micro.truth.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,78 @@
+"""Work that cells share: computed once, and charged to all at its first price."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.cells import cache as module
+from bench.cells.cache import Cache
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, which stands still unless somebody sets it."""
+    now = [0.0]
+    monkeypatch.setattr(module.time, "perf_counter", lambda: now[0])
+    return now
+
+
+def test_a_value_is_computed_once_and_its_price_kept(tmp_path: Path, clock: list[float]) -> None:
+    def slow() -> list[int]:
+        clock[0] += 3.0
+        return [1, 2]
+
+    first, second = Cache(tmp_path), Cache(tmp_path)
+    assert first.json("text", {"seed": 0}, slow) == [1, 2]
+    assert second.json("text", {"seed": 0}, slow) == [1, 2]
+    assert (clock, first.saved_seconds, second.saved_seconds) == ([3.0], 0.0, 3.0)
+    second.json("text", {"seed": 1}, slow)
+    second.json("other", {"seed": 0}, slow)
+    assert clock == [9.0]
+
+
+def test_a_price_holds_what_others_had_computed_for_it(tmp_path: Path, clock: list[float]) -> None:
+    def base() -> int:
+        clock[0] += 5.0
+        return 1
+
+    def above(cache: Cache) -> int:
+        clock[0] += 2.0
+        return cache.json("base", 0, base) + 1
+
+    Cache(tmp_path).json("base", 0, base)
+    cache = Cache(tmp_path)
+    assert cache.json("above", 0, lambda: above(cache)) == 2
+    (price,) = tmp_path.glob("above-*.seconds")
+    assert json.loads(price.read_text()) == 7.0
+
+
+def test_compilation_is_in_no_price(tmp_path: Path, clock: list[float]) -> None:
+    cache = Cache(tmp_path)
+
+    def compiled() -> int:
+        clock[0] += 10.0
+        cache.compile_seconds += 8.0
+        return 1
+
+    cache.json("text", 0, compiled)
+    assert json.loads(next(tmp_path.glob("*.seconds")).read_text()) == 2.0
+
+
+def test_another_version_of_the_suite_computes_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Cache(tmp_path).json("text", 0, lambda: "old")
+    monkeypatch.setattr(module, "SUITE_VERSION", "99")
+    assert Cache(tmp_path).json("text", 0, lambda: "new") == "new"
+
+
+def test_tensors_come_back_as_they_were(tmp_path: Path) -> None:
+    import torch
+
+    value = torch.arange(6.0).reshape(2, 3).t()  # not contiguous
+    for _ in range(2):
+        found = Cache(tmp_path).tensors("fisher", 0, lambda: {"w": value})
+        assert torch.equal(found["w"], value)

@@ -1,0 +1,104 @@
+"""The house: tests mirror its folders, and what prints a table imports no torch."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+LIGHT = ("core", "rows", "cells", "planning", "board", "render")
+HEAVY = ("torch", "transformers", "datasets", "pandas")
+
+TESTED_IN = {
+    "bench/board/test_leaderboard.py": "bench.render.markdown bench.render.tidy",
+    "bench/cells/test_store.py": "bench.cells.result bench.core.files",
+    "bench/cli/test_main.py": "bench.core.version bench.planning.model_info "
+    "bench.render.plan bench.render.status bench.running.progress",
+    "bench/gradients/test_collect.py": "bench.gradients.layers",
+    "bench/planning/test_compatibility.py": "bench.cells.grid bench.planning.plan",
+    "bench/planning/test_plugins.py": "bench.training.method",
+    "bench/render/test_render.py": "bench.render.terminal bench.render.text",
+    "bench/rows/test_bad_input.py": "bench.rows.files bench.rows.task",
+    "bench/running/test_single.py": "bench.running.result_building bench.running.session "
+    "bench.running.workspace",
+    "bench/scoring/test_lm_eval.py": "bench.board.lm_eval_table",
+    "bench/selfcheck/test_selfcheck.py": "bench.selfcheck.behaviour bench.selfcheck.checks "
+    "bench.selfcheck.command bench.selfcheck.identity bench.selfcheck.processes "
+    "bench.selfcheck.world",
+    "bench/speed/test_kernels.py": "bench.speed.contests bench.speed.growth "
+    "bench.speed.references bench.speed.worlds",
+    "bench/speed/test_methods.py": "bench.core.provenance",
+    "bench/speed/test_speed.py": "bench.speed.__main__ bench.speed.cells bench.speed.grid "
+    "bench.speed.loop bench.speed.options bench.speed.scoring bench.speed.start "
+    "bench.speed.timing",
+    "bench/training/test_loop.py": "bench.training.checkpoint bench.training.context "
+    "methods.finetune",
+    "bench/training/test_precision.py": "methods.shared.task_fisher",
+    "methods/test_auxiliary_loss.py": "methods.ga methods.multitask methods.npo methods.replay "
+    "methods.shared.auxiliary_rows",
+    "methods/test_bss.py": "methods.shared.features",
+    "methods/test_ewc.py": "methods.shared.text_fisher",
+    "methods/test_llrd.py": "methods.shared.depth",
+    "methods/test_lwf_unlearning.py": "methods.shared.answers",
+    "methods/test_meta_network.py": "bench.network.loading",
+    "tasks/micro/test_micro_models.py": "tasks.micro.pretrain",
+    "tasks/micro/test_micro_rows.py": "tasks.micro.acceptability tasks.micro.facts "
+    "tasks.micro.inference tasks.micro.lexicon tasks.micro.paraphrase tasks.micro.prompts "
+    "tasks.micro.quizzes tasks.micro.rows tasks.micro.sentiment tasks.micro.world",
+    "tasks/micro/test_micro_text.py": "tasks.micro.sample tasks.micro.text tasks.micro.truth",
+}
+"""A test file -> the modules, without a test file of their own, that it is about: it imports each,
+or names it."""
+
+
+def modules(*folders: str) -> list[str]:
+    """The dotted name of every module below these folders, packages left out."""
+    paths = (path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))
+    return [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in paths
+        if path.name != "__init__.py"
+    ]
+
+
+def own_tests(module: str) -> list[Path]:
+    """The test files that lie where a module's tests belong."""
+    *folder, last = module.split(".")
+    if folder[0] != "methods":
+        return list((ROOT / "tests" / Path(*folder)).glob(f"test_{last}.py"))
+    subject = last if len(folder) == 1 or folder[1] == "shared" else folder[1]
+    return list((ROOT / "tests" / "methods").glob(f"test_{subject}*.py"))
+
+
+def test_every_module_has_a_test_file_or_a_line_that_says_where_it_is_tested() -> None:
+    told = {name for names in TESTED_IN.values() for name in names.split()}
+    known = modules("bench", "methods", "tasks")
+    assert [name for name in known if not own_tests(name) and name not in told] == []
+    assert told <= set(known), told - set(known)
+
+
+def test_what_is_said_of_a_test_file_is_true() -> None:
+    for file, names in TESTED_IN.items():
+        text = (ROOT / "tests" / file).read_text(encoding="utf-8")
+        for name in names.split():
+            package, _, last = name.rpartition(".")
+            imported = rf"^ *from {re.escape(package)} import .*\b{last}\b"
+            assert re.search(rf"\b{re.escape(name)}\b", text) or re.search(imported, text, re.M), (
+                f"tests/{file} does not name {name}"
+            )
+
+
+def test_what_plans_and_prints_imports_nothing_heavy() -> None:
+    names = modules(*(f"bench/{folder}" for folder in LIGHT))
+    script = (
+        "import importlib, sys\n"
+        f"for name in {names!r}: importlib.import_module(name)\n"
+        f"print(*(name for name in {HEAVY!r} if name in sys.modules))\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert ran.stdout.strip() == ""
+    assert len(names) > 30
