@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.main import _run_parser, main
+from bench.cli.main import main
+from bench.cli.parser import run_parser
 from bench.selfcheck.world import World
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -68,7 +69,7 @@ def test_the_example_passes_selfcheck(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_every_option_that_the_readme_names_exists() -> None:
-    known = set(_run_parser()._option_string_actions)
+    known = set(run_parser()._option_string_actions)
     ours = README.partition("python -m bench.speed")[0]  # behind it are that command's own
     ours = re.sub(r"`[^`]*torch\.distributed\.run[^`]*`", "", ours)
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", ours))

@@ -28,13 +28,17 @@ THEN = ">"  # between the tasks of a sequence: "cola>rte"
 class Training:
     """The recipe that every method of a run shares."""
 
-    lr: float = setting(5e-4, "peak learning rate", above=0.0)
-    batch_size: int = setting(16, "examples per optimizer step", low=1)
+    lr: float = setting(
+        5e-4, "peak learning rate; 2e-5 unless the model is small", above=0.0, option=True
+    )
+    batch_size: int = setting(16, "examples per optimizer step", low=1, option=True)
     micro_batch: int | None = setting(
         None, "examples per backward pass; none: the whole batch at once", low=1
     )
-    epochs: float = setting(1.0, "passes over the training rows (unless steps is set)", above=0.0)
-    steps: int | None = setting(None, "optimizer steps; none: from epochs", low=0)
+    epochs: float = setting(
+        1.0, "passes over the training rows (unless steps is set)", above=0.0, option=True
+    )
+    steps: int | None = setting(None, "optimizer steps; none: from epochs", low=0, option=True)
     warmup: float = setting(0.06, "share of the steps that the rate rises over", low=0.0, high=1.0)
     schedule: str = setting(
         "linear", "how the rate falls after warm-up", choices=("linear", "cosine", "constant")
@@ -44,13 +48,16 @@ class Training:
     beta2: float = setting(0.999, "Adam's second moment", low=0.0, high=0.99999)
     eps: float = setting(1e-8, "Adam's epsilon", above=0.0)
     clip: float = setting(1.0, "largest norm of the gradient; 0: no clipping", low=0.0)
-    max_length: int = setting(512, "tokens per example, the model's own limit at most", low=8)
-    max_train: int | None = setting(None, "training rows used; none: all", low=1)
-    max_eval: int | None = setting(None, "dev rows scored; none: all", low=1)
+    max_length: int = setting(
+        512, "tokens per example, the model's own limit at most", low=8, option=True
+    )
+    max_train: int | None = setting(None, "training rows used; none: all", low=1, option=True)
+    max_eval: int | None = setting(None, "dev rows scored; none: all", low=1, option=True)
     batching: str = setting(
         "bucketed",
         "bucketed: batches of like length; random: the papers' recipe",
         choices=("bucketed", "random"),
+        option=True,
     )
     precision: str = setting(
         "float32",
@@ -62,7 +69,7 @@ class Training:
         "torch.compile the network's blocks for training, and RecAdam's update; costs.compile and "
         "a column of the board have the warm-up, the time has not",
     )
-    shots: int = setting(0, "answered training rows in front of every prompt", low=0)
+    shots: int = setting(0, "answered training rows in front of every prompt", low=0, option=True)
     choices: str = setting(
         "likelihood",
         "how a choice is made: by its text's likelihood, or by its letter, which is written",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import types
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.core.errors import BenchError, unknown_name
@@ -25,10 +27,20 @@ def setting(
     high: float | None = None,
     above: float | None = None,
     choices: tuple[str, ...] | None = None,
+    option: bool = False,
+    flag: str | None = None,
+    metavar: str | None = None,
+    group: str | None = None,
 ) -> Any:
-    """A dataclass field with its help text and range: low <= x <= high, x > above, or choices."""
+    """A dataclass field with its help text and range: low <= x <= high, x > above, or choices.
+
+    What is an `option` of a run is also asked for by `--NAME`, or by `flag`; `metavar` stands for
+    its value in the help text, under the heading `group`.
+    """
     bounds = {"help": help, "low": low, "high": high, "above": above, "choices": choices}
-    return dataclasses.field(default=default, metadata=bounds)
+    shown = {"option": option, "flag": flag, "metavar": metavar, "group": group}
+    kept = {"default_factory": dict} if default == {} else {"default": default}
+    return dataclasses.field(**kept, metadata={**bounds, **shown})
 
 
 def parse(cls: type[C], values: Mapping[str, Any], owner: str) -> C:
@@ -47,6 +59,11 @@ def parse(cls: type[C], values: Mapping[str, Any], owner: str) -> C:
         parsed[name] = _coerce(value, types_of[name], f"{owner}.{name}")
         _check_range(parsed[name], fields[name].metadata, f"{owner}.{name}")
     return cls(**parsed)
+
+
+def kinds(cls: type[DataclassInstance]) -> dict[str, Any]:
+    """Each field's type, without the None that it may also be."""
+    return {name: _without_none(kind) for name, kind in typing.get_type_hints(cls).items()}
 
 
 def changed(config: Any) -> dict[str, Any]:
@@ -69,18 +86,41 @@ def allowed(metadata: Mapping[str, Any]) -> str:
 
 
 def _coerce(value: Any, kind: Any, where: str) -> Any:
-    """`value` as `kind`: bool, int, float, str, or one of these or None."""
-    either = typing.get_origin(kind) in (types.UnionType, typing.Union)
-    options = typing.get_args(kind) if either else (kind,)
-    if types.NoneType in options and (value is None or value == "none"):
+    """`value` as `kind`: bool, int, float, str, Path, one of these or None, or a list."""
+    if typing.get_origin(kind) is tuple:
+        return _listed(value, typing.get_args(kind)[0], where)
+    wanted = _without_none(kind)
+    if wanted != kind and (value is None or value == "none"):
         return None
-    wanted = next(option for option in options if option is not types.NoneType)
     try:
-        return _CASTS[wanted](value)
+        return _CASTS.get(wanted, _to_str)(value)
     except (ValueError, TypeError):
         word = {bool: "true or false", int: "a whole number", float: "a number"}.get(wanted, "text")
-        or_none = " or none" if types.NoneType in options else ""
+        or_none = " or none" if wanted != kind else ""
         raise BenchError(f"{where} = {value!r} is not {word}{or_none}.") from None
+
+
+def _without_none(kind: Any) -> Any:
+    """`int` of `int | None`."""
+    if typing.get_origin(kind) not in (types.UnionType, typing.Union):
+        return kind
+    return next(option for option in typing.get_args(kind) if option is not types.NoneType)
+
+
+def _listed(value: Any, kind: Any, where: str) -> tuple[Any, ...]:
+    """A list of names, also as `"a,b"`, or of paths, also one alone (it may hold a comma)."""
+    if isinstance(value, os.PathLike) or (kind is Path and isinstance(value, str)):
+        value = [value]
+    words = value.split(",") if isinstance(value, str) else value
+    known = isinstance(words, list | tuple) and all(
+        isinstance(word, str | os.PathLike) for word in words
+    )
+    if not known:
+        what = "paths" if kind is Path else "names"
+        raise BenchError(f"{where} must be a list of {what}, not {value!r}.")
+    if kind is Path:
+        return tuple(map(Path, words))
+    return tuple(word.strip() for word in map(os.fspath, words) if word.strip())
 
 
 def _to_bool(value: Any) -> bool:
@@ -108,12 +148,13 @@ def _to_float(value: Any) -> float:
 
 
 def _to_str(value: Any) -> str:
-    if not isinstance(value, str):
+    text = os.fspath(value)
+    if not isinstance(text, str):
         raise TypeError(value)
-    return value
+    return text
 
 
-_CASTS: dict[Any, Any] = {bool: _to_bool, int: _to_int, float: _to_float, str: _to_str}
+_CASTS: dict[Any, Any] = {bool: _to_bool, int: _to_int, float: _to_float, Path: Path}
 
 
 def _check_range(value: Any, metadata: Mapping[str, Any], where: str) -> None:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bench.cells.cell import REFERENCE, THEN, DataSource, ModelInfo, ModelKind, Retention, Training
+from bench.cells.cell import REFERENCE, THEN, DataSource, ModelInfo, Retention, Training
 from bench.cells.grid import RunSpec
 from bench.core.errors import BenchError, RefusedError
 from bench.core.settings import parse
 from bench.planning.compatibility import in_words, refusals
 from bench.planning.method_names import chosen
 from bench.planning.model_info import default_rate, describe
+from bench.planning.options import MIXED, Options
 from bench.rows.prompting import by_letter, with_shots
 from bench.rows.source import MICRO, available, fingerprint, load_rows, splits
 from bench.rows.task import TASKS, Row, Task
@@ -25,27 +25,6 @@ from bench.scoring.metrics import is_lower
 
 if TYPE_CHECKING:
     from bench.training.method import Method
-
-MIXED = "mixed"
-
-
-@dataclass
-class Options:
-    """What a person asked for, from the command line and a TOML file."""
-
-    methods: list[str] = field(default_factory=list)
-    tasks: list[str] = field(default_factory=list)
-    models: list[str] = field(default_factory=list)
-    data: str = "micro"
-    seeds: int = 3
-    first_seed: int = 0
-    forget: list[str] = field(default_factory=lambda: [MIXED])
-    retention: str | None = None
-    kind: ModelKind | None = None
-    reference: bool = True
-    submission: bool = False
-    lm_eval: list[str] = field(default_factory=list)
-    settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # "train" or method -> values
 
 
 @dataclass(frozen=True)
@@ -72,7 +51,7 @@ def make_plan(options: Options) -> Plan:
     tasks, sequences = _tasks(options.tasks)
     learned = tuple({t.name: t for group in (tasks, *sequences) for t in group}.values())
     forget, notes = _forget(options, learned)
-    models = tuple(describe(name, options.kind) for name in dict.fromkeys(options.models))
+    models = tuple(describe(name, options.kind) for name in dict.fromkeys(options.model))
     training = tuple(_training(options, model) for model in models)
     lm_eval.check(options.lm_eval)
     everything = {t.name: t for group in (learned, *forget.values()) for t in group}
@@ -112,34 +91,6 @@ def make_plan(options: Options) -> Plan:
     return Plan(spec, rows, tuple(notes), options.submission)
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """A TOML file's keys; its tables are settings of `train` or of a method.
-
-    Raises:
-        BenchError: the file is missing or not TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BenchError(f"configuration {path}: {error}.") from None
-
-
-def parse_assignments(words: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """`["lwf.interval=8"]` -> `{"lwf": {"interval": "8"}}`.
-
-    Raises:
-        BenchError: a word that is not OWNER.FIELD=VALUE.
-    """
-    found: dict[str, dict[str, Any]] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        owner, dot, setting = name.partition(".")
-        if not (equals and dot and owner and setting):
-            raise BenchError(f"--set {word!r} is not of the form METHOD.SETTING=VALUE.")
-        found.setdefault(owner, {})[setting] = value
-    return found
-
-
 def _retention(path: str | None, data: str) -> Retention:
     """The text of a file, the micro world's own with its rows, or none.
 
@@ -164,7 +115,7 @@ def _retention(path: str | None, data: str) -> Retention:
 
 def _methods(options: Options) -> tuple[Method, ...]:
     names = list(options.methods)
-    if options.reference:
+    if not options.no_reference:
         names = [REFERENCE, *(name for name in names if name != REFERENCE)]
     return chosen(names, options.settings)
 
@@ -209,7 +160,7 @@ def _forget(
         suite = [TASKS.get(name) for name in TASKS.names()]
         others = tuple(task for task in suite if available(task, options.data))
     mixed = {task.name: tuple(other for other in others if other != task) for task in tasks}
-    if options.forget == [MIXED]:
+    if options.forget in ((), (MIXED,)):
         return mixed, notes
     named = tuple(TASKS.get(name) for name in dict.fromkeys(options.forget))
     chosen: dict[str, tuple[Task, ...]] = {}
@@ -248,7 +199,7 @@ def _read(
 def _check_rest(options: Options, spec: RunSpec) -> None:
     """Raises BenchError where nothing that was asked for is left (the reference is beside it), or
     nothing that GLUE's server takes."""
-    unasked = options.reference and REFERENCE not in options.methods
+    unasked = not options.no_reference and REFERENCE not in options.methods
     left = [cell for cell in spec.cells() if not (unasked and cell.label == REFERENCE)]
     if spec.refused and not left:
         lines = "; ".join(in_words(spec.refused))

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
+from collections.abc import Iterable
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -15,6 +16,18 @@ from bench.rows.task_file import read_task
 from bench.training.method import METHODS
 
 PLUGIN_GROUP = "forgetting_bench.plugins"
+
+
+def load_all(plugins: Iterable[Path], task_files: Iterable[Path]) -> tuple[str, ...]:
+    """Register everything that there is and what these files add; the task files' tasks by name.
+
+    Raises:
+        BenchError: as `load_plugin` and `load_task_file`.
+    """
+    load_builtin()
+    for path in plugins:
+        load_plugin(path)
+    return tuple(load_task_file(path) for path in task_files)
 
 
 def load_builtin() -> None:

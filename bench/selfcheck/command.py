@@ -1,8 +1,7 @@
-"""`run_bench.py selfcheck METHOD`: every check on anybody's method, and a report to read."""
+"""Every check on anybody's method, and a report to read: `run_bench.py selfcheck METHOD`."""
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.planning.method_names import parts_of
-from bench.planning.plugins import load_builtin, load_plugin, place_of
+from bench.planning.plugins import place_of
 
 if TYPE_CHECKING:
     from bench.selfcheck.checks import Subject
@@ -27,29 +26,26 @@ class Outcome:
     why: str  # of what did not pass
 
 
-def main(words: Sequence[str]) -> int:
-    """Check a method and print the report; 1 where a check failed or none could be made.
+def report(method: str, settings: Sequence[str], plugins: Sequence[str]) -> bool:
+    """Check a registered method, with words of --set, and print how each check ends; whether some
+    passed and none failed. The files of `plugins` are loaded in other processes, too.
 
     Raises:
-        BenchError: an unknown method or setting, a plug-in that cannot be loaded.
+        BenchError: an unknown method or setting.
     """
-    given = _parser().parse_args(words)
-    load_builtin()
-    for path in given.plugin:
-        load_plugin(Path(path))
-    parts_of(given.method)
+    parts_of(method)
     start = time.monotonic()
-    print(f"{given.method}, on tiny models made on the spot:\n", flush=True)
+    print(f"{method}, on tiny models made on the spot:\n", flush=True)
     statuses = []
     with tempfile.TemporaryDirectory() as folder:
-        for outcome in outcomes(given.method, given.set, given.plugin, Path(folder)):
+        for outcome in outcomes(method, settings, plugins, Path(folder)):
             statuses.append(outcome.status)
             print(f"  {outcome.status:<7} {outcome.check}", flush=True)
             if outcome.why:
                 print(f"          {outcome.why}", flush=True)
     counts = ", ".join(f"{statuses.count(each)} {each}" for each in ("passed", "FAILED", "n/a"))
     print(f"\n{counts}, in {time.monotonic() - start:.0f} s")
-    return 1 if "FAILED" in statuses or "passed" not in statuses else 0
+    return "passed" in statuses and "FAILED" not in statuses
 
 
 def outcomes(
@@ -132,11 +128,3 @@ def _joined(name: str, found: Sequence[tuple[str, tuple[str, str]]], passed: boo
     if not passed and len(reasons := {why for _, (_, why) in found}) == 1:
         return Outcome(name, "n/a", reasons.pop())
     return Outcome(name, "passed" if passed else "n/a", "; ".join(skipped))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="run_bench.py selfcheck", allow_abbrev=False)
-    parser.add_argument("method", metavar="METHOD", help="a method, a variant or a stack")
-    parser.add_argument("--plugin", nargs="+", metavar="FILE", default=[], help="where it is")
-    parser.add_argument("--set", nargs="+", metavar="M.S=V", default=[], help="its settings")
-    return parser

@@ -19,7 +19,8 @@ from torch import nn
 
 from bench.cells.cell import Cell
 from bench.planning.method_names import parts_of
-from bench.planning.plan import Options, Plan, make_plan, parse_assignments
+from bench.planning.options import read
+from bench.planning.plan import Plan, make_plan
 from bench.planning.plugins import load_builtin
 from bench.rows.task import TASKS
 from bench.running.session import CellSession
@@ -238,7 +239,7 @@ def plan_for(
     """The plan of a tiny run: `plan_for(["lwf"], ["cola"], model, data, "lwf.interval=1")`.
 
     `settings` are the words of --set, over `TINY` and what the methods call `quick`; `options` are
-    fields of `bench.planning.plan.Options` (one seed and no reference unless they say otherwise).
+    further words of `bench.planning.options.read` (one seed and no reference unless they say so).
     """
     load_builtin()
     words = [f"train.{setting}" for setting in TINY]
@@ -248,17 +249,9 @@ def plan_for(
         for cls in parts_of(method)
         for name, value in cls.quick.items()
     ]
-    given = {"seeds": 1, "reference": False, **options}
-    return make_plan(
-        Options(
-            methods=list(methods),
-            tasks=list(tasks),
-            models=[str(model)],
-            data=str(data),
-            settings=parse_assignments([*words, *settings]),
-            **given,
-        )
-    )
+    asked = {"methods": methods, "tasks": tasks, "model": [model], "data": data}
+    given = {"seeds": 1, "no_reference": True, "settings": [*words, *settings], **options}
+    return make_plan(read({**asked, **given}))
 
 
 def workspace_for(plan: Plan, folder: Path) -> Workspace:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +24,13 @@ def make_cells(
     given: argparse.Namespace, methods: list[str], folder: Path, **train: Any
 ) -> tuple[RunSpec, Workspace]:
     """A cell for each method, and the rows and tokens that its runs share."""
-    from bench.planning.plan import Options, make_plan
+    from bench.planning.options import read
+    from bench.planning.plan import make_plan
     from bench.running.workspace import Workspace
 
     train = {"batch_size": BATCH, "forget_rows": 1, **train}
-    options = Options(methods, [given.task], [given.model], given.data, seeds=1)
-    plan = make_plan(replace(options, settings={"train": train}))
+    asked = {"methods": methods, "tasks": [given.task], "model": [given.model], "data": given.data}
+    plan = make_plan(read({**asked, "seeds": 1, "settings": {"train": train}}))
     return plan.spec, Workspace(folder, lambda *progress: None, rows=dict(plan.rows))
 
 

@@ -44,14 +44,15 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
     from tabulate import tabulate
 
     from bench.cells.cell import Cell
-    from bench.planning.plan import Options, make_plan
+    from bench.planning.options import read
+    from bench.planning.plan import make_plan
     from bench.planning.plugins import load_builtin
 
     torch.set_num_threads(given.threads)
     load_builtin()
-    names = given.methods.split(","), given.tasks.split(","), [given.model], given.data
-    train = {"steps": given.steps, "batch_size": BATCH}
-    plan = make_plan(Options(*names, seeds=given.seeds, settings={"train": train}))
+    names = ("methods", "tasks", "model", "data", "seeds", "steps")
+    asked = {name: getattr(given, name) for name in names}
+    plan = make_plan(read({**asked, "batch_size": BATCH}))
     cells = [cell for cell in plan.spec.cells() if isinstance(cell, Cell)]
     ways = {"alone": [[cell] for cell in cells], "grid": [cells]}
     times = alternate(

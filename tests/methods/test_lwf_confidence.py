@@ -100,7 +100,7 @@ def test_theta_star_is_the_end_of_the_finetune_cell(
 def test_the_finetune_cell_leaves_its_weights_and_its_price(
     lwf_plan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = lwf_plan(reference=True)
+    plan = lwf_plan(no_reference=False)
     trainings = []
     real = train
 

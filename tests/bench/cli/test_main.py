@@ -130,7 +130,7 @@ def test_a_failed_cell_is_shown_and_the_others_finish(
 @pytest.mark.parametrize(
     ("seed", "said"),
     [
-        (1, "[4/4] fragile x cola x seed 1: FAILED, ValueError: seed one is bad (mine.py:8)\n"),
+        (1, "[4/4] fragile x cola x seed 1: FAILED, ValueError: seed one is bad (mine.py:7)\n"),
         (9, ""),
     ],
 )

@@ -1,0 +1,195 @@
+"""What each command does: parse its words, ask the rest of the suite, print."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.cli.parser import Parser, add_options, run_parser
+from bench.core.errors import BenchError, unknown_name
+from bench.planning.options import read
+from bench.planning.plugins import load_all
+from bench.rows.task import TASKS
+from bench.training.method import METHODS
+
+if TYPE_CHECKING:
+    from bench.cells.cell import AnyCell
+    from bench.cells.result import CellResult
+    from bench.cells.store import Store
+    from bench.planning.plan import Plan
+
+OK, FAILED_CELLS, USAGE = 0, 1, 2
+
+
+def run(words: Sequence[str]) -> int:
+    """Plan and run a grid, and print its boards."""
+    parser = run_parser()
+    if not words:
+        parser.print_help()
+        return USAGE
+    given = parser.read(words)
+    config, dry_run = given.pop("config", None), given.pop("dry_run", False)
+    options = read(given, config)
+    own = load_all(options.plugin, options.task_file)
+    from bench.cells.store import Store
+    from bench.core.files import check_writable
+    from bench.planning.plan import make_plan
+
+    plan = make_plan(replace(options, tasks=options.tasks or own))
+    names = "-".join(model.name.replace("/", "--") for model in plan.spec.models)
+    folder = options.out or Path("results", "local", names)
+    from bench.render.plan import plan_text
+    from bench.running.executor import open_cells, rank
+
+    cells = list(plan.spec.cells())
+    store = Store(folder)
+    todo, done = open_cells(cells, store, plan.submission)
+    if not dry_run:
+        check_writable(folder)
+    if rank() == 0:
+        print(plan_text(plan, folder, len(done), len(todo)), flush=True)
+    if dry_run:
+        return OK
+    return _run_cells(plan, cells, todo, store, folder)
+
+
+def _run_cells(
+    plan: Plan, cells: list[AnyCell], todo: list[AnyCell], store: Store, folder: Path
+) -> int:
+    """Run the open cells, then print and write the board of all; the exit code."""
+    from bench.running.executor import keep_refusals, rank, run_in_process
+
+    if todo:
+        run_in_process(plan, todo, store, folder)
+    if rank():
+        return OK
+    if plan.spec.refused:
+        keep_refusals(plan, store)
+    wanted = {cell.hash for cell in (*cells, *(cell for cell, _ in plan.spec.refusals()))}
+    results = [result for result in store.all() if result["hash"] in wanted]
+    _show(results, folder)
+    return FAILED_CELLS if any(r["status"] != "done" for r in results) else OK
+
+
+def list_names(words: Sequence[str]) -> int:
+    """Print the methods, tasks or models that there are."""
+    parser = Parser("list")
+    parser.add_argument("what", choices=("methods", "tasks", "models"))
+    what = _read(parser, words)["what"]
+    from bench.render import cards
+
+    text = {"methods": cards.methods, "tasks": cards.tasks, "models": cards.models}[what]
+    print(text(METHODS, TASKS))
+    return OK
+
+
+def show(words: Sequence[str]) -> int:
+    """Print the card of a method or a task."""
+    parser = Parser("show")
+    parser.add_argument("name", metavar="NAME", help="a method (also METHOD:VARIANT) or a task")
+    whole = _read(parser, words)["name"]
+    from bench.planning.method_names import find
+    from bench.render import cards
+
+    names = [*METHODS.names(), *TASKS.names()]
+    name = whole.partition(":")[0]
+    if name not in names:
+        raise unknown_name("method or task", whole, names)
+    if name in METHODS.names():
+        print(cards.method(find(whole)[0]))
+    else:
+        print(cards.task(TASKS.get(whole)))
+    return OK
+
+
+def selfcheck(words: Sequence[str]) -> int:
+    """Check a method and print the report; 1 where a check failed or none could be made."""
+    parser = Parser("selfcheck")
+    parser.add_argument("method", metavar="METHOD", help="a method, a variant or a stack")
+    add_options(parser, "settings")
+    given = _read(parser, words)
+    from bench.selfcheck.command import report
+
+    passed = report(given["method"], given.get("settings", []), given.get("plugin", []))
+    return OK if passed else FAILED_CELLS
+
+
+def _read(parser: Parser, words: Sequence[str]) -> dict[str, Any]:
+    """What the words say, after a plug-in or a task file that they name is loaded."""
+    add_options(parser, "plugin", "task_file")
+    given = parser.read(words)
+    load_all(map(Path, given.get("plugin", ())), map(Path, given.get("task_file", ())))
+    return given
+
+
+def table(words: Sequence[str]) -> int:
+    """Print and write the boards of a folder."""
+    from bench.cells.store import Store
+
+    folder = _folder("table", words)
+    results = Store(folder).all()
+    if not results:
+        raise BenchError(f"{folder} holds no results.")
+    _show(results, folder)
+    return OK
+
+
+def status(words: Sequence[str]) -> int:
+    """Print what is done in a folder, and why the rest is not."""
+    from bench.cells.store import Store
+    from bench.render.status import status
+
+    folder = _folder("status", words)
+    print(status(Store(folder).all(), folder))
+    return OK
+
+
+def submission(words: Sequence[str]) -> int:
+    """Write the zip file for GLUE's server."""
+    parser = Parser("submission")
+    parser.add_argument("folder", metavar="DIR", type=Path, help="of a run with --submission")
+    parser.add_argument("--method", required=True, metavar="M", help="as the boards name it")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="(0)")
+    parser.add_argument("--out", metavar="FILE", type=Path, help="(submission.zip in DIR)")
+    given = parser.read(words)
+    from bench.scoring.glue_server import write_zip
+
+    out = given.get("out", given["folder"] / "submission.zip")
+    there, missing = write_zip(given["folder"], given["method"], given["seed"], out)
+    print(f"written: {out} with {', '.join(there)}")
+    if missing:
+        print(f"the server wants these too: {', '.join(missing)}")
+    return OK
+
+
+def _folder(command: str, words: Sequence[str]) -> Path:
+    """The folder of a run that a command names."""
+    parser = Parser(command)
+    parser.add_argument("folder", metavar="DIR", type=Path, help="the folder of a run")
+    folder: Path = parser.read(words)["folder"]
+    if not folder.is_dir():
+        raise BenchError(f"{folder} is not a folder.")
+    return folder
+
+
+def _show(results: Sequence[CellResult], folder: Path) -> None:
+    """Print the boards of `results` and write them into `folder`."""
+    from bench.board.leaderboard import boards
+    from bench.render import terminal, write_all
+
+    found = boards(results)
+    print(terminal.render(found, sys.stdout.encoding or "ascii"))
+    print("written: " + ", ".join(str(path) for path in write_all(found, folder)))
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "list": list_names,
+    "show": show,
+    "table": table,
+    "status": status,
+    "submission": submission,
+    "selfcheck": selfcheck,
+}

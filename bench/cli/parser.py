@@ -1,0 +1,144 @@
+"""Parsers made of the fields of `bench.planning.options.Options`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from bench.cells.cell import Training
+from bench.core.errors import BenchError
+from bench.core.settings import kinds
+from bench.planning.options import HOW, WHAT, WHERE, Options, flag, shortcuts
+
+PROGRAM = "run_bench.py"
+
+_ABOUT = """\
+Does forgetting help or hurt fine-tuning? Compare methods over tasks and seeds.
+
+  run_bench.py --methods lwf,recadam --tasks cola,rte     run the grid and print the board
+  run_bench.py list methods|tasks|models                  what there is, with settings
+  run_bench.py show NAME                                  all there is to know of a method or task
+  run_bench.py table DIR                                  print and write the boards of a folder
+  run_bench.py submission DIR --method M --seed S         the zip file for GLUE's server
+  run_bench.py status DIR                                 what is done, and why the rest is not
+  run_bench.py selfcheck METHOD [--plugin FILE]           every check on a method, yours too
+"""
+
+_EXAMPLES = """\
+examples:
+  the embedded model and rows, no network needed:
+    run_bench.py --methods lwf,recadam --tasks cola,rte
+  your model and GLUE in its classic folders, five seeds:
+    run_bench.py --methods ewc,lwf --tasks rte --model ./my-model --data ./glue --seeds 5
+  a short try, to see that all works:
+    run_bench.py --methods ewc --tasks cola --steps 20 --max-eval 200
+  other settings, from the command line or a TOML file (keys as the options below; one table
+  per method, and [train]):
+    run_bench.py --methods lwf --tasks cola --set lwf.interval=4 train.warmup=0.1
+    run_bench.py --config run.toml
+
+A second call with the same words runs only what is not done yet; Ctrl-C stops safely.
+exit codes: 0 all cells done, 1 some failed or were refused (what does not fit), 2 a
+mistake in what was asked, or nothing fits, 130 stopped.
+"""
+
+
+_DEVICE = ("--gpu", "--gpus", "--device", "--cuda", "--cpu")
+_DEVICE_ADVICE = (
+    "A GPU is used where there is one; did you mean CUDA_VISIBLE_DEVICES=0 before the command?"
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose mistakes are BenchErrors; what is not given is not in its namespace."""
+
+    def __init__(self, command: str = "", **given: Any) -> None:
+        super().__init__(
+            prog=f"{PROGRAM} {command}".rstrip(),
+            argument_default=argparse.SUPPRESS,
+            allow_abbrev=False,
+            **given,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raises BenchError instead of printing the usage and leaving."""
+        raise BenchError(f"{message}. See {self.prog} --help.")
+
+    def read(self, words: Sequence[str]) -> dict[str, Any]:
+        """What the words say, by name.
+
+        Raises:
+            BenchError: an option that there is not, one without its value, a word too many.
+        """
+        given, rest = self.parse_known_args(list(words))
+        if not rest:
+            return vars(given)
+        wrong = next((word for word in rest if word.startswith("-")), rest[0])
+        option, _, _ = wrong.partition("=")
+        if not option.startswith("-"):
+            self.error(f"{wrong!r} belongs to no option")
+        if option in _DEVICE:
+            raise BenchError(f"unknown option {option!r}. {_DEVICE_ADVICE}")
+        known = [name.removeprefix("--") for name in self._option_string_actions]
+        wanted = option.removeprefix("--")
+        (meant,) = difflib.get_close_matches(wanted, known, n=1, cutoff=0.6) or ("",)
+        advice = f"Did you mean '--{meant}'?" if meant else f"See {self.prog} --help."
+        raise BenchError(f"unknown option {option!r}. {advice}")
+
+
+def run_parser() -> Parser:
+    """The parser of a run: an option for every field, in groups."""
+    parser = Parser(
+        usage=f"{PROGRAM} --methods A,B --tasks A,B [options]",
+        description=_ABOUT,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    groups = {title: parser.add_argument_group(title) for title in (WHAT, HOW, WHERE)}
+    for field in shortcuts():
+        _add(groups[HOW], field, kinds(Training)[field.name])
+    for field in dataclasses.fields(Options):
+        _add(groups[field.metadata["group"]], field, kinds(Options)[field.name])
+    about = "a TOML file with the options above"
+    groups[HOW].add_argument("--config", type=Path, metavar="FILE", help=about)
+    groups[WHERE].add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    return parser
+
+
+def add_options(parser: Parser, *names: str) -> None:
+    """The options of a run that another command has too."""
+    for field in dataclasses.fields(Options):
+        if field.name in names:
+            _add(parser, field, kinds(Options)[field.name])
+
+
+def _add(group: argparse._ActionsContainer, field: dataclasses.Field[Any], kind: Any) -> None:
+    """The option of one field; its text is read by `bench.planning.options.read`."""
+    about = field.metadata["help"] + _default(field)
+    given: dict[str, Any] = {"dest": field.name, "help": about.replace("%", "%%")}
+    if kind is bool:
+        group.add_argument(flag(field), action="store_true", **given)
+        return
+    if typing.get_origin(kind) is dict or kind == tuple[Path, ...]:
+        given |= {"nargs": "+", "action": "extend"}
+    group.add_argument(flag(field), metavar=_metavar(field, kind), **given)
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    """ " (3)": the default, where there is one to tell."""
+    value = field.default
+    if value is dataclasses.MISSING or value is None or value == () or isinstance(value, bool):
+        return ""
+    return f" ({','.join(value) if isinstance(value, tuple) else value})"
+
+
+def _metavar(field: dataclasses.Field[Any], kind: Any) -> str:
+    """What stands for the value in the help text."""
+    words = {int: "N", float: "X", tuple[str, ...]: "A,B", tuple[Path, ...]: "FILE"}
+    choices = "|".join(field.metadata["choices"] or ())
+    return field.metadata["metavar"] or choices or words.get(kind, "TEXT")

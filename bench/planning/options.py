@@ -1,0 +1,152 @@
+"""What a person may ask for, said once: on the command line, in a TOML file, of `bench.compare`."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from bench.cells.cell import ModelKind, Training
+from bench.core.errors import BenchError, unknown_name
+from bench.core.settings import parse, setting
+
+MIXED = "mixed"
+WHAT, HOW, WHERE = (
+    "what to compare",
+    "how to train (train.* in --set reaches the rest of the recipe)",
+    "the run",
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person asks for. The fields of `Training` that are marked as options stand beside
+    these wherever options are named, and end up in `settings`."""
+
+    methods: tuple[str, ...] = setting((), "see: run_bench.py list methods", group=WHAT)
+    tasks: tuple[str, ...] = setting(
+        (), "see: run_bench.py list tasks; A>B: one after the other", group=WHAT
+    )
+    model: tuple[str, ...] = setting(("micro",), "embedded name, folder or hub id", group=WHAT)
+    kind: ModelKind | None = setting(
+        None,
+        "how to load it (its config says)",
+        choices=get_args(ModelKind),
+        flag="--as",
+        group=WHAT,
+    )
+    data: str = setting("micro", "micro, a folder, or hub", metavar="D", group=WHAT)
+    seeds: int = setting(3, "seeds per method and task", group=WHAT)
+    first_seed: int = setting(0, "the first of them", low=0, group=WHAT)
+    forget: tuple[str, ...] = setting(
+        (MIXED,), "forgetting task(s); mixed: all other tasks", group=WHAT
+    )
+    retention: str | None = setting(
+        None,
+        "text that should be retained (sampled from the model)",
+        metavar="FILE",
+        group=WHAT,
+    )
+    lm_eval: tuple[str, ...] = setting(
+        (), "tasks of lm-evaluation-harness to score before and after", group=WHAT
+    )
+    no_reference: bool = setting(False, "do not run finetune beside the methods", group=WHAT)
+    settings: dict[str, dict[str, Any]] = setting(  # "train" or a method -> its values
+        {}, "settings, e.g. lwf.interval=8", flag="--set", metavar="M.S=V", group=HOW
+    )
+    out: Path | None = setting(None, "its folder (results/local/MODEL)", metavar="DIR", group=WHERE)
+    plugin: tuple[Path, ...] = setting((), "Python files to register from", group=WHERE)
+    task_file: tuple[Path, ...] = setting((), "TOML files of own tasks", group=WHERE)
+    submission: bool = setting(False, "answer GLUE's test rows too; see submission", group=WHERE)
+
+
+def shortcuts() -> list[dataclasses.Field[Any]]:
+    """The fields of `Training` that are options by themselves."""
+    return [field for field in dataclasses.fields(Training) if field.metadata["option"]]
+
+
+def flag(field: dataclasses.Field[Any]) -> str:
+    """`--batch-size`: the word of an option on the command line."""
+    return field.metadata["flag"] or "--" + field.name.replace("_", "-")
+
+
+def read(given: Mapping[str, Any], config: Path | None = None) -> Options:
+    """The options `given` by name, over those of a TOML file.
+
+    Raises:
+        BenchError: the file is unreadable or has an unknown key; an option is unknown or has a
+            value that it cannot have; a setting is given twice.
+    """
+    known = {field.name for field in (*dataclasses.fields(Options), *shortcuts())}
+    for name in given:
+        if name not in known:
+            raise unknown_name("option", name, known)
+    filed, settings = _filed(config) if config else ({}, {})
+    merged = {**filed, **given}
+    assigned = _assigned(merged.pop("settings", {}))
+    for field in shortcuts():
+        if field.name in given and field.name in assigned.get("train", {}):
+            raise BenchError(
+                f"{flag(field)} and --set train.{field.name} are the same: give one of them."
+            )
+        if field.name in merged:
+            settings.setdefault("train", {})[field.name] = merged.pop(field.name)
+    for owner, values in assigned.items():
+        settings.setdefault(owner, {}).update(values)
+    return dataclasses.replace(parse(Options, merged, "run"), settings=settings)
+
+
+def parse_assignments(words: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """`["lwf.interval=8"]` -> `{"lwf": {"interval": "8"}}`.
+
+    Raises:
+        BenchError: a word that is not OWNER.FIELD=VALUE.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        owner, dot, setting = name.partition(".")
+        if not (equals and dot and owner and setting):
+            raise BenchError(f"--set {word!r} is not of the form METHOD.SETTING=VALUE.")
+        found.setdefault(owner, {})[setting] = value
+    return found
+
+
+def _assigned(given: Any) -> dict[str, dict[str, Any]]:
+    """Settings by owner, from words of --set or a mapping.
+
+    Raises:
+        BenchError: neither; a word that is not OWNER.FIELD=VALUE.
+    """
+    if isinstance(given, list | tuple) and all(isinstance(word, str) for word in given):
+        return parse_assignments(given)
+    if isinstance(given, Mapping) and all(isinstance(v, Mapping) for v in given.values()):
+        return {owner: dict(values) for owner, values in given.items()}
+    raise BenchError(f"settings must be {{METHOD: {{SETTING: VALUE}}}}, not {given!r}.")
+
+
+def _filed(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """A TOML file's options by field, and the settings in its tables.
+
+    Raises:
+        BenchError: the file is missing, not TOML, or has an unknown key.
+    """
+    try:
+        config = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BenchError(f"configuration {path}: {error}.") from None
+    fields = (*dataclasses.fields(Options), *shortcuts())
+    names = {flag(field).removeprefix("--").replace("-", "_"): field.name for field in fields}
+    options: dict[str, Any] = {}
+    settings: dict[str, dict[str, Any]] = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            settings[key] = dict(value)
+        elif (word := key.replace("-", "_")) in names:
+            options[names[word]] = value
+        else:
+            raise unknown_name(f"key of {path}", key, names)
+    return options, settings

@@ -1,0 +1,95 @@
+"""Options: one field feeds the command line, a TOML file and Python alike."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.cells.cell import Training
+from bench.cli.parser import run_parser
+from bench.core.errors import BenchError
+from bench.core.settings import parse
+from bench.planning.options import Options, read
+
+FACES: list[tuple[list[str], str, dict[str, Any], Any]] = [
+    (
+        ["--methods", "lwf, ewc"],
+        'methods = ["lwf", "ewc"]',
+        {"methods": ["lwf", "ewc"]},
+        ("lwf", "ewc"),
+    ),
+    (["--model", "a,b"], 'model = "a,b"', {"model": [Path("a"), "b"]}, ("a", "b")),
+    (["--as", "causal"], 'as = "causal"', {"kind": "causal"}, "causal"),
+    (["--first-seed", "4"], "first-seed = 4", {"first_seed": 4}, 4),
+    (["--no-reference"], "no_reference = true", {"no_reference": True}, True),
+    (["--out", "a,b"], 'out = "a,b"', {"out": "a,b"}, Path("a,b")),
+    (
+        ["--plugin", "a,b", "c"],
+        'plugin = ["a,b", "c"]',
+        {"plugin": ["a,b", "c"]},
+        (Path("a,b"), Path("c")),
+    ),
+    (["--task-file", "a"], 'task-file = "a"', {"task_file": Path("a")}, (Path("a"),)),
+]
+
+
+@pytest.mark.parametrize(("words", "toml", "python", "value"), FACES)
+def test_the_three_faces_say_the_same(
+    words: list[str], toml: str, python: dict[str, Any], value: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "run.toml").write_text(toml)
+    (name,) = python
+    expected = dataclasses.replace(Options(), **{name: value})
+    assert read(run_parser().read(words)) == expected
+    assert read({}, tmp_path / "run.toml") == expected
+    assert read(python) == expected
+
+
+def test_a_part_of_the_recipe_is_an_option_too(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text("batch-size = 8\nlr = 1e-3")
+    for options in (
+        read(run_parser().read(["--batch-size", "8", "--lr", "1e-3"])),
+        read({}, tmp_path / "run.toml"),
+        read({"batch_size": 8, "lr": 0.001}),
+    ):
+        assert parse(Training, options.settings["train"], "train") == Training(
+            batch_size=8, lr=0.001
+        )
+
+
+def test_the_command_line_is_over_the_file_and_set_over_its_tables(tmp_path: Path) -> None:
+    config = tmp_path / "run.toml"
+    config.write_text("seeds = 1\nsteps = 5\n[train]\nsteps = 7\nlr = 0.1\n[lwf]\ninterval = 3\n")
+    options = read({"seeds": "2", "settings": ["lwf.interval=5", "ewc.lam=2"]}, config)
+    assert options.seeds == 2
+    assert options.settings == {
+        "train": {"steps": 5, "lr": 0.1},
+        "lwf": {"interval": "5"},
+        "ewc": {"lam": "2"},
+    }
+    assert read({"settings": {"ewc": {"lam": 2}}}).settings == {"ewc": {"lam": 2}}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"seed": 3}, "unknown option 'seed'. Did you mean 'seeds'?"),
+        ({"seeds": 2.5}, "run.seeds = 2.5 is not a whole number."),
+        ({"methods": [3]}, "run.methods must be a list of names, not [3]."),
+        ({"plugin": 3}, "run.plugin must be a list of paths, not 3."),
+        ({"data": 3}, "run.data = 3 is not text."),
+        ({"settings": {"lwf": 3}}, "settings must be {METHOD: {SETTING: VALUE}}, not {'lwf': 3}."),
+        ({"settings": ["lwf=3"]}, "--set 'lwf=3' is not of the form METHOD.SETTING=VALUE."),
+        (
+            {"batch_size": 3, "settings": {"train": {"batch_size": 4}}},
+            "--batch-size and --set train.batch_size are the same: give one of them.",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(BenchError) as caught:
+        read(given)
+    assert str(caught.value).startswith(message)
