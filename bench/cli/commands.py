@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +15,7 @@ from bench.rows.task import TASKS
 from bench.training.method import METHODS
 
 if TYPE_CHECKING:
-    from bench.cells.cell import AnyCell
     from bench.cells.result import CellResult
-    from bench.cells.store import Store
-    from bench.planning.plan import Plan
 
 OK, FAILED_CELLS, USAGE = 0, 1, 2
 
@@ -32,46 +28,21 @@ def run(words: Sequence[str]) -> int:
         return USAGE
     given = parser.read(words)
     config, dry_run = given.pop("config", None), given.pop("dry_run", False)
-    options = read(given, config)
-    own = load_all(options.plugin, options.task_file)
-    from bench.cells.store import Store
-    from bench.core.files import check_writable
-    from bench.planning.plan import make_plan
-
-    plan = make_plan(replace(options, tasks=options.tasks or own))
-    names = "-".join(model.name.replace("/", "--") for model in plan.spec.models)
-    folder = options.out or Path("results", "local", names)
     from bench.render.plan import plan_text
-    from bench.running.executor import open_cells, rank
+    from bench.running.executor import rank
+    from bench.running.job import finished, planned
 
-    cells = list(plan.spec.cells())
-    store = Store(folder)
-    todo, done = open_cells(cells, store, plan.submission)
-    if not dry_run:
-        check_writable(folder)
+    job = planned(read(given, config))
     if rank() == 0:
-        print(plan_text(plan, folder, len(done), len(todo)), flush=True)
+        done = len(job.cells) - len(job.todo)
+        print(plan_text(job.plan, job.folder, done, len(job.todo)), flush=True)
     if dry_run:
         return OK
-    return _run_cells(plan, cells, todo, store, folder)
-
-
-def _run_cells(
-    plan: Plan, cells: list[AnyCell], todo: list[AnyCell], store: Store, folder: Path
-) -> int:
-    """Run the open cells, then print and write the board of all; the exit code."""
-    from bench.running.executor import keep_refusals, rank, run_in_process
-
-    if todo:
-        run_in_process(plan, todo, store, folder)
+    results = finished(job)
     if rank():
         return OK
-    if plan.spec.refused:
-        keep_refusals(plan, store)
-    wanted = {cell.hash for cell in (*cells, *(cell for cell, _ in plan.spec.refusals()))}
-    results = [result for result in store.all() if result["hash"] in wanted]
-    _show(results, folder)
-    return FAILED_CELLS if any(r["status"] != "done" for r in results) else OK
+    _show(results, job.folder)
+    return FAILED_CELLS if any(result["status"] != "done" for result in results) else OK
 
 
 def list_names(words: Sequence[str]) -> int:

@@ -48,8 +48,11 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
-def run_in_process(plan: Plan, cells: Sequence[AnyCell], store: Store, folder: Path) -> None:
-    """Run `cells` in this process; each result is on disk before the next cell starts.
+def run_in_process(
+    plan: Plan, cells: Sequence[AnyCell], store: Store, folder: Path, quiet: bool = False
+) -> None:
+    """Run `cells` in this process; each result is on disk before the next cell starts. If `quiet`,
+    only failures are said.
 
     Raises:
         KeyboardInterrupt: stopped; finished cells are kept and the running one has a checkpoint.
@@ -60,7 +63,7 @@ def run_in_process(plan: Plan, cells: Sequence[AnyCell], store: Store, folder: P
     from bench.training import checkpoint
 
     share = any("finetuned" in cell.method.needs for cell in cells)
-    with Display(cells, quiet=rank() > 0) as display:
+    with Display(cells, quiet=quiet or rank() > 0) as display:
         workspace = Workspace(
             folder, display.progress, rows=dict(plan.rows), submission=plan.submission
         )

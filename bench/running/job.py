@@ -1,0 +1,63 @@
+"""A plan in its folder: what is done there, what is to run, and running it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.cells.store import Store
+from bench.core.files import check_writable
+from bench.planning.options import Options
+from bench.planning.plan import Plan, make_plan
+from bench.planning.plugins import load_all
+from bench.running.executor import keep_refusals, open_cells, rank, run_in_process
+
+if TYPE_CHECKING:
+    from bench.cells.cell import AnyCell
+    from bench.cells.result import CellResult
+
+
+@dataclass(frozen=True)
+class Job:
+    """A plan, the folder of its results, and which of its cells are still to run."""
+
+    plan: Plan
+    folder: Path
+    cells: tuple[AnyCell, ...]
+    todo: tuple[AnyCell, ...]
+
+
+def planned(options: Options) -> Job:
+    """Load the plug-ins, plan, and look at what is done already. Nothing is written.
+
+    Raises:
+        BenchError: a name, a value, a file or a combination that cannot work.
+    """
+    own = load_all(options.plugin, options.task_file)
+    plan = make_plan(replace(options, tasks=options.tasks or own))
+    names = "-".join(model.name.replace("/", "--") for model in plan.spec.models)
+    folder = options.out or Path("results", "local", names)
+    cells = tuple(plan.spec.cells())
+    todo, _ = open_cells(cells, Store(folder), plan.submission)
+    return Job(plan, folder, cells, tuple(todo))
+
+
+def finished(job: Job, quiet: bool = False) -> list[CellResult]:
+    """Run what is to run, and return the results of all cells: done, failed and refused; of
+    several processes only the first has them. If `quiet`, only what fails is said.
+
+    Raises:
+        BenchError: the folder cannot be written; a cell failed in some of several processes only.
+        KeyboardInterrupt: stopped; finished cells are kept and the running one has a checkpoint.
+    """
+    check_writable(job.folder)
+    store = Store(job.folder)
+    if job.todo:
+        run_in_process(job.plan, job.todo, store, job.folder, quiet)
+    if rank():
+        return []
+    keep_refusals(job.plan, store)
+    refused = (cell for cell, _ in job.plan.spec.refusals())
+    wanted = {cell.hash for cell in (*job.cells, *refused)}
+    return [result for result in store.all() if result["hash"] in wanted]
