@@ -85,6 +85,19 @@ class Store:
         paths = (p for p in self.cells.glob("*.json") if not p.name.endswith(".rows.json"))
         return sorted((_load(path) for path in paths), key=_order)
 
+    def predictions(self, result: CellResult) -> Predictions | None:
+        """The answers of a finished cell, row by row; None where they were not kept.
+
+        Raises:
+            BenchError: the file is damaged.
+        """
+        path = self.cells / f"{_file_name(result)}.rows.json"
+        return cast(Predictions, _parsed(path)) if path.is_file() else None
+
+    def log(self, result: CellResult) -> Path:
+        """Where the traceback of a failed cell is kept."""
+        return self.folder / "logs" / f"{_file_name(result)}.txt"
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the folder's lock: one writer at a time, over all processes of this machine."""
@@ -138,13 +151,17 @@ def _keeps(path: Path, new: CellResult) -> bool:
     return True
 
 
-def _load(path: Path) -> CellResult:
+def _parsed(path: Path) -> Any:
     try:
-        value = json.loads(path.read_text("utf-8"), parse_constant=_refuse_constant)
+        return json.loads(path.read_text("utf-8"), parse_constant=_refuse_constant)
     except (OSError, ValueError) as error:
         raise BenchError(
             f"{path} is no readable result ({error}). Move it away, and its cell is run again."
         ) from error
+
+
+def _load(path: Path) -> CellResult:
+    value = _parsed(path)
     _upgrade(value)
     if problem := _problem(value):
         raise BenchError(f"{path} {problem}")

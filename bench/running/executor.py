@@ -69,7 +69,7 @@ def run_in_process(
         )
         for cell in cells:
             display.start(cell)
-            predictions = None
+            predictions = log = None
             try:
                 try:
                     result, predictions = _run(cell, workspace, share)
@@ -81,16 +81,14 @@ def run_in_process(
                 raise
             except (Exception, SystemExit) as error:  # a hook may call sys.exit()
                 result = failed_result(cell, _reason(error))
-                trace = "".join(traceback.format_exception(error))
-                log = cell.hash[:12] + (f"-process{rank()}" if rank() else "")
-                atomic_write_text(folder / "logs" / f"{log}.txt", f"{cell}\n{trace}")
+                log = _logged(cell, error, store.log(result))
                 if not _all_failed():  # the others wait for this one, in the midst of the cell
                     text = f"process {rank()} failed {cell}, and not all others: {result['error']}"
                     raise BenchError(f"{text}. The run ends here.") from error
             if rank() == 0:
                 store.write(result, predictions)
                 checkpoint.remove(workspace.checkpoint(cell))  # the result is there before it goes
-            display.end(cell, result)
+            display.end(cell, result, log)
 
 
 def _run(cell: AnyCell, workspace: Workspace, share: bool) -> tuple[CellResult, Predictions]:
@@ -101,6 +99,15 @@ def _run(cell: AnyCell, workspace: Workspace, share: bool) -> tuple[CellResult, 
     if isinstance(cell, TaskSequence):
         return run_sequence(cell, workspace, share)
     return run_cell(cell, workspace, share)
+
+
+def _logged(cell: AnyCell, error: BaseException, path: Path) -> Path:
+    """Write why a cell failed into the file at `path`, or each process's own; where it is."""
+    if rank():
+        path = path.with_stem(f"{path.stem}-process{rank()}")
+    trace = "".join(traceback.format_exception(error))
+    atomic_write_text(path, f"{cell}\n{trace}")
+    return path
 
 
 def _all_failed() -> bool:

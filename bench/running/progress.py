@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
@@ -102,14 +103,14 @@ class Display:
         if not self.quiet:
             self._line(f"{self._number()} {text}")
 
-    def end(self, cell: AnyCell, result: CellResult) -> None:
-        """The cell is finished or has failed."""
+    def end(self, cell: AnyCell, result: CellResult, log: Path | None = None) -> None:
+        """The cell is finished or has failed, which is told at length in `log`."""
         seconds = time.monotonic() - self.started
         number = self._number()
         self.finished.append((cell, seconds))
         if result["scores"] is None:
             self.failed += 1
-            self._line(f"{number} {cell}: FAILED, {result['error']}")
+            self._line(f"{number} {cell}: FAILED, {result['error']}\n    log: {log}")
         elif not self.quiet:
             primary = result["scores"]["primary"]
             before, after = result["scores"]["before"][primary], result["scores"]["after"][primary]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -114,7 +115,9 @@ def test_a_failed_cell_is_shown_and_the_others_finish(
     assert "fragile x cola x seed 1: FAILED, ValueError: seed one is bad" in err
     assert "fragile seed 1 failed: ValueError: seed one is bad" in out
     assert "1/2" in out
-    (log, *_) = sorted((tmp_path / "run" / "logs").iterdir())
+    log, _ = sorted((tmp_path / "run" / "logs").iterdir())
+    assert re.fullmatch(r"fragile-cola-seed1-[0-9a-f]{12}\.txt", log.name)
+    assert f"FAILED, ValueError: seed one is bad (mine.py:7)\n    log: {log}\n" in err
     assert "mine.py" in log.read_text()
     code, out, _ = run("status", tmp_path / "run")
     assert code == 0
@@ -146,9 +149,10 @@ def test_of_several_processes_the_others_say_only_what_fails(
     monkeypatch.setenv("RANK", "1")
     words = [*grid, "--plugin", tmp_path / "mine.py", "--tasks", "cola"]
     words[1] = "fragile"
-    assert run(*words) == (0, "", said)
-    logs = [path.stem[12:] for path in tmp_path.glob("run/logs/*")]
-    assert logs == ["-process1"] * bool(said)
+    code, out, err = run(*words)
+    logs = list(tmp_path.glob("run/logs/fragile-cola-seed1-*-process1.txt"))
+    assert (code, out, err) == (0, "", said + "".join(f"    log: {log}\n" for log in logs))
+    assert len(logs) == bool(said)
     assert any((tmp_path / "run" / "checkpoints").iterdir())  # the first process's to remove
 
 
