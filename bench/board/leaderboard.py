@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.board import sequence_measures, statistics
+from bench.board import statistics
 from bench.board.confidence_table import Elicitation, elicitations
 from bench.board.grouping import (
     MethodKey,
@@ -26,6 +26,7 @@ from bench.board.grouping import (
     variant_of,
 )
 from bench.board.lm_eval_table import Outside, outsides
+from bench.board.measures import MEASURES, Measure
 from bench.board.statistics import Estimate
 from bench.board.transfer import Transfer, transfers
 from bench.cells.cell import NOT_GLUE, REFERENCE
@@ -39,24 +40,6 @@ GLUE = ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli")
 
 
 @dataclass(frozen=True)
-class Measures:
-    """What a board shows of one cell, or of one seed averaged over tasks. None is missing."""
-
-    before: float | None  # primary metric of the untouched base model
-    after: float | None  # and of the tuned one
-    retention: float | None  # increase of the loss on the retention text, nats per token
-    forgotten: float | None  # change of the loss on the forgetting tasks, nats per token
-    facts: float | None  # change of the share of settled facts that are recalled
-    drift: float | None  # squared distance from the base weights
-    seconds: float | None  # the method's own time
-    compile_seconds: float | None  # seconds of warm-up beside it
-    peak_mib: float | None  # highest memory
-    backward: float | None = None  # of a sequence of tasks: see bench.board.sequence_measures
-    forward: float | None = None
-    forgetting: float | None = None
-
-
-@dataclass(frozen=True)
 class Row:
     """One method in one table: means over its finished seeds."""
 
@@ -65,10 +48,14 @@ class Row:
     reference: bool  # whether gains are differences to this row
     done: int  # finished seeds
     planned: int  # seeds of the board
-    after: Estimate | None
-    gain: Estimate | None  # over the reference, paired by seed; None in the reference itself
-    means: Measures
-    time_ratio: float | None  # mean time by the reference's, over the seeds that both finished
+    values: Mapping[str, Estimate | None]
+    """Each measure's name -> its mean over the seeds, or the highest of them; None is missing: a
+    cell lacks it, or there is no reference to set it against."""
+
+    def mean(self, measure: str) -> float | None:
+        """The mean of `measure` (or the highest), where there is one."""
+        found = self.values[measure]
+        return found.mean if found else None
 
 
 @dataclass(frozen=True)
@@ -164,43 +151,29 @@ def _is_averaged(cells: Sequence[CellResult]) -> bool:
     return not any(map(is_lower, primary))
 
 
-Measured = Mapping[MethodKey, Mapping[int, Measures]]
+Figures = Mapping[str, float | None]
+"""Each measure's name -> its value in one cell, or in one seed averaged over tasks."""
+Measured = Mapping[MethodKey, Mapping[int, Figures]]
 """A table's finished cells: method -> seed -> figures."""
 
 
-def _measured(
-    cells: Sequence[CellResult], all_metrics: bool = False
-) -> dict[MethodKey, dict[int, Measures]]:
-    """Each finished cell's figures, by its primary metric or the mean of all its metrics."""
-    measured: dict[MethodKey, dict[int, Measures]] = {}
+def _measured(cells: Sequence[CellResult]) -> dict[MethodKey, dict[int, Figures]]:
+    measured: dict[MethodKey, dict[int, Figures]] = {}
     for result in cells:
         if result["status"] == "done":
-            measured.setdefault(method_of(result), {})[result["cell"]["seed"]] = _measures(
-                result, all_metrics
-            )
+            figures = {measure.name: measure.from_result(result) for measure in MEASURES}
+            measured.setdefault(method_of(result), {})[result["cell"]["seed"]] = figures
     return measured
 
 
-def _measures(result: CellResult, all_metrics: bool) -> Measures:
-    scores, costs, sequence = result["scores"], result["costs"], result["sequence"]
-    matrix = sequence["matrix"] if sequence else None
-    assert scores is not None and costs is not None, "a finished cell has both"
-    text, lost, facts = result["retention"], result["forgotten"], result["facts"]
-    shown = list(scores["after"]) if all_metrics else [scores["primary"]]
-    return Measures(
-        before=sum(scores["before"][name] for name in shown) / len(shown),
-        after=sum(scores["after"][name] for name in shown) / len(shown),
-        retention=None if text is None else text["after"] - text["before"],
-        forgotten=None if lost is None else lost["loss_after"] - lost["loss_before"],
-        facts=None if facts is None else facts["settled"]["after"] - facts["settled"]["before"],
-        drift=result["drift"],
-        seconds=costs["method"],
-        compile_seconds=costs.get("compile"),
-        peak_mib=costs["peak_memory_mib"],
-        backward=sequence_measures.backward(matrix) if matrix else None,
-        forward=sequence_measures.forward(matrix) if matrix else None,
-        forgetting=sequence_measures.forgetting(matrix) if matrix else None,
+def _by_all_metrics(result: CellResult) -> CellResult:
+    """The result, scored by the mean of its metrics in place of the primary one."""
+    if (scores := result["scores"]) is None:
+        return result
+    before, after = (
+        {"mean": sum(found.values()) / len(found)} for found in (scores["before"], scores["after"])
     )
+    return {**result, "scores": {**scores, "primary": "mean", "before": before, "after": after}}
 
 
 def _task_table(
@@ -301,7 +274,7 @@ def _glue_table(
     generated = any(NOT_GLUE in cell["labels"]["data"] for task in there for cell in by_task[task])
     if generated or not set(GLUE) - set(there) <= {"wnli"}:
         return None
-    measured = {task: _measured(by_task[task], all_metrics=True) for task in there}
+    measured = {task: _measured(list(map(_by_all_metrics, by_task[task]))) for task in there}
     title = "GLUE average, wnli included" if "wnli" in there else "GLUE average, without wnli"
     return replace(_average_table(measured, names, seeds), task=GLUE_AVERAGE, title=title)
 
@@ -320,46 +293,67 @@ def _rows(
 
 
 def _rank(row: Row) -> tuple[bool, bool, float, str]:
-    mean = row.after.mean if row.after else 0.0
-    return not row.reference, row.after is None, mean if row.lower else -mean, row.method
+    after = row.values["after"]
+    mean = after.mean if after else 0.0
+    return not row.reference, after is None, mean if row.lower else -mean, row.method
 
 
 def _row(
     name: str,
     lower: bool,
-    mine: Mapping[int, Measures],
-    base: Mapping[int, Measures],
+    mine: Mapping[int, Figures],
+    base: Mapping[int, Figures],
     is_reference: bool,
     planned: int,
 ) -> Row:
-    scores = {seed: cell.after for seed, cell in mine.items() if cell.after is not None}
-    theirs = {seed: cell.after for seed, cell in base.items() if cell.after is not None}
-    both = mine.keys() & base.keys()
-    ours_time = _mean([mine[seed].seconds for seed in both])
-    base_time = _mean([base[seed].seconds for seed in both])
     return Row(
         method=name,
         lower=lower,
         reference=is_reference,
         done=len(mine),
         planned=planned,
-        after=statistics.estimate(list(scores.values())),
-        gain=None if is_reference else statistics.paired(scores, theirs),
-        means=_across(list(mine.values())),
-        time_ratio=ours_time / base_time if ours_time is not None and base_time else None,
+        values={
+            measure.name: None
+            if is_reference and measure.versus == "difference"
+            else _over_seeds(measure, mine, base)
+            for measure in MEASURES
+        },
     )
 
 
-def _across(cells: Sequence[Measures]) -> Measures:
-    """Field by field the mean over cells, and the highest peak."""
-    means = {f.name: _mean([getattr(cell, f.name) for cell in cells]) for f in fields(Measures)}
-    if means["peak_mib"] is not None:
-        means["peak_mib"] = max(cell.peak_mib for cell in cells if cell.peak_mib is not None)
-    return Measures(**means)
+def _over_seeds(
+    measure: Measure, mine: Mapping[int, Figures], base: Mapping[int, Figures]
+) -> Estimate | None:
+    """What becomes of a measure over a method's seeds, and the reference's where it is compared."""
+    ours, theirs = (
+        {seed: figures[measure.name] for seed, figures in cells.items()} for cells in (mine, base)
+    )
+    if measure.versus is None:
+        return _combined(measure, list(ours.values()))
+    if measure.versus == "difference":
+        return statistics.paired(_known(ours), _known(theirs))
+    both = ours.keys() & theirs.keys()
+    above = _combined(measure, [ours[seed] for seed in both])
+    below = _combined(measure, [theirs[seed] for seed in both])
+    return Estimate(len(both), above.mean / below.mean, None) if above and below else None
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    """The mean; None where there is no value or one is missing: a mean of some would mislead."""
+def _known(values: Mapping[int, float | None]) -> dict[int, float]:
+    return {seed: value for seed, value in values.items() if value is not None}
+
+
+def _across(cells: Sequence[Figures]) -> Figures:
+    """Measure by measure the mean over cells, or the highest."""
+    found = {m.name: _combined(m, [figures[m.name] for figures in cells]) for m in MEASURES}
+    return {name: value.mean if value else None for name, value in found.items()}
+
+
+def _combined(measure: Measure, values: Sequence[float | None]) -> Estimate | None:
+    """The mean or the highest; None where there is no value or one is missing: a figure of some
+    would mislead."""
     known = [value for value in values if value is not None]
-    found = statistics.estimate(known) if len(known) == len(values) else None
-    return found.mean if found else None
+    if not known or len(known) < len(values):
+        return None
+    if measure.over == "highest":
+        return Estimate(len(known), max(known), None)
+    return statistics.estimate(known)

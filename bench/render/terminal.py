@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import tabulate
 
-from bench.board.leaderboard import Board, Table
-from bench.render import text
+from bench.board.leaderboard import Board
+from bench.render.sections import Page, Section, page
 
 WIDTH = 100
 LABEL_WIDTH = 24
@@ -23,37 +23,22 @@ def render(boards: Sequence[Board], encoding: str = "utf-8") -> str:
     def fit(line: str) -> str:
         return _fit(line, encoding)
 
-    return "\n\n".join(_board(board, fit) for board in boards) + "\n"
+    return "\n\n".join(_page(page(board), fit) for board in boards) + "\n"
 
 
-def _board(board: Board, fit: Callable[[str], str]) -> str:
-    name = fit(text.heading(board))
-    facts = [_wrap(fit(line), "  ") for line in text.facts(board)]
-    tables = [_table(table, fit) for table in text.tables(board)]
-    if board.transfers:
-        headings, rows = text.transfer_headings(board), text.transfer_rows(board)
-        tables.append(_titled(text.transfer_title(board), headings, rows, fit))
-    if board.elicitations:
-        headings, rows = list(text.ELICITATION_HEADINGS), text.elicitation_rows(board)
-        tables.append(_titled(text.ELICITATION_TITLE, headings, rows, fit))
-    if board.outsides:
-        headings, rows = list(text.OUTSIDE_HEADINGS), text.outside_rows(board)
-        tables.append(_titled(text.OUTSIDE_TITLE, headings, rows, fit))
+def _page(shown: Page, fit: Callable[[str], str]) -> str:
+    name = fit(shown.heading)
+    facts = [_wrap(fit(line), "  ") for line in shown.facts]
+    sections = [_section(section, fit) for section in shown.sections]
     return "\n\n".join(
-        ["\n".join([name, "=" * len(name), *facts]), *tables, _wrap(fit(text.legend(board)))]
+        ["\n".join([name, "=" * len(name), *facts]), *sections, _wrap(fit(shown.legend))]
     )
 
 
-def _table(table: Table, fit: Callable[[str], str]) -> str:
-    lines = _grid([column.heading for column in text.columns(table)], text.rows(table), fit)
-    notes = [_wrap(fit(f"! {text.one_line(note)}"), "  ") for note in table.notes]
-    return "\n".join([_wrap(fit(text.title(table)), "  "), *lines, *notes])
-
-
-def _titled(
-    title: str, headings: list[str], rows: list[list[str]], fit: Callable[[str], str]
-) -> str:
-    return "\n".join([_wrap(fit(title), "  "), *_grid(headings, rows, fit)])
+def _section(section: Section, fit: Callable[[str], str]) -> str:
+    lines = _grid([column.heading for column in section.columns], section.rows, fit)
+    notes = [_wrap(fit(f"! {note}"), "  ") for note in section.notes]
+    return "\n".join([_wrap(fit(section.title), "  "), *lines, *notes])
 
 
 def _grid(

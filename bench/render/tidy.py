@@ -6,13 +6,13 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from bench.board.leaderboard import Board, Row, Table
 from bench.board.lm_eval_table import Outside
+from bench.board.measures import MEASURES, Measure
 from bench.board.statistics import Estimate
-from bench.render import text
+from bench.render.sections import tables
 
 
 def records(boards: Sequence[Board]) -> list[dict[str, Any]]:
@@ -21,7 +21,7 @@ def records(boards: Sequence[Board]) -> list[dict[str, Any]]:
     found = [
         _record(board, table, row)
         for board in boards
-        for table in text.tables(board)
+        for table in tables(board)
         for row in table.rows
     ]
     blank = dict.fromkeys(found[0]) if found else {}
@@ -76,12 +76,15 @@ def _record(board: Board, table: Table, row: Row) -> dict[str, Any]:
         "reference": row.reference,
         "seeds_done": row.done,
         "seeds_planned": row.planned,
-        **_spread("after", row.after),
-        **_spread("gain", row.gain),
-        **{name: value for name, value in asdict(row.means).items() if name != "after"},
-        "time_ratio": row.time_ratio,
+        **{key: value for m in MEASURES for key, value in _measure(m, row).items()},
         **_transfer(board, table, row),
     }
+
+
+def _measure(measure: Measure, row: Row) -> dict[str, float | None]:
+    if measure.interval:
+        return _spread(measure.name, row.values[measure.name])
+    return {measure.name: row.mean(measure.name)}
 
 
 def _transfer(board: Board, table: Table, row: Row) -> dict[str, float | None]:

@@ -31,7 +31,7 @@ def test_what_cannot_be_compared_never_shares_a_board(other: dict[str, Any]) -> 
         "ewc", "finetune",
     ]  # fmt: skip
     assert len({board.key for board in made}) == len(made) == 2
-    assert all(r.gain is None for b in made for t in b.tables for r in t.rows)
+    assert all(r.values["gain"] is None for b in made for t in b.tables for r in t.rows)
 
 
 def test_one_forgetting_task_and_mixed_make_two_whole_boards() -> None:

@@ -142,9 +142,9 @@ def test_csv_and_json_hold_the_same_tidy_rows_in_full_precision() -> None:
     lwf = rows[1]
     assert " ".join(lwf) == (
         "board suite_version model model_hash data data_hash task metric method reference "
-        "seeds_done seeds_planned after_mean after_half_width gain_mean gain_half_width "
-        "before retention forgotten facts drift seconds compile_seconds peak_mib backward forward "
-        "forgetting time_ratio negative_transfer_mean negative_transfer_half_width recovered"
+        "seeds_done seeds_planned before after_mean after_half_width gain_mean gain_half_width "
+        "retention forgotten facts drift backward forward forgetting seconds time_ratio "
+        "compile_seconds peak_mib negative_transfer_mean negative_transfer_half_width recovered"
     )
     assert (lwf["after_mean"], lwf["gain_mean"]) == (1 / 3, 1 / 3 - 0.1)
     assert lwf["after_half_width"] is None

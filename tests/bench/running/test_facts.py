@@ -54,7 +54,7 @@ def test_boards_show_the_change_of_settled_facts_where_there_are_any() -> None:
         "disputed": {"questions": 80, "before": 0.25, "after": 0.75},
     }
     (board,) = boards([result(), told])
-    means = {row.method: row.means.facts for row in board.tables[0].rows}
+    means = {row.method: row.mean("facts") for row in board.tables[0].rows}
     assert means == {"finetune": None, "ewc": -0.25}
     assert "-25.00" in terminal.render([board])
     assert "facts" in terminal.render([board])

@@ -1,0 +1,258 @@
+"""A board in words: a page of sections, which every renderer lays out in its own way.
+
+A renderer knows nothing of measures, transfers or suites: docs/add_a_renderer.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.board.leaderboard import AVERAGE, GLUE_AVERAGE, Board, Row, Table
+from bench.board.measures import MEASURES, Measure, scale
+from bench.board.statistics import Estimate
+from bench.cells.cell import REFERENCE
+from bench.scoring.metrics import METRICS, is_lower
+
+MISSING = "-"
+_MOST = 10
+"""The importance of what a table is never without."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """What stands above a column, and how much it matters."""
+
+    heading: str  # one to three lines
+    importance: int = _MOST  # in a window that is too narrow, the least important goes first
+    words: bool = False  # whether its cells may be broken over lines
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled table; every text in it is one line, headings aside."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]  # shape (rows, columns)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that is to be shown of a board."""
+
+    heading: str
+    facts: tuple[str, ...]  # what its cells have in common
+    sections: tuple[Section, ...]
+    legend: str
+
+
+def page(board: Board) -> Page:
+    """The board in words."""
+    return Page(
+        heading=one_line(f"{board.model} on {board.data}"),
+        facts=_facts(board),
+        sections=tuple(sections(board)),
+        legend=_legend(board),
+    )
+
+
+def sections(board: Board) -> list[Section]:
+    """The board's tables in the order of reading: averages come after tasks."""
+    return [
+        *map(_table, tables(board)),
+        *_transfers(board),
+        *_elicitations(board),
+        *_outsides(board),
+    ]
+
+
+def tables(board: Board) -> tuple[Table, ...]:
+    """The tables of methods: a task each, then the averages."""
+    averages = [table for table in (board.average, board.glue) if table is not None]
+    return (*board.tables, *averages)
+
+
+def one_line(text: str) -> str:
+    """`text` without line breaks and runs of blanks."""
+    return " ".join(text.split())
+
+
+def _facts(board: Board) -> tuple[str, ...]:
+    shared = board.shared
+    model = shared["model"]
+    training = ", ".join(f"{k}={v}" for k, v in shared["training"].items() if v is not None)
+    lines = (
+        f"model: {board.model} ({model['kind']}, {model['hash'][:8]})",
+        f"data: {board.data}",
+        f"training: {training}",
+        f"seeds: {', '.join(map(str, board.seeds))}",
+        f"retention text: {board.retention or 'none'}",
+        f"suite version: {shared['suite_version']}",
+    )
+    return tuple(map(one_line, lines))
+
+
+def _legend(board: Board) -> str:
+    """What the columns mean: first those of every board, then those that this one has too."""
+    shown = {measure.name for table in board.tables for measure in _shown(table)}
+    legends = [m.legend for m in MEASURES if m.show == "always"]
+    legends += [m.legend for m in MEASURES if m.name in shown]
+    return " ".join(["n: seeds.", *dict.fromkeys(legends)])
+
+
+def _shown(table: Table) -> list[Measure]:
+    """The measures that have a column in a table."""
+
+    def has(measure: Measure) -> bool:
+        values = [row.values[measure.name] for row in table.rows]
+        if measure.show == "nonzero":
+            return any(value.mean for value in values if value)
+        return measure.show == "always" or any(value is not None for value in values)
+
+    return [m for m in MEASURES if has(m) and (m.in_sequences or not table.stages)]
+
+
+def _table(table: Table) -> Section:
+    shown = _shown(table)
+    columns = [Column("method", words=True), Column("n")]
+    for measure in shown:
+        columns.append(Column(measure.heading, measure.importance))
+        columns += [Column("±", measure.importance)] if measure.interval else []
+    return Section(
+        title=_title(table),
+        columns=tuple(columns),
+        rows=tuple(_cells(row, shown) for row in table.rows),
+        notes=tuple(map(one_line, table.notes)),
+    )
+
+
+def _cells(row: Row, shown: Sequence[Measure]) -> tuple[str, ...]:
+    seeds = str(row.done) if row.done == row.planned else f"{row.done}/{row.planned}"
+    cells = [one_line(row.method), seeds]
+    for measure in shown:
+        value, factor = row.values[measure.name], scale(measure.unit, row.lower)
+        is_reference = row.reference and measure.versus == "difference"
+        cells.append("ref" if is_reference else _mean(value, measure.format, factor))
+        cells += [_half(value, factor)] if measure.interval else []
+    return tuple(cells)
+
+
+def _mean(found: Estimate | None, form: str, factor: int = 100) -> str:
+    # "z" in a format: a loss that shrank by less than the last digit is +0.000, not -0.000.
+    return MISSING if found is None else format(factor * found.mean, form)
+
+
+def _half(found: Estimate | None, factor: int = 100, form: str = ".2f") -> str:
+    return "" if found is None or found.half is None else f"±{factor * found.half:{form}}"
+
+
+def _title(table: Table) -> str:
+    """Such as "CoLA: Matthews correlation ×100 (to be forgotten: rte)"."""
+    if table.task in (AVERAGE, GLUE_AVERAGE):
+        return f"{table.title} ×100"
+    metric = table.metric or "no finished cell"
+    metric = METRICS[metric].title if metric in METRICS else metric
+    metric = "mean over tasks" if table.stages and table.metric else metric
+    factor = " ×100" if table.metric else ""
+    factor = ", less is better" if is_lower(table.metric or "") else factor
+    forget = f" (to be forgotten: {', '.join(table.forget)})" if table.forget else ""
+    return one_line(f"{table.title}: {metric}{factor}{forget}")
+
+
+def _transfers(board: Board) -> list[Section]:
+    """A row per task, and a column per method that recovers anything, or less than nothing."""
+    if not board.transfers:
+        return []
+    methods = sorted({method for found in board.transfers for method in found.recovered})
+    title = (
+        f"Negative transfer ×100: {REFERENCE} of {board.transfers[0].twin} (the twin) less "
+        f"{REFERENCE} of {board.model}, and the share of it that a method recovers"
+    )
+    columns = [
+        Column("task", words=True),
+        Column("n"),
+        Column("untouched", 7),
+        Column("twin\nuntouched", 7),
+        Column("tuned", 8),
+        Column("twin\ntuned", 8),
+        Column("transfer", 9),
+        Column("±", 9),
+        *(Column(f"{method}\nrecovers", 6) for method in methods),
+    ]
+    rows = [
+        (
+            one_line(found.title),
+            str(found.negative.n if found.negative else 0),
+            _mean(found.before, "z.2f"),
+            _mean(found.twin_before, "z.2f"),
+            _mean(found.after, "z.2f"),
+            _mean(found.twin_after, "z.2f"),
+            _mean(found.negative, "+z.2f"),
+            _half(found.negative),
+            *(f"{found.recovered[m]:+z.0%}" if m in found.recovered else MISSING for m in methods),
+        )
+        for found in board.transfers
+    ]
+    return [Section(one_line(title), tuple(columns), tuple(rows))]
+
+
+def _elicitations(board: Board) -> list[Section]:
+    """A row per task and method."""
+    title = (
+        "The base model's own answers to the forgetting prompts, where the truth is known: shares "
+        "that are true and that repeat planted knowledge (conflict), the latter also among those "
+        "that may be unlearned (kept) and those that are; ROC AUC of the confidence for conflict "
+        "against true, over all answers (chance 0.5)"
+    )
+    columns = (
+        Column("task", words=True),
+        Column("method", words=True),
+        Column("n"),
+        Column("answers", 5),
+        Column("true\n%", 6),
+        Column("conflict\n%", 7),
+        Column("conflict\nin kept %", 7),
+        Column("conflict in\nunlearned %", 8),
+        Column("AUC", 9),
+        Column("±", 9),
+    )
+    rows = [
+        (
+            one_line(found.title),
+            one_line(found.method),
+            str(found.answers.n),
+            _mean(found.answers, ".0f", 1),
+            _mean(found.true, ".0f"),
+            _mean(found.conflicting, ".0f"),
+            _mean(found.kept, ".0f"),
+            _mean(found.unlearned, ".0f"),
+            _mean(found.auc, ".3f", 1),
+            _half(found.auc, 1, ".3f"),
+        )
+        for found in board.elicitations
+    ]
+    return [Section(title, columns, tuple(rows))] if rows else []
+
+
+def _outsides(board: Board) -> list[Section]:
+    """A row per measure of lm-evaluation-harness, task and method."""
+    words = ("its task", "metric", "task", "method")
+    columns = (
+        *(Column(heading, words=True) for heading in words),
+        *(Column(heading) for heading in ("n", "before", "after", "±")),
+    )
+    rows = [
+        (
+            *map(one_line, (found.task, found.metric, found.title, found.method)),
+            str(found.after.n),
+            _mean(found.before, ".4g", 1),
+            _mean(found.after, ".4g", 1),
+            _half(found.after, 1, ".2g"),
+        )
+        for found in board.outsides
+    ]
+    return (
+        [Section("lm-evaluation-harness, in its own units", columns, tuple(rows))] if rows else []
+    )
