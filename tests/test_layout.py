@@ -14,8 +14,8 @@ HEAVY = ("torch", "transformers", "datasets", "pandas")
 TESTED_IN = {
     "bench/board/test_leaderboard.py": "bench.render.markdown bench.render.tidy",
     "bench/cells/test_store.py": "bench.cells.result bench.core.files",
-    "bench/cli/test_main.py": "bench.core.version bench.planning.model_info "
-    "bench.render.plan bench.render.status bench.running.progress",
+    "bench/cli/test_main.py": "bench.cli.commands bench.core.version bench.planning.model_info "
+    "bench.render.plan bench.render.status bench.running.job bench.running.progress",
     "bench/gradients/test_collect.py": "bench.gradients.layers",
     "bench/planning/test_compatibility.py": "bench.cells.grid bench.planning.plan",
     "bench/planning/test_plugins.py": "bench.training.method",
