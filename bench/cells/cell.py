@@ -6,15 +6,11 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, TypedDict
 
 from bench.core.hashing import digest
 from bench.core.settings import setting
 from bench.core.version import SUITE_VERSION
-
-if TYPE_CHECKING:
-    from bench.rows.task import Task
-    from bench.training.method import Method
 
 ModelKind = Literal["causal", "encoder"]
 NOT_GLUE = "generated, not GLUE"
@@ -107,11 +103,37 @@ class ModelInfo:
 
 
 @dataclass(frozen=True)
+class MethodSpec:
+    """A method as data; `bench.training.stack.build` makes the object where it runs."""
+
+    name: str  # "ewc"; of a stack "ewc+lwf"
+    settings: dict[str, Any]  # all of them, JSON values; a stack's by the names of its parts
+    label: str  # what boards call it: its name and the settings that are not the default
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A task as cells know it; its prompt, its rows and the rest are the plan's `Material`."""
+
+    name: str
+    hash: str  # of what it asks and how it is scored
+    rows: str  # hash of its rows
+    note: str | None = None  # what boards say of it
+
+
+@dataclass(frozen=True)
+class ForgetSpec:
+    """The forgetting task, or several: "mixed"."""
+
+    tasks: tuple[str, ...]
+    rows: str  # hash of their rows' hashes
+
+
+@dataclass(frozen=True)
 class DataSource:
-    """Where rows come from, and the content hash of each task's rows."""
+    """Where rows come from."""
 
     source: str  # "hub", "micro" or a folder
-    hashes: dict[str, str]  # task -> hash
 
     @property
     def name(self) -> str:
@@ -122,50 +144,88 @@ class DataSource:
 
 
 @dataclass(frozen=True)
-class Retention:
+class RetentionSpec:
     """The text whose loss tells what was retained; None: text sampled from the base model."""
 
     name: str | None
-    text: str | None = dataclasses.field(repr=False)
     hash: str | None
+
+
+class Named(TypedDict):
+    """A part of an identity that is known by its hash."""
+
+    hash: str
+
+
+class ModelIdentity(TypedDict):
+    """The model in an identity."""
+
+    kind: ModelKind
+    hash: str
+
+
+class ForgetIdentity(TypedDict):
+    """The forgetting tasks in an identity."""
+
+    tasks: list[str]
+    hash: str
+
+
+class _Identity(TypedDict):
+    suite_version: str
+    method: str
+    settings: dict[str, Any]
+    task: str
+    task_hash: str
+    seed: int
+    model: ModelIdentity
+    data: Named
+    training: dict[str, Any]
+    forget: ForgetIdentity
+    retention: dict[str, str | None]
+
+
+class Identity(_Identity, total=False):
+    """All that a cell's result depends on, and nothing else: no path, device or worker count."""
+
+    lm_eval: list[str]
+    stages: list[str]  # the tasks of a sequence
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One method, with its settings, on one task, from one seed."""
+    """One method, with its settings, on one task, from one seed. Plain data: it can be pickled and
+    written as JSON, and stays small whatever the plan holds."""
 
-    method: Method
-    task: Task
+    method: MethodSpec
+    task: TaskSpec
     model: ModelInfo
     data: DataSource
     training: Training
-    forget: tuple[Task, ...]  # the forgetting task; several: "mixed"
-    retention: Retention
+    forget: ForgetSpec
+    retention: RetentionSpec
     seed: int
     steps: int
     lm_eval: tuple[str, ...] = ()  # tasks of lm-evaluation-harness to score besides
 
-    def identity(self) -> dict[str, Any]:
-        """All that the result depends on, and nothing else: no path, device or worker count."""
-        later = {task.name: task.version for task in self.forget if task.version != 1}
-        return {
+    def identity(self) -> Identity:
+        """All that the result depends on."""
+        found: Identity = {
             "suite_version": SUITE_VERSION,
             "method": self.method.name,
             "settings": self.method.settings,
             "task": self.task.name,
-            "task_hash": task_hash(self.task),
+            "task_hash": self.task.hash,
             "seed": self.seed,
             "model": {"kind": self.model.kind, "hash": self.model.hash},
-            "data": {"hash": self.data.hashes[self.task.name]},
+            "data": {"hash": self.task.rows},
             "training": dataclasses.asdict(self.training),
-            "forget": {
-                "tasks": [task.name for task in self.forget],
-                "hash": digest([self.data.hashes[task.name] for task in self.forget]),
-                **({"versions": later} if later else {}),
-            },
+            "forget": {"tasks": list(self.forget.tasks), "hash": self.forget.rows},
             "retention": {"hash": self.retention.hash},
-            **({"lm_eval": list(self.lm_eval)} if self.lm_eval else {}),
         }
+        if self.lm_eval:
+            found["lm_eval"] = list(self.lm_eval)
+        return found
 
     @property
     def hash(self) -> str:
@@ -174,7 +234,7 @@ class Cell:
 
     @property
     def label(self) -> str:
-        """The method as boards show it: its name and the settings that are not the default."""
+        """The method as boards show it."""
         return self.method.label
 
     @property
@@ -188,7 +248,7 @@ class Cell:
         labels = {"model": self.model.name, "data": self.data.name, "method": self.label}
         if self.model.twin is not None:
             labels["twin"] = self.model.twin
-        if self.task.note and self.data.source != "micro":
+        if self.task.note:
             labels["task"] = f"{self.task.name}, {self.task.note}"
         return labels
 
@@ -211,7 +271,7 @@ class TaskSequence:
         return THEN.join(stage.name for stage in self.stages)
 
     @property
-    def method(self) -> Method:
+    def method(self) -> MethodSpec:
         """What learns it."""
         return self.stages[0].method
 
@@ -230,7 +290,7 @@ class TaskSequence:
         """The name of its result."""
         return digest(self.identity())
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Identity:
         """As of a cell; the parts that the stages differ in are those of all stages."""
         parts = [stage.identity() for stage in self.stages]
         return {
@@ -250,11 +310,3 @@ class TaskSequence:
 
 
 AnyCell = Cell | TaskSequence
-
-
-def task_hash(task: Task) -> str:
-    """The hash of what a task asks and how it is scored (where its rows lie is no part of it)."""
-    asked = (task.name, task.kind, task.columns, task.labels, task.words, task.prompt, task.metrics)
-    written = (task.target, task.extract, task.max_new_tokens, task.extra)
-    later = () if task.version == 1 else (task.version,)  # a first version's hash has no number
-    return digest([*asked, *written, *later])

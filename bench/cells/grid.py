@@ -5,13 +5,20 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from bench.cells.cell import AnyCell, Cell, DataSource, ModelInfo, Retention, TaskSequence, Training
-
-if TYPE_CHECKING:
-    from bench.rows.task import Task
-    from bench.training.method import Method
+from bench.cells.cell import (
+    AnyCell,
+    Cell,
+    DataSource,
+    ForgetSpec,
+    MethodSpec,
+    ModelInfo,
+    RetentionSpec,
+    TaskSequence,
+    TaskSpec,
+    Training,
+)
 
 
 class RefusalKey(NamedTuple):
@@ -27,14 +34,14 @@ class RefusalKey(NamedTuple):
 class RunSpec:
     """A grid of cells that share everything but method, task, model and seed."""
 
-    methods: tuple[Method, ...]
-    tasks: tuple[Task, ...]
-    sequences: tuple[tuple[Task, ...], ...]
+    methods: tuple[MethodSpec, ...]
+    tasks: tuple[TaskSpec, ...]
+    sequences: tuple[tuple[TaskSpec, ...], ...]
     models: tuple[ModelInfo, ...]
     data: DataSource
     training: tuple[Training, ...]  # one per model: the default rate depends on its size
-    forget: dict[str, tuple[Task, ...]]  # task -> its forgetting task(s)
-    retention: Retention
+    forget: dict[str, ForgetSpec]  # task -> its forgetting task(s)
+    retention: RetentionSpec
     seeds: tuple[int, ...]
     steps: dict[str, int]  # task -> optimizer steps
     refused: dict[RefusalKey, str]  # what does not fit, and why
@@ -61,8 +68,8 @@ class RunSpec:
 
     def _stages(
         self,
-        method: Method,
-        tasks: tuple[Task, ...],
+        method: MethodSpec,
+        tasks: tuple[TaskSpec, ...],
         model: ModelInfo,
         training: Training,
         seed: int,

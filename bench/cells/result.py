@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
+from bench.cells.cell import Identity
+
 SCHEMA_VERSION = 5
 ADDED = {"elicited": 2, "sequence": 3, "facts": 4, "lm_eval": 5}
 """Parts of a result that came later -> the version that brought them; None in older results."""
@@ -123,7 +125,7 @@ class CellResult(TypedDict):
     status: Literal["done", "failed", "refused"]  # refused: its method does not fit
     error: str | None  # the reason, where it is not done
     hash: str  # of `cell`
-    cell: dict[str, Any]  # what was run, whole: bench.cells.cell.Cell.identity()
+    cell: Identity  # what was run, whole
     labels: dict[str, str]  # display names that are no part of the identity: model, data
     scores: Scores | None
     sequence: SequenceScores | None  # None where `cell` is one task

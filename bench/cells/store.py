@@ -11,26 +11,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from filelock import FileLock
 
+from bench.cells.cell import Identity
 from bench.cells.result import ADDED, SCHEMA_VERSION, CellResult, Predictions
 from bench.core.errors import BenchError
 from bench.core.files import atomic_write_text, unwritable
 
 if TYPE_CHECKING:
     pass
-
-_CELL_KEYS = {
-    "suite_version",
-    "method",
-    "settings",
-    "task",
-    "task_hash",
-    "seed",
-    "model",
-    "data",
-    "training",
-    "forget",
-    "retention",
-}
 
 
 class Store:
@@ -191,7 +178,7 @@ def _problem(value: Any) -> str | None:
         return f"has schema_version {version!r}, this program reads {SCHEMA_VERSION}.{advice}"
     missing = CellResult.__required_keys__ - value.keys()
     if not missing:
-        missing = _CELL_KEYS - value["cell"].keys()
+        missing = Identity.__required_keys__ - value["cell"].keys()
     if not missing and value["status"] == "done":
         missing = {name for name in ("scores", "costs") if value[name] is None}
     return f"lacks {', '.join(sorted(missing))}." if missing else None

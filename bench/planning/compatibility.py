@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from bench.cells.cell import THEN, ModelInfo, Retention, Training
+from bench.cells.cell import THEN, ModelInfo, Training
 from bench.cells.grid import RefusalKey
 from bench.planning.plugins import place_of
 from bench.training.method import NEEDS, ROLES
@@ -20,7 +20,7 @@ def refusals(
     models: Sequence[tuple[ModelInfo, Training]],
     groups: Sequence[tuple[Task, ...]],
     forget: Mapping[str, tuple[Task, ...]],
-    retention: Retention,
+    has_text: bool,
     lm_eval: Sequence[str],
 ) -> dict[RefusalKey, str]:
     """Why cells cannot run, by model, method and task (or sequence of tasks), where they cannot."""
@@ -32,7 +32,7 @@ def refusals(
             unasked = _unscorable(model, lm_eval)
             beyond = next(filter(None, (_unanswerable(t, model, recipe) for t in tasks)), unasked)
             for method in methods:
-                if reason := beyond or _misfit(method, model, recipe, lonely, retention):
+                if reason := beyond or _misfit(method, model, recipe, lonely, has_text):
                     found[RefusalKey(model.name, method.label, name)] = reason
     return found
 
@@ -83,7 +83,7 @@ def _unknown_word(method: Method) -> str | None:
 
 
 def _misfit(
-    method: Method, model: ModelInfo, recipe: Training, lonely: list[str], retention: Retention
+    method: Method, model: ModelInfo, recipe: Training, lonely: list[str], has_text: bool
 ) -> str | None:
     """Why the method cannot work here; `lonely` are the tasks without a forgetting task."""
     try:
@@ -100,7 +100,7 @@ def _misfit(
             f"it needs a model that writes text, and {model.name} is an encoder, which cannot "
             "generate. Choose a causal model with --model, or leave the method out"
         )
-    if "text" in needs and retention.text is None:
+    if "text" in needs and not has_text:
         return "it needs a text: give one with --retention FILE"
     if "forget" in needs and lonely:
         return (

@@ -8,17 +8,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cells.cell import REFERENCE, THEN, DataSource, ModelInfo, Retention, Training
+from bench.cells.cell import (
+    REFERENCE,
+    THEN,
+    DataSource,
+    ForgetSpec,
+    ModelInfo,
+    RetentionSpec,
+    TaskSpec,
+    Training,
+)
 from bench.cells.grid import RunSpec
 from bench.core.errors import BenchError, RefusedError
+from bench.core.hashing import digest
 from bench.core.settings import parse
 from bench.planning.compatibility import in_words, refusals
 from bench.planning.method_names import chosen
 from bench.planning.model_info import default_rate, describe
 from bench.planning.options import MIXED, Options
+from bench.rows.material import Material
 from bench.rows.prompting import by_letter, with_shots
 from bench.rows.source import MICRO, available, fingerprint, load_rows, splits
-from bench.rows.task import TASKS, Row, Task
+from bench.rows.task import TASKS, Row, Task, task_hash
 from bench.scoring import lm_eval
 from bench.scoring.glue_server import SHEETS, test_rows
 from bench.scoring.metrics import is_lower
@@ -29,10 +40,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """A spec that passed every check, with the rows that were read on the way."""
+    """A spec that passed every check, with the material that its cells need."""
 
     spec: RunSpec
-    rows: dict[tuple[str, str, str], list[Row]]  # (task, data, split) -> rows
+    material: Material
     notes: tuple[str, ...]  # what a reader of the plan should know
     submission: bool = False  # whether GLUE's test rows are answered too
 
@@ -59,21 +70,22 @@ def make_plan(options: Options) -> Plan:
     learned, tasks = (tuple(asked[t.name] for t in group) for group in (learned, tasks))
     sequences = tuple(tuple(asked[t.name] for t in group) for group in sequences)
     forget = {name: tuple(asked[t.name] for t in group) for name, group in forget.items()}
-    data = DataSource(
-        options.data, {name: fingerprint(task, options.data) for name, task in asked.items()}
-    )
-    retention = _retention(options.retention, options.data)
+    hashes = {name: fingerprint(task, options.data) for name, task in asked.items()}
+    retention, text = _retention(options.retention, options.data)
+    material = Material(asked, rows, hashes, text)
     steps = {
-        t.name: training[0].total_steps(len(rows[t.name, data.source, "train"])) for t in learned
+        t.name: training[0].total_steps(len(rows[t.name, options.data, "train"])) for t in learned
     }
     spec = RunSpec(
-        methods=methods,
-        tasks=tasks,
-        sequences=sequences,
+        methods=tuple(method.spec for method in methods),
+        tasks=tuple(_task_spec(task, material, options.data) for task in tasks),
+        sequences=tuple(
+            tuple(_task_spec(task, material, options.data) for task in group) for group in sequences
+        ),
         models=models,
-        data=data,
+        data=DataSource(options.data),
         training=training,
-        forget=forget,
+        forget={name: _forget_spec(group, hashes) for name, group in forget.items()},
         retention=retention,
         seeds=tuple(range(options.first_seed, options.first_seed + options.seeds)),
         steps=steps,
@@ -82,16 +94,16 @@ def make_plan(options: Options) -> Plan:
             list(zip(models, training, strict=True)),
             [*((task,) for task in tasks), *sequences],
             forget,
-            retention,
+            text is not None,
             options.lm_eval,
         ),
         lm_eval=tuple(dict.fromkeys(options.lm_eval)),
     )
-    _check_rest(options, spec)
-    return Plan(spec, rows, tuple(notes), options.submission)
+    _check_rest(options, spec, tasks)
+    return Plan(spec, material, tuple(notes), options.submission)
 
 
-def _retention(path: str | None, data: str) -> Retention:
+def _retention(path: str | None, data: str) -> tuple[RetentionSpec, str | None]:
     """The text of a file, the micro world's own with its rows, or none.
 
     Raises:
@@ -101,16 +113,31 @@ def _retention(path: str | None, data: str) -> Retention:
         from tasks.micro import retention_text
 
         text = retention_text()
-        return Retention("micro retention text", text, hashlib.sha256(text.encode()).hexdigest())
+        return _named("micro retention text", text)
     if path is None:
-        return Retention(None, None, None)
+        return RetentionSpec(None, None), None
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BenchError(f"retention text {path} cannot be read: {error}.") from None
     if not text.strip():
         raise BenchError(f"retention text {path} is empty.")
-    return Retention(Path(path).name, text, hashlib.sha256(text.encode()).hexdigest())
+    return _named(Path(path).name, text)
+
+
+def _named(name: str, text: str) -> tuple[RetentionSpec, str]:
+    return RetentionSpec(name, hashlib.sha256(text.encode()).hexdigest()), text
+
+
+def _task_spec(task: Task, material: Material, data: str) -> TaskSpec:
+    note = None if data == MICRO else task.note
+    return TaskSpec(task.name, task_hash(task), material.hashes[task.name], note)
+
+
+def _forget_spec(tasks: Sequence[Task], hashes: dict[str, str]) -> ForgetSpec:
+    later = {task.name: task.version for task in tasks if task.version != 1}
+    rows = [hashes[task.name] for task in tasks]
+    return ForgetSpec(tuple(t.name for t in tasks), digest([rows, later] if later else rows))
 
 
 def _methods(options: Options) -> tuple[Method, ...]:
@@ -196,7 +223,7 @@ def _read(
     return asked, rows
 
 
-def _check_rest(options: Options, spec: RunSpec) -> None:
+def _check_rest(options: Options, spec: RunSpec, tasks: Sequence[Task]) -> None:
     """Raises BenchError where nothing that was asked for is left (the reference is beside it), or
     nothing that GLUE's server takes."""
     unasked = not options.no_reference and REFERENCE not in options.methods
@@ -204,5 +231,5 @@ def _check_rest(options: Options, spec: RunSpec) -> None:
     if spec.refused and not left:
         lines = "; ".join(in_words(spec.refused))
         raise RefusedError(f"nothing is left to run. {lines}.", spec.refused.values())
-    if options.submission and not any(test_rows(task, options.data) for task in spec.tasks):
+    if options.submission and not any(test_rows(task, options.data) for task in tasks):
         raise BenchError(f"--submission: the server takes {', '.join(SHEETS)}, not what is asked.")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.cells.cell import THEN
+from bench.cells.cell import THEN, TaskSpec
 from bench.core.settings import changed
 from bench.planning.compatibility import in_words
 from bench.planning.plan import Plan
 from bench.rows.source import MICRO
-from bench.rows.task import Task
 
 
 def plan_text(plan: Plan, folder: Path, done: int, todo: int) -> str:
@@ -58,12 +57,12 @@ def _recipe(training: object) -> str:
     return ", ".join(words + [f"{name} {value}" for name, value in other.items()])
 
 
-def _task(plan: Plan, task: Task) -> str:
+def _task(plan: Plan, task: TaskSpec) -> str:
     spec = plan.spec
-    train, dev = (len(plan.rows[task.name, spec.data.source, s]) for s in ("train", "dev"))
+    train, dev = (len(plan.material.rows[task.name, spec.data.source, s]) for s in ("train", "dev"))
     used = spec.training[0]
     train, dev = min(train, used.max_train or train), min(dev, used.max_eval or dev)
-    forget = ", ".join(other.name for other in spec.forget[task.name]) or "nothing"
+    forget = ", ".join(spec.forget[task.name].tasks) or "nothing"
     return (
         f"{task.name}: {train} train rows, {dev} dev rows, {spec.steps[task.name]} steps; "
         f"forgetting task {forget}"

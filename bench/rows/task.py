@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.core.hashing import digest
 from bench.core.registry import Registry
 
 Kind = Literal["classification", "regression", "multiple_choice", "generation", "text"]
@@ -170,3 +171,11 @@ def register_task(task: Task) -> Task:
     """Register a task; its owner is the module that calls."""
     TASKS.add(task.name, task, sys._getframe(1).f_globals["__name__"])
     return task
+
+
+def task_hash(task: Task) -> str:
+    """The hash of what a task asks and how it is scored (where its rows lie is no part of it)."""
+    asked = (task.name, task.kind, task.columns, task.labels, task.words, task.prompt, task.metrics)
+    written = (task.target, task.extract, task.max_new_tokens, task.extra)
+    later = () if task.version == 1 else (task.version,)  # a first version's hash has no number
+    return digest([*asked, *written, *later])

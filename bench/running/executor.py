@@ -18,6 +18,7 @@ from bench.planning.plan import Plan
 from bench.planning.plugins import place_of
 from bench.running.progress import Display
 from bench.scoring.glue_server import lacks_answers
+from bench.training.stack import build
 
 if TYPE_CHECKING:
     from bench.cells.result import CellResult, Predictions
@@ -62,11 +63,9 @@ def run_in_process(
     from bench.running.workspace import Workspace
     from bench.training import checkpoint
 
-    share = any("finetuned" in cell.method.needs for cell in cells)
+    share = any("finetuned" in build(cell.method).needs for cell in cells)
     with Display(cells, quiet=quiet or rank() > 0) as display:
-        workspace = Workspace(
-            folder, display.progress, rows=dict(plan.rows), submission=plan.submission
-        )
+        workspace = Workspace(folder, display.progress, plan.material, plan.submission)
         for cell in cells:
             display.start(cell)
             predictions = log = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from bench.cells.cell import AnyCell, Cell
 from bench.cells.result import (
@@ -21,6 +21,7 @@ from bench.rows.source import facts_of
 from bench.running.session import Measured
 from bench.scoring import lm_eval
 from bench.scoring.predictions import correct, flips, predict
+from bench.training.loop import TrainingRecord
 
 if TYPE_CHECKING:
     from bench.running.session import CellSession
@@ -28,14 +29,12 @@ if TYPE_CHECKING:
 _SAMPLED_TEXT = "sampled from the base model"
 
 
-def failed_result(
-    cell: AnyCell, reason: str, status: Literal["failed", "refused"] = "failed"
-) -> CellResult:
-    """The result of a cell that could not be finished, or was not begun."""
+def blank_result(cell: AnyCell) -> CellResult:
+    """A result of which nothing is known yet but the cell."""
     return {
         "schema_version": SCHEMA_VERSION,
-        "status": status,
-        "error": reason,
+        "status": "done",
+        "error": None,
         "hash": cell.hash,
         "cell": cell.identity(),
         "labels": cell.labels,
@@ -55,40 +54,37 @@ def failed_result(
     }
 
 
+def failed_result(
+    cell: AnyCell, reason: str, status: Literal["failed", "refused"] = "failed"
+) -> CellResult:
+    """The result of a cell that could not be finished, or was not begun."""
+    return {**blank_result(cell), "status": status, "error": reason}
+
+
 def cell_result(
-    cell: Cell,
-    stage: CellSession,
-    record: dict[str, Any],
-    before: Measured,
-    after: Measured,
+    cell: Cell, stage: CellSession, record: TrainingRecord, before: Measured, after: Measured
 ) -> CellResult:
     """The result of a finished cell; `record` is that of its training."""
     dev = stage.dev["dev"]
-    answers = [predict(cell.task, dev, found.outputs["dev"]) for found in (before, after)]
-    right = [correct(cell.task, dev, given) for given in answers]
+    answers = [predict(stage.task, dev, found.outputs["dev"]) for found in (before, after)]
+    right = [correct(stage.task, dev, given) for given in answers]
     scored_before, _ = stage.task_scores(before.outputs)
     scored_after, notes = stage.task_scores(after.outputs)
     return {
-        "schema_version": SCHEMA_VERSION,
-        "status": "done",
-        "error": None,
-        "hash": cell.hash,
-        "cell": cell.identity(),
-        "labels": cell.labels,
+        **blank_result(cell),
         "scores": {
-            "primary": cell.task.primary,
+            "primary": stage.task.primary,
             "before": scored_before,
             "after": scored_after,
             "notes": notes + record["notes"],
         },
-        "sequence": None,
         "flips": None if right[0] is None or right[1] is None else flips(right[0], right[1]),
         "retention": retention_result(cell, before.retention, after.retention),
         "forgotten": _forgotten_result(cell, before, after),
         "facts": _facts_result(cell, before.facts, after.facts),
         "lm_eval": lm_eval_result(before.lm_eval, after.lm_eval),
         "elicited": stage.run.reported.get("elicited"),
-        "drift": record["drift"],
+        "drift": stage.drift,
         "curve": record["curve"],
         "costs": _costs(cell, stage, record),
         "data": {
@@ -100,7 +96,7 @@ def cell_result(
     }
 
 
-def _costs(cell: Cell, stage: CellSession, record: dict[str, Any]) -> Costs:
+def _costs(cell: Cell, stage: CellSession, record: TrainingRecord) -> Costs:
     seconds = stage.seconds
     # Work found in the cache is charged at its first price: rule 4 of a fair comparison.
     prepare = record["prepare"] + record["shared"]
@@ -128,8 +124,8 @@ def predictions(cell: Cell, stage: CellSession, before: Measured, after: Measure
         "hash": cell.hash,
         "id": [name for _, rows in splits for name in rows.ids],
         "gold": [label for _, rows in splits for label in rows.references],
-        "before": [a for s, rows in splits for a in predict(cell.task, rows, before.outputs[s])],
-        "after": [a for s, rows in splits for a in predict(cell.task, rows, after.outputs[s])],
+        "before": [a for s, rows in splits for a in predict(stage.task, rows, before.outputs[s])],
+        "after": [a for s, rows in splits for a in predict(stage.task, rows, after.outputs[s])],
         "scores_after": [
             [round(v, 5) for v in row] for s in stage.dev for row in after.outputs[s].scores
         ],
@@ -177,18 +173,18 @@ def _facts_result(cell: Cell, before: list[bool] | None, after: list[bool] | Non
 def _forgotten_result(cell: Cell, before: Measured, after: Measured) -> Forgotten | None:
     if not before.forget:
         return None
-    rows = sum(count for _, _, count in before.forget)
+    rows = sum(found.rows for found in before.forget)
 
     def loss(measured: Measured) -> float:
-        return sum(mean * count for _, mean, count in measured.forget) / rows
+        return sum(found.loss * found.rows for found in measured.forget) / rows
 
     def accuracy(measured: Measured) -> float | None:
-        known = [(share, count) for share, _, count in measured.forget if share is not None]
+        known = [(one.accuracy, one.rows) for one in measured.forget if one.accuracy is not None]
         total = sum(count for _, count in known)
         return sum(share * count for share, count in known) / total if known else None
 
     return {
-        "tasks": [task.name for task in cell.forget],
+        "tasks": list(cell.forget.tasks),
         "rows": rows,
         "loss_before": loss(before),
         "loss_after": loss(after),

@@ -20,14 +20,24 @@ from bench.core.provenance import peak_memory_mib, provenance, reset_peak_memory
 from bench.network.batches import Encoded
 from bench.network.loading import put_stage, save_stage
 from bench.rows.task import Task
-from bench.running.result_building import lm_eval_result, retention_result
+from bench.running.result_building import blank_result, lm_eval_result, retention_result
 from bench.running.session import CellSession
 from bench.running.workspace import Workspace
 from bench.scoring import evaluation as ev
 from bench.scoring.predictions import Outputs, predict
 from bench.training import checkpoint
+from bench.training.loop import TrainingRecord
 
 AVERAGE = "average"
+
+
+class StageRecord(TrainingRecord):
+    """What a finished stage leaves besides weights."""
+
+    load: float  # seconds
+    steps: int
+    rows: int  # that it was trained on
+    truncated: int
 
 
 @dataclass(frozen=True)
@@ -77,21 +87,25 @@ def _weights(folder: Path, number: int) -> Path:
 
 def _learned(
     cell: Cell, folder: Path, number: int, workspace: Workspace, share_weights: bool
-) -> Any:
-    """Train a stage unless its weights are there; its record (see `bench.training.loop.train`)."""
+) -> StageRecord:
+    """Train a stage unless its weights are there; its record."""
     note, unfinished = folder / f"stage-{number}.json", folder / f"stage-{number}"
     if not note.is_file():
         stage = CellSession(cell, workspace)
-        record = stage.learn(unfinished, share_weights)
-        record |= {"load": stage.seconds["load"], "steps": cell.steps}
-        record["rows"] = len(stage.run.train_rows)
-        record["truncated"] = stage.run.train_rows.truncated
+        rows = stage.run.train_rows
+        record: StageRecord = {
+            **stage.learn(unfinished, share_weights),
+            "load": stage.seconds["load"],
+            "steps": cell.steps,
+            "rows": len(rows),
+            "truncated": rows.truncated,
+        }
         if stage.run.accelerator.is_main_process:
             save_stage(stage.loaded, stage.head_seed, _weights(folder, number))
             atomic_write_text(note, json.dumps(record))  # last: where it is, the weights are
             checkpoint.remove(unfinished)
         stage.run.accelerator.wait_for_everyone()
-    return json.loads(note.read_text(encoding="utf-8"))
+    return cast(StageRecord, json.loads(note.read_text(encoding="utf-8")))
 
 
 def _scored(sequence: TaskSequence, model: ModelInfo, workspace: Workspace) -> list[_Scored]:
@@ -101,8 +115,8 @@ def _scored(sequence: TaskSequence, model: ModelInfo, workspace: Workspace) -> l
         stage = CellSession(replace(cell, model=model), workspace)
         outputs = stage.dev_outputs(base=True)
         values, notes = stage.task_scores(outputs)
-        value = values[cell.task.primary]
-        found.append(_Scored(cell.task, stage.dev["dev"], outputs["dev"], value, notes))
+        value = values[stage.task.primary]
+        found.append(_Scored(stage.task, stage.dev["dev"], outputs["dev"], value, notes))
     return found
 
 
@@ -120,12 +134,15 @@ def _kept(first: Cell, model: ModelInfo, workspace: Workspace) -> dict[str, Any]
     }
 
 
-def _costs(records: list[Any], score_before: float, score_after: float, total: float) -> Costs:
+def _costs(
+    records: list[StageRecord], score_before: float, score_after: float, total: float
+) -> Costs:
     """The sums over the stages."""
     sums = {
         part: sum(record[part] for record in records)
-        for part in ("load", "prepare", "shared", "compile", "train", "finish", "steps")
+        for part in ("load", "prepare", "shared", "compile", "train", "finish")
     }
+    steps = sum(record["steps"] for record in records)
     prepare, train, finish = sums["prepare"] + sums["shared"], sums["train"], sums["finish"]
     return {
         "load": sums["load"],
@@ -137,14 +154,14 @@ def _costs(records: list[Any], score_before: float, score_after: float, total: f
         "score_after": score_after,
         "method": prepare + train + finish,
         "total": total,
-        "steps": sums["steps"],
-        "steps_per_second": sums["steps"] / train if train else None,
+        "steps": steps,
+        "steps_per_second": steps / train if train else None,
         "peak_memory_mib": peak_memory_mib(),
     }
 
 
 def _result(
-    sequence: TaskSequence, table: list[list[_Scored]], records: list[Any], costs: Costs
+    sequence: TaskSequence, table: list[list[_Scored]], records: list[StageRecord], costs: Costs
 ) -> CellResult:
     matrix = [[scored.value for scored in row] for row in table]
     curve, done = [], 0
@@ -154,12 +171,7 @@ def _result(
     remarks = [(one.task.name, one.notes) for one in table[-1]]
     remarks += [(c.task.name, r["notes"]) for c, r in zip(sequence.stages, records, strict=True)]
     return {
-        "schema_version": SCHEMA_VERSION,
-        "status": "done",
-        "error": None,
-        "hash": sequence.hash,
-        "cell": sequence.identity(),
-        "labels": sequence.labels,
+        **blank_result(sequence),
         "scores": {
             "primary": AVERAGE,
             "before": {AVERAGE: sequence_measures.average(matrix[0])},
@@ -171,13 +183,6 @@ def _result(
             "metrics": [one.task.primary for one in table[0]],
             "matrix": matrix,
         },
-        "flips": None,
-        "retention": None,
-        "forgotten": None,
-        "facts": None,
-        "lm_eval": None,
-        "elicited": None,
-        "drift": None,
         "curve": curve,
         "costs": costs,
         "data": {

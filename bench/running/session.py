@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cells.cell import Cell, task_hash
+from bench.cells.cache import Cache
+from bench.cells.cell import Cell
 from bench.core.errors import CellError
 from bench.core.hashing import derive_seed
 from bench.network import running_text
@@ -19,13 +20,14 @@ from bench.network.encoding import encode
 from bench.network.likelihood import TaskModel
 from bench.network.loading import context_length, load, load_language_model
 from bench.rows.source import facts_of, splits, truth_of
-from bench.rows.task import Task
+from bench.rows.task import Task, task_hash
 from bench.scoring import evaluation as ev
 from bench.scoring import glue_server, lm_eval
 from bench.scoring.predictions import Outputs, correct, gold_loss, predict, task_scores
 from bench.training.context import TrainingContext
-from bench.training.loop import train
+from bench.training.loop import TrainingRecord, train
 from bench.training.method import METHODS
+from bench.training.stack import build
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,12 +35,21 @@ from bench.cells.cell import REFERENCE
 from bench.running.workspace import Workspace
 
 
+@dataclass(frozen=True)
+class ForgetScore:
+    """How well the model answers the dev rows of a forgetting task."""
+
+    accuracy: float | None  # share; None: no answer is right or wrong
+    loss: float  # of the right answers, nats per token
+    rows: int
+
+
 @dataclass
 class Measured:
     """All that is measured of one state of the model."""
 
     outputs: dict[str, Outputs]  # dev split -> its rows' outputs
-    forget: list[tuple[float | None, float, int]]  # (accuracy, loss, rows) per forgetting task
+    forget: list[ForgetScore]  # per forgetting task
     retention: tuple[float, int] | None  # (nats per token, tokens)
     facts: list[bool] | None  # which questions on what pretraining told are answered right
     lm_eval: lm_eval.Found | None
@@ -52,38 +63,42 @@ class CellSession:
 
         self.clock = self.start = time.perf_counter()
         self.seconds: dict[str, float] = {}
-        # a method of its own, so that nothing it learns or half-finishes reaches another cell
-        self.cell = cell = dataclasses.replace(cell, method=copy.deepcopy(cell.method))
-        self.workspace = workspace
+        self.cell, self.workspace = cell, workspace
+        # its own, so that nothing it learns or half-finishes reaches another cell
+        self.method = build(cell.method)
+        tasks = workspace.material.tasks
+        self.task, forget = tasks[cell.task.name], tuple(tasks[n] for n in cell.forget.tasks)
         workspace.progress("load", 0, 1, None)
         self.cache = workspace.cache
         self.tokenizer = workspace.tokenizer(cell.model)
         self.head_seed = derive_seed(cell.task.name, cell.seed, "head")
-        self.loaded = load(cell.model, cell.task.outputs, self.head_seed)
+        self.loaded = load(cell.model, self.task.outputs, self.head_seed)
         length = min(cell.training.max_length, context_length(self.loaded.net))
         recipe, rows = cell.training, workspace.encoded_rows
         self.dev = {
-            split: rows(cell, cell.task, split, recipe.max_eval, length)
-            for split in splits(cell.task, cell.data.source)[1:]
+            split: rows(cell, self.task, split, recipe.max_eval, length)
+            for split in splits(self.task, cell.data.source)[1:]
         }
         self.forget: list[tuple[Task, Encoded]] = []  # none on an encoder: its head has one task
         if cell.model.kind == "causal":
-            share = max(1, recipe.forget_rows // max(1, len(cell.forget)))
-            self.forget = [(t, rows(cell, t, "dev", share, length)) for t in cell.forget]
+            share = max(1, recipe.forget_rows // max(1, len(forget)))
+            self.forget = [(t, rows(cell, t, "dev", share, length)) for t in forget]
         self.run = TrainingContext(
             cell=cell,
+            task=self.task,
+            forget=forget,
+            retention=workspace.material.retention,
             loaded=self.loaded,
             tokenizer=self.tokenizer,
-            train_rows=rows(cell, cell.task, "train", recipe.max_train, length),
+            train_rows=rows(cell, self.task, "train", recipe.max_train, length),
             forget_rows={
-                task.name: workspace.rows_of(task, cell.data.source, "train")
-                for task in cell.forget
+                task.name: workspace.rows_of(task, cell.data.source, "train") for task in forget
             },
             # TaskModel has the recipe's precision, whatever accelerate is configured to
             accelerator=Accelerator(mixed_precision="no", gradient_accumulation_steps=1),
             cache=self.cache,
             progress=workspace.progress,
-            finetuned=self.finetuned,
+            finetuned=partial(finetuned, cell, workspace, self.cache),
             truth=truth_of(cell.data.source),
         )
         self.lap("load")
@@ -93,16 +108,16 @@ class CellSession:
         now = time.perf_counter()
         self.seconds[part], self.clock = now - self.clock, now
 
-    def learn(self, folder: Path, share_weights: bool) -> Any:
+    def learn(self, folder: Path, share_weights: bool) -> TrainingRecord:
         """Train from the base or from the checkpoint in `folder`; see `bench.training.loop.train`.
 
         Raises:
             CellError: the loss or a weight is not a finite number.
         """
         cell = self.cell
-        record = train(self.run, cell.method, folder)
-        record["drift"] = ev.drift(self.loaded)
-        if not math.isfinite(record["drift"]):
+        record = train(self.run, self.method, folder)
+        self.drift = ev.drift(self.loaded)
+        if not math.isfinite(self.drift):
             raise CellError(f"the weights are not finite after {cell.steps} steps")
         if share_weights and cell.method.name == REFERENCE:
             weights = {name: p.detach() for name, p in self.run.net.named_parameters()}
@@ -112,7 +127,7 @@ class CellSession:
 
     def answer_test_rows(self) -> None:
         """Keep what the model answers to the test rows of GLUE's server."""
-        task, answers = self.cell.task, {}
+        task, answers = self.task, {}
         for sheet, rows in glue_server.test_rows(task, self.cell.data.source).items():
             self.workspace.progress(f"answer {sheet}", 0, 1, None)
             found = encode(rows, task, self.tokenizer, self.cell.model.kind, self.run.max_length)
@@ -132,19 +147,19 @@ class CellSession:
             lm_eval=self.lm_eval(base),
         )
 
-    def forgotten(self, base: bool) -> list[tuple[float | None, float, int]]:
-        """(accuracy, loss, rows) of each forgetting task; None: no answer is right or wrong."""
+    def forgotten(self, base: bool) -> list[ForgetScore]:
+        """The score of each forgetting task."""
         measured = []
         for task, rows in self.forget:
             found = self._outputs(rows, task, base)
             right = correct(task, rows, predict(task, rows, found))
             share = None if right is None else sum(right) / len(right)
-            measured.append((share, gold_loss(rows, found), len(rows)))
+            measured.append(ForgetScore(share, gold_loss(rows, found), len(rows)))
         return measured
 
     def dev_outputs(self, base: bool) -> dict[str, Outputs]:
         """What the model says to the rows of each dev split."""
-        task = self.cell.task
+        task = self.task
         return {split: self._outputs(rows, task, base) for split, rows in self.dev.items()}
 
     def _outputs(self, rows: Encoded, task: Task, base: bool) -> Outputs:
@@ -173,7 +188,7 @@ class CellSession:
         notes: list[str] = []
         for split, rows in self.dev.items():
             front = "" if split == "dev" else f"{split}_"
-            values, remarks = task_scores(self.cell.task, rows, outputs[split])
+            values, remarks = task_scores(self.task, rows, outputs[split])
             notes += [f"{front}{remark}" for remark in remarks]
             found |= {f"{front}{name}": value for name, value in values.items()}
         return found, notes
@@ -186,7 +201,7 @@ class CellSession:
             "model": cell.model.hash,
             "kind": cell.model.kind,
             "task": task_hash(task),
-            "data": cell.data.hashes.get(task.name),
+            "data": self.workspace.material.hashes.get(task.name),
             "length": self.run.max_length,
             "head": head,
         }
@@ -234,9 +249,10 @@ class CellSession:
 
     def _retention_blocks(self) -> running_text.Blocks | None:
         cell, wanted = self.cell, self.cell.training.retention_tokens
-        if cell.retention.text is not None:
+        given = self.workspace.material.retention
+        if given is not None:
             return running_text.cut_blocks(
-                cell.retention.text,
+                given,
                 self.tokenizer,
                 wanted,
                 scored=True,
@@ -257,24 +273,27 @@ class CellSession:
         )
         return blocks
 
-    def finetuned(self, steps: int | None) -> dict[str, Tensor]:
-        """See `TrainingContext.finetuned`."""
 
-        def compute() -> dict[str, Tensor]:
-            plain = METHODS.get(REFERENCE)
-            method = plain(plain.Config())
-            total = self.cell.steps if steps is None else min(steps, self.cell.steps)
-            other = dataclasses.replace(self.cell, method=method, steps=total)
-            inner = CellSession(other, self.workspace)
-            record = train(inner.run, method, None)
-            self.cache.compile_seconds += record["compile"]
-            return {name: p.detach() for name, p in inner.run.net.named_parameters()}
+def finetuned(
+    cell: Cell, workspace: Workspace, cache: Cache, steps: int | None
+) -> dict[str, Tensor]:
+    """See `TrainingContext.finetuned`. It knows no session: a session that it knew would know it
+    too, and neither would leave memory with its cell."""
 
-        return self.cache.tensors("finetuned", _finetuned_key(self.cell, steps), compute)
+    def compute() -> dict[str, Tensor]:
+        plain = METHODS.get(REFERENCE)
+        total = cell.steps if steps is None else min(steps, cell.steps)
+        other = dataclasses.replace(cell, method=plain(plain.Config()).spec, steps=total)
+        inner = CellSession(other, workspace)
+        record = train(inner.run, inner.method, None)
+        cache.compile_seconds += record["compile"]
+        return {name: p.detach() for name, p in inner.run.net.named_parameters()}
+
+    return cache.tensors("finetuned", _finetuned_key(cell, steps), compute)
 
 
 def _finetuned_key(cell: Cell, steps: int | None) -> Any:
     """What plain fine-tuned weights depend on."""
-    identity = cell.identity()
-    parts = ("model", "task_hash", "data", "seed", "training")
-    return [{part: identity[part] for part in parts}, cell.steps, steps]
+    its = cell.identity()
+    parts = {"model": its["model"], "task_hash": its["task_hash"], "data": its["data"]}
+    return [parts | {"seed": its["seed"], "training": its["training"]}, cell.steps, steps]

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.cells.cache import Cache
-from bench.cells.cell import AnyCell, Cell, ModelInfo, task_hash
+from bench.cells.cell import AnyCell, Cell, ModelInfo
 from bench.core.errors import BenchError
 from bench.network.batches import Encoded
 from bench.network.encoding import LongPromptError, encode, subset
 from bench.network.loading import load_tokenizer
 from bench.network.token_cache import collector_paused, pack, unpack
+from bench.rows.material import Material
 from bench.rows.source import load_rows
-from bench.rows.task import Row, Task
+from bench.rows.task import Row, Task, task_hash
 from bench.training.context import Progress
 
 if TYPE_CHECKING:
@@ -27,9 +28,9 @@ class Workspace:
 
     folder: Path
     progress: Progress
+    material: Material
     submission: bool = False  # whether GLUE's test rows are answered too
     tokenizers: dict[str, Any] = field(default_factory=dict)
-    rows: dict[tuple[str, str, str], list[Row]] = field(default_factory=dict)
     encoded: dict[tuple[Any, ...], Encoded] = field(default_factory=dict)
 
     def tokenizer(self, info: ModelInfo) -> Any:
@@ -40,10 +41,10 @@ class Workspace:
 
     def rows_of(self, task: Task, data: str, split: str) -> list[Row]:
         """A split's rows, read once."""
-        key = (task.name, data, split)
-        if key not in self.rows:
-            self.rows[key] = load_rows(task, data, split)
-        return self.rows[key]
+        rows, key = self.material.rows, (task.name, data, split)
+        if key not in rows:
+            rows[key] = load_rows(task, data, split)
+        return rows[key]
 
     def encoded_rows(
         self, cell: Cell, task: Task, split: str, limit: int | None, length: int

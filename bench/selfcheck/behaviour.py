@@ -19,6 +19,7 @@ from bench.selfcheck.checks import (
 )
 from bench.selfcheck.world import World, cells_of, plan_for, workspace_for
 from bench.training.loop import train
+from bench.training.stack import build
 
 SEEDS = 3
 RECIPE = [
@@ -88,7 +89,9 @@ def means_it(subject: Subject, world: World, folder: Path) -> None:
     goal = GOALS[meaning]
     with where_it_fits():
         plan = _plan(subject.method, *subject.words)
-    starts_at_the_base(cells_of(plan)[0].method)  # a dozen steps do not show what that leads to
+    starts_at_the_base(
+        build(cells_of(plan)[0].method)
+    )  # a dozen steps do not show what that leads to
     mine = goal.figure(_figures(plan, folder))
     plain = goal.figure(reference())
     bound = goal.bound(plain)
@@ -122,12 +125,11 @@ def _figures(plan: Plan, folder: Path) -> Figures:
 
 
 def _of_one(stage: CellSession) -> Figures:
-    before = stage.retention(base=True), stage.forgotten(base=True)
-    train(stage.run, stage.cell.method, None)
-    after = stage.retention(base=False), stage.forgotten(base=False)
-    (text, ((_, task, _),)), (text_now, ((_, task_now, _),)) = before, after
+    text, (task,) = stage.retention(base=True), stage.forgotten(base=True)
+    train(stage.run, stage.method, None)
+    text_now, (task_now,) = stage.retention(base=False), stage.forgotten(base=False)
     assert text is not None and text_now is not None, "micro has a text"
-    return Figures(text_now[0] - text[0], task_now - task, _smallest(stage))
+    return Figures(text_now[0] - text[0], task_now.loss - task.loss, _smallest(stage))
 
 
 def _smallest(stage: CellSession) -> float:

@@ -25,6 +25,7 @@ from bench.selfcheck.checks import (
 )
 from bench.selfcheck.world import World, only_cell, stage_for, weights, workspace_for
 from bench.training.loop import train
+from bench.training.stack import build
 
 STEPS = 8
 STOPS = (3, 7, 8)  # in the first epoch, of 5 steps, in the second, and before it is scored
@@ -33,7 +34,7 @@ STOPS = (3, 7, 8)  # in the first epoch, of 5 steps, in the second, and before i
 def zero_steps(subject: Subject, world: World, folder: Path) -> None:
     """Without a step, every score and every weight is the base model's."""
     plan = subject.plan(world, "train.steps=0")
-    starts_at_the_base(only_cell(plan).method)
+    starts_at_the_base(build(only_cell(plan).method))
     result, predictions = run_cell(only_cell(plan), workspace_for(plan, folder), False)
     scores, retention, forgotten = result["scores"], result["retention"], result["forgotten"]
     assert scores is not None and retention is not None, "a finished cell with a text has both"
@@ -86,11 +87,11 @@ def resumes(subject: Subject, world: World, folder: Path) -> None:
     curve."""
     steps = f"train.steps={STEPS}"
     whole = stage_for(subject.plan(world, steps), folder / "whole")
-    expected = train(whole.run, whole.cell.method, None)
+    expected = train(whole.run, whole.method, None)
     for stop in (*STOPS, None):
         # a method that knows nothing yet, as in a new process
         part = stage_for(subject.plan(world, steps), folder / "parts")
-        record = train(part.run, part.cell.method, folder / "checkpoint", stop_at=stop)
+        record = train(part.run, part.method, folder / "checkpoint", stop_at=stop)
     expect(record["resumes"] == len(STOPS), f"resumed {record['resumes']} of {len(STOPS)} times")
     found, wanted = weights(part), weights(whole)
     expect(same(found, wanted), difference(found, wanted))
@@ -107,8 +108,8 @@ def state_goes_round(subject: Subject, world: World, folder: Path) -> None:
     """What `state_dict` gives, `load_state_dict` takes, and it is all tensors."""
     import torch
 
-    state = subject.trained(world, folder).cell.method.state_dict()
-    other = only_cell(subject.plan(world)).method
+    state = subject.trained(world, folder).method.state_dict()
+    other = build(only_cell(subject.plan(world)).method)
     wrong = [name for name, value in state.items() if not isinstance(value, torch.Tensor)]
     expect(not wrong, f"{wrong[:1]} in state_dict is no tensor")
     other.load_state_dict({name: value.clone() for name, value in state.items()})
@@ -122,7 +123,7 @@ def accumulates(subject: Subject, world: World, folder: Path) -> None:
     words = "train.eps=1e-4", "train.steps=6"
     whole = stage_for(subject.plan(world, *words), folder)
     parts = stage_for(subject.plan(world, *words, "train.micro_batch=2"), folder)
-    curves = [train(stage.run, stage.cell.method, None)["curve"] for stage in (whole, parts)]
+    curves = [train(stage.run, stage.method, None)["curve"] for stage in (whole, parts)]
     for one, other in zip(*curves, strict=True):
         near = one.keys() == other.keys() and all(
             math.isclose(one[key], other[key], rel_tol=1e-4, abs_tol=1e-12) for key in one
@@ -142,7 +143,7 @@ def seeds(subject: Subject, world: World, folder: Path) -> None:
     def ends(place: str, seed: int) -> dict[str, Any]:
         cell = dataclasses.replace(only_cell(subject.plan(world)), seed=seed)
         stage = CellSession(cell, workspace_for(plan, folder / place))
-        train(stage.run, cell.method, None)
+        train(stage.run, stage.method, None)
         return weights(stage)
 
     first, again = ends("a", 0), ends("b", 0)

@@ -256,7 +256,7 @@ def plan_for(
 
 def workspace_for(plan: Plan, folder: Path) -> Workspace:
     """A workspace in `folder` that holds the plan's rows and reports nothing."""
-    return Workspace(folder, lambda what, done, of, loss: None, rows=dict(plan.rows))
+    return Workspace(folder, lambda what, done, of, loss: None, plan.material)
 
 
 def cells_of(plan: Plan) -> list[Cell]:
@@ -278,7 +278,7 @@ def stage_for(plan: Plan, folder: Path) -> CellSession:
 def trained(plan: Plan, folder: Path) -> CellSession:
     """The only cell after its training, unscored and without a checkpoint."""
     stage = stage_for(plan, folder)
-    train(stage.run, stage.cell.method, None)
+    train(stage.run, stage.method, None)
     return stage
 
 

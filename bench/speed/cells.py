@@ -31,7 +31,7 @@ def make_cells(
     train = {"batch_size": BATCH, "forget_rows": 1, **train}
     asked = {"methods": methods, "tasks": [given.task], "model": [given.model], "data": given.data}
     plan = make_plan(read({**asked, "seeds": 1, "settings": {"train": train}}))
-    return plan.spec, Workspace(folder, lambda *progress: None, rows=dict(plan.rows))
+    return plan.spec, Workspace(folder, lambda *progress: None, plan.material)
 
 
 def one_cell(given: argparse.Namespace, folder: Path, **train: Any) -> tuple[Cell, Workspace]:

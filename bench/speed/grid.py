@@ -16,6 +16,7 @@ from bench.speed.timing import alternate, compared, timed
 
 if TYPE_CHECKING:
     from bench.cells.cell import Cell
+    from bench.rows.material import Material
 
 _NOTE = """
 {model}: {methods} on {tasks}, {seeds} seeds, {steps} steps, {threads} thread(s), {rounds} rounds
@@ -56,7 +57,10 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
     cells = [cell for cell in plan.spec.cells() if isinstance(cell, Cell)]
     ways = {"alone": [[cell] for cell in cells], "grid": [cells]}
     times = alternate(
-        {name: partial(timed, partial(_run, way), given.clock) for name, way in ways.items()},
+        {
+            name: partial(timed, partial(_run, way, plan.material), given.clock)
+            for name, way in ways.items()
+        },
         given.rounds,
     )
     # `compared` gives speeds; the other way round they are times
@@ -69,13 +73,13 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
     return {"grid / its cells alone": found}
 
 
-def _run(folders: Iterable[list[Cell]]) -> None:
+def _run(folders: Iterable[list[Cell]], material: Material) -> None:
     """Run lists of cells, each in an empty folder of its own."""
     from bench.running.single import run_cell
     from bench.running.workspace import Workspace
 
     for cells in folders:
         with tempfile.TemporaryDirectory() as folder:
-            workspace = Workspace(Path(folder), lambda *progress: None)
+            workspace = Workspace(Path(folder), lambda *progress: None, material)
             for cell in cells:
                 run_cell(cell, workspace, share_weights=len(cells) > 1)

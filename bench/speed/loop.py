@@ -56,12 +56,13 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
 
     from bench.running.session import CellSession
     from bench.training.loop import train
+    from bench.training.stack import build
 
     torch.set_num_threads(given.threads)
     ends: dict[str, dict[str, Tensor]] = {}  # the weights that each ends with
     contenders: dict[str, tuple[_Prepare, str]] = {
-        "ours": (lambda run: lambda: train(run, run.cell.method, None), "bucketed"),
-        "ours, random": (lambda run: lambda: train(run, run.cell.method, None), "random"),
+        "ours": (lambda run: lambda: train(run, build(run.cell.method), None), "bucketed"),
+        "ours, random": (lambda run: lambda: train(run, build(run.cell.method), None), "random"),
         "bare": (_bare, "bucketed"),
         "bare, our forward": (partial(_bare, own_forward=True), "bucketed"),
         "bare, accelerate": (partial(_bare, accelerated=True), "bucketed"),
@@ -126,9 +127,10 @@ def _order(run: TrainingContext) -> Iterator[list[int]]:
 def _compiled(warm_ups: list[float], run: TrainingContext) -> Callable[[], object]:
     """Our loop with `train.compile`; notes what compiling took."""
     from bench.training.loop import train
+    from bench.training.stack import build
 
     run.cell = replace(run.cell, training=replace(run.cell.training, compile=True))
-    return lambda: warm_ups.append(train(run, run.cell.method, None)["compile"])
+    return lambda: warm_ups.append(train(run, build(run.cell.method), None)["compile"])
 
 
 def _bare(

@@ -76,7 +76,7 @@ def _train(cell: Cell, workspace: Workspace) -> Cost:
     with tempfile.TemporaryDirectory(dir=workspace.folder) as folder:
         stage = CellSession(cell, replace(workspace, folder=Path(folder)))
         records: list[Any] = []
-        peak = growth_mib(lambda: records.append(train(stage.run, stage.cell.method, None)))
+        peak = growth_mib(lambda: records.append(train(stage.run, stage.method, None)))
     (record,) = records
     return Cost(record["train"], record["prepare"] + record["finish"], peak)
 

@@ -58,6 +58,6 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
     heads = ["scoring", "rows/s", "it / one pass", "low", "high"]
     rate = len(rows) / statistics.median(times["ours"])
     print(tabulate([["ours", rate, *found.values()]], heads, floatfmt=("", ".0f", *[".2f"] * 3)))
-    words = len(stage.cell.task.labels)
+    words = len(stage.task.labels)
     print(_NOTE.format(**{**vars(given), "rows": len(rows), "words": words}))
     return {"scoring: ours / one forward pass": found}

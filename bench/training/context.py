@@ -16,7 +16,7 @@ from bench.network.batches import Batch, Encoded, collate
 from bench.network.encoding import encode
 from bench.network.likelihood import TaskModel, example_losses
 from bench.network.loading import Loaded, context_length
-from bench.rows.task import Row
+from bench.rows.task import Row, Task
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -36,6 +36,9 @@ class TrainingContext:
     """
 
     cell: Cell
+    task: Task
+    forget: tuple[Task, ...]  # the forgetting tasks
+    retention: str | None  # the retention text; None: sampled from the base model
     loaded: Loaded
     tokenizer: Any
     train_rows: Encoded
@@ -103,7 +106,7 @@ class TrainingContext:
     def encode_forget(self, rows: list[Row], task_name: str, answer_tokens: int) -> Encoded:
         """Rows of a forgetting task, tokenised like the run's own, with room in the model's
         context for an answer of so many tokens."""
-        task = next(task for task in self.cell.forget if task.name == task_name)
+        task = next(task for task in self.forget if task.name == task_name)
         room = context_length(self.net) - answer_tokens
         return encode(rows, task, self.tokenizer, "causal", min(self.max_length, room))
 

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
@@ -23,17 +23,31 @@ from bench.training import checkpoint
 from bench.training.context import TrainingContext
 from bench.training.method import Method
 
+
+class TrainingRecord(TypedDict):
+    """What a training leaves besides weights; a checkpoint keeps it."""
+
+    curve: list[dict[str, float]]  # step, loss, lr and what the method logged
+    pending: tuple[float, int, dict[str, float]]  # loss, steps, values since the last point
+    resumes: int
+    prepare: float  # seconds, each part without the others; those before a stop included
+    train: float
+    compile: float
+    finish: float
+    shared: float  # what work that was found in the cache had cost
+    reported: dict[str, Any]  # parts of the result that the method alone knows
+    notes: list[str]  # what a board must say of it
+
+
 CURVE_POINTS = 50
 CHECKPOINT_SECONDS = 300.0
 
 
 def train(
     run: TrainingContext, method: Method, folder: Path | None, stop_at: int | None = None
-) -> Any:
+) -> TrainingRecord:
     """Prepare the method, train to `run.steps` and finish.
 
-    Returns a dictionary: `curve`, `notes`, seconds of `prepare`, `compile`, `train` and `finish`
-    (each without the others; those before an interruption included) and the number of `resumes`.
     A checkpoint is written to `folder` every five minutes, on SIGINT or SIGTERM, and behind the
     last step, so that whatever ends the cell before it is scored costs no training; the next call
     picks it up. `stop_at` ends a call early at that step.
@@ -57,24 +71,26 @@ def train(
     return record
 
 
-def _begun(run: TrainingContext, method: Method) -> tuple[Any, dict[str, Any]]:
+def _begun(run: TrainingContext, method: Method) -> tuple[Any, TrainingRecord]:
     """Prepare the method; its optimizer, and a record without a step."""
     clock, cache = time.perf_counter(), run.cache
     saved, compiled_before = cache.saved_seconds, cache.compile_seconds
     method.prepare(run)
-    record = _new_record(run) | {"shared": cache.saved_seconds - saved}
+    record = _new_record(run)
+    record["shared"] = cache.saved_seconds - saved
     record["compile"] = cache.compile_seconds - compiled_before
     optimizer = _optimizer(run, method)
-    return optimizer, record | {"prepare": time.perf_counter() - clock - record["compile"]}
+    record["prepare"] = time.perf_counter() - clock - record["compile"]
+    return optimizer, record
 
 
-def _resumed(run: TrainingContext, method: Method, found: Path) -> tuple[Any, dict[str, Any]]:
+def _resumed(run: TrainingContext, method: Method, found: Path) -> tuple[Any, TrainingRecord]:
     """The optimizer and the record that the checkpoint `found` holds, all else being put back."""
     try:
         document = checkpoint.load(found, run, method)
         optimizer = _optimizer(run, method)
-        record = checkpoint.restore(found, document, run, optimizer)
-        if lacking := _new_record(run).keys() - record.keys():
+        record: TrainingRecord = checkpoint.restore(found, document, run, optimizer)
+        if lacking := TrainingRecord.__required_keys__ - record.keys():
             raise KeyError(*lacking)
     except (BenchError, CellError, MemoryError, torch.OutOfMemoryError):
         raise  # not the checkpoint's fault
@@ -90,10 +106,19 @@ def _resumed(run: TrainingContext, method: Method, found: Path) -> tuple[Any, di
     return optimizer, record
 
 
-def _new_record(run: TrainingContext) -> dict[str, Any]:
-    record: dict[str, Any] = {"curve": [], "pending": [0.0, 0, {}], "resumes": 0}
-    record |= {"prepare": 0.0, "train": 0.0, "compile": 0.0, "finish": 0.0, "shared": 0.0}
-    return record | {"reported": run.reported, "notes": run.notes}
+def _new_record(run: TrainingContext) -> TrainingRecord:
+    return {
+        "curve": [],
+        "pending": (0.0, 0, {}),
+        "resumes": 0,
+        "prepare": 0.0,
+        "train": 0.0,
+        "compile": 0.0,
+        "finish": 0.0,
+        "shared": 0.0,
+        "reported": run.reported,
+        "notes": run.notes,
+    }
 
 
 def _optimizer(run: TrainingContext, method: Method) -> Any:
@@ -130,7 +155,7 @@ class _Loop:
         method: Method,
         optimizer: Any,
         folder: Path | None,
-        record: dict[str, Any],
+        record: TrainingRecord,
     ) -> None:
         self.run, self.method, self.optimizer = run, method, optimizer
         self.folder, self.record = folder, record
@@ -263,7 +288,7 @@ class _Loop:
         """Write a checkpoint; a disk without room for one ends no training."""
         run = self.run
         if self.folder and run.accelerator.is_main_process:
-            self.record["pending"] = [float(self.loss_sum), self.summed, run.logged]
+            self.record["pending"] = (float(self.loss_sum), self.summed, run.logged)
             try:
                 checkpoint.save(self.folder, run, self.method, self.optimizer, self.record)
             except BenchError as error:

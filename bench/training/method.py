@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from bench.cells.cell import MethodSpec
 from bench.core.errors import BenchError, unknown_name
 from bench.core.registry import Registry
 from bench.core.settings import changed
@@ -129,6 +130,11 @@ class Method:
     def settings(self) -> dict[str, Any]:
         """All settings as JSON values; with `name`, all that a result depends on."""
         return asdict(self.config)
+
+    @property
+    def spec(self) -> MethodSpec:
+        """The method as data, which `bench.training.stack.build` makes it of again."""
+        return MethodSpec(self.name, self.settings, self.label)
 
     @property
     def needs(self) -> frozenset[Need]:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bench.training.method import Method, Need, Role
+from bench.training.method import METHODS, Method, Need, Role
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
 
-    from bench.cells.cell import ModelInfo, Training
+    from bench.cells.cell import MethodSpec, ModelInfo, Training
     from bench.network.batches import Batch
     from bench.training.context import TrainingContext
 
@@ -180,3 +180,16 @@ def _around(run: TrainingContext, **functions: Any) -> TrainingContext:
     outer = copy.copy(run)
     vars(outer).update(functions)
     return outer
+
+
+def build(spec: MethodSpec) -> Method:
+    """The method, or the stack of methods, that `spec` describes: a new object.
+
+    Raises:
+        BenchError: no such method is registered.
+    """
+    names = spec.name.split("+")
+    given = [spec.settings] if len(names) == 1 else [spec.settings[name] for name in names]
+    classes = [METHODS.get(name) for name in names]
+    parts = [cls(cls.Config(**values)) for cls, values in zip(classes, given, strict=True)]
+    return parts[0] if len(parts) == 1 else Stack(parts)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from bench.cells.cell import task_hash
 from bench.core.errors import CellError
 from bench.core.hashing import digest
 from bench.gradients.collect import Losses
@@ -20,6 +19,7 @@ from bench.gradients.fisher import Confidence, forgetting_confidence
 from bench.network.batches import IGNORE, Batch
 from bench.network.generation import sample
 from bench.network.likelihood import example_losses
+from bench.rows.task import task_hash
 from bench.scoring.predictions import is_right
 from bench.training.loop import rate_factor
 from methods.shared.answers import AnswerSet, turn_of
@@ -46,7 +46,7 @@ def elicit(run: TrainingContext, config: LWFConfig) -> tuple[AnswerSet, list[int
     key = [
         cell.model.hash,
         cell.identity()["forget"],
-        [task_hash(task) for task in cell.forget],
+        [task_hash(task) for task in run.forget],
         run.max_length,
         run.seed("elicit"),
         [config.samples, config.max_new_tokens, config.temperature, config.top_p],
@@ -64,7 +64,7 @@ def elicit(run: TrainingContext, config: LWFConfig) -> tuple[AnswerSet, list[int
 def _elicit(run: TrainingContext, config: LWFConfig) -> dict[str, list[Any]]:
     prompts: list[list[int]] = []
     asked: list[tuple[Task, Row]] = []
-    tasks = {task.name: task for task in run.cell.forget}
+    tasks = {task.name: task for task in run.forget}
     share = math.ceil(config.samples / len(run.forget_rows))
     for name, rows in run.forget_rows.items():
         rng = random.Random(run.seed(f"elicit {name}"))

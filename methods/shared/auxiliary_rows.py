@@ -45,7 +45,7 @@ def text_rows(run: TrainingContext, sampled: bool, count: int) -> AnswerSet:
     if sampled:
         blocks = run.cache.json("replay-text", [info.hash, count], compute)
     else:
-        given = run.cell.retention.text
+        given = run.retention
         assert given is not None, "the plan has checked that there is a text"
         wanted = count * length
         blocks = running_text.cut_blocks(given, run.tokenizer, wanted, scored=False, length=length)

@@ -64,7 +64,7 @@ def _over_text(
 
             text = running_text.sampled_blocks(net, run.tokenizer, info, blocks, "fisher", report)
         else:
-            given = run.cell.retention.text
+            given = run.retention
             assert given is not None, "the plan has checked that there is a text"
             text = running_text.cut_blocks(
                 given,

@@ -17,7 +17,7 @@ Make = Callable[..., Plan]
 
 
 def config_of(stage: CellSession) -> LWFConfig:
-    config = stage.cell.method.config
+    config = stage.method.config
     assert isinstance(config, LWFConfig)
     return config
 
@@ -38,7 +38,7 @@ def pairs(answers: AnswerSet) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
 
 def gold_answers(stage: CellSession, split: str) -> dict[tuple[int, ...], list[int]]:
     """Prompt -> gold answer of the rows of RTE, as tokens."""
-    rte = stage.cell.forget[0]
+    rte = stage.run.forget[0]
     rows = stage.workspace.rows_of(rte, stage.cell.data.source, split)
     found = stage.run.encode_forget(rows, "rte", 4)
     answers = [words[label] for words, label in zip(found.answers, found.gold, strict=True)]
@@ -46,13 +46,13 @@ def gold_answers(stage: CellSession, split: str) -> dict[tuple[int, ...], list[i
 
 
 def prepared(stage: CellSession) -> LWF:
-    method = stage.cell.method
+    method = stage.method
     assert isinstance(method, LWF)
     method.prepare(stage.run)
     return method
 
 
 def prepared_answers(stage: CellSession) -> AnswerSet:
-    method = stage.cell.method
+    method = stage.method
     assert isinstance(method, LWF)
     return method.unlearned

@@ -33,7 +33,7 @@ def prepared(tiny_causal: Path, tiny_data: Path, tmp_path: Path) -> Any:
         stage = stage_for(
             plan_for([name], ["cola"], tiny_causal, tiny_data, *words, **options), tmp_path
         )
-        stage.cell.method.prepare(stage.run)
+        stage.method.prepare(stage.run)
         stage.run.optimizer = None
         torch.manual_seed(5)
         for parameter in stage.run.net.parameters():
@@ -44,7 +44,7 @@ def prepared(tiny_causal: Path, tiny_data: Path, tmp_path: Path) -> Any:
 
 
 def method_of(stage: CellSession) -> AuxiliaryLoss:
-    method = stage.cell.method
+    method = stage.method
     assert isinstance(method, AuxiliaryLoss)
     return method
 
@@ -110,7 +110,7 @@ def test_npo_becomes_ascent_as_beta_goes_to_0() -> None:
 
 def test_ascent_stops_at_the_bound(prepared: Any) -> None:
     stage = prepared("ga", "ga.max_unlearn_nll=0")
-    stage.cell.method.after_backward(stage.run)
+    stage.method.after_backward(stage.run)
     assert all(not p.grad.any() for p in stage.run.net.parameters())
 
 
@@ -129,7 +129,7 @@ def test_replay_reads_what_is_not_scored(prepared: Any, tiny_text: Path) -> None
 @pytest.mark.parametrize("name", ["ga", "npo", "multitask"])
 def test_rows_are_training_rows_of_the_forgetting_task(name: str, prepared: Any) -> None:
     stage = prepared(name)
-    (task,) = stage.cell.forget
+    (task,) = stage.run.forget
     assert task.name == "rte"
     train = stage.run.encode_forget(stage.run.forget_rows["rte"], "rte", 0)
     gold = [a[g] for a, g in zip(train.answers, train.gold, strict=True)]

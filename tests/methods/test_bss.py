@@ -96,7 +96,7 @@ def test_the_gradient_is_that_of_the_penalty(
     """Against finite differences along a random direction through all weights below the head."""
     settings = "bss.eta=0.5", "bss.k=2"
     stage, batch = cell(models[kind], tiny_data, tmp_path, *settings)
-    run, method = stage.run, stage.cell.method
+    run, method = stage.run, stage.method
     names = [n for n, _ in run.net.named_parameters() if not n.startswith("classifier.")]
     named = dict(run.net.named_parameters())
 
@@ -121,7 +121,7 @@ def test_the_gradient_is_that_of_the_penalty(
 def test_the_penalty_is_logged_as_it_is(tiny_causal: Path, tiny_data: Path, tmp_path: Path) -> None:
     stage, batch = cell(tiny_causal, tiny_data, tmp_path, "bss.eta=2", "bss.k=1")
     stage.run.logging = True
-    loss = stage.cell.method.loss(stage.run, batch)
+    loss = stage.method.loss(stage.run, batch)
     expected = 2 * torch.linalg.svd(own_features(stage, batch))[1][-1].square()
     assert stage.run.logged == {"penalty": pytest.approx(float(expected.detach()), rel=1e-3)}
     task = stage.run.task_loss(batch)

@@ -19,7 +19,7 @@ def cell(model: Path, data: Path, folder: Path, *settings: str) -> tuple[CellSes
     """A cell before its training, with every gradient 1."""
     words = f"child_tuning.p={P}", *settings
     stage = stage_for(plan_for(["child_tuning"], ["cola"], model, data, *words), folder)
-    method = stage.cell.method
+    method = stage.method
     assert isinstance(method, ChildTuning)
     return stage, method
 
@@ -97,7 +97,7 @@ def test_only_ds_child_moves(tiny_encoder: Path, tiny_data: Path, tmp_path: Path
     words = "child_tuning.mode=D", f"child_tuning.p={P}", "train.weight_decay=0"
     plan = plan_for(["child_tuning"], ["cola"], tiny_encoder, tiny_data, *words)
     stage = trained(plan, tmp_path)
-    method = stage.cell.method
+    method = stage.method
     assert isinstance(method, ChildTuning)
     after = weights(stage)
     for name, child in method.child.items():

@@ -66,7 +66,7 @@ def test_the_loss_is_a_slow_loop_over_examples_and_positions(
     """Example by example, without padding, from the networks' own logits."""
     words = "distill.weight=0.7", "distill.temperature=3"
     stage = stage_for(plan_for(["distill"], ["cola"], tiny_causal, tiny_data, *words), tmp_path)
-    run, method = stage.run, stage.cell.method
+    run, method = stage.run, stage.method
     assert isinstance(method, Distill)
     torch.manual_seed(5)
     for parameter in run.net.parameters():
@@ -94,7 +94,7 @@ def test_the_gradient_reaches_the_student_alone(
     """Along a random direction, against finite differences of the loss."""
     words = "distill.weight=20", "train.steps=4"
     stage = trained(plan_for(["distill"], ["cola"], tiny_causal, tiny_data, *words), tmp_path)
-    run, method = stage.run, stage.cell.method
+    run, method = stage.run, stage.method
     assert isinstance(method, Distill)
     taught = dict(method.teacher.net.named_parameters())
     assert taught.keys() == run.anchor.keys()

@@ -31,7 +31,7 @@ IGNORE = -100
 def prepared(plan: Plan, folder: Path) -> tuple[CellSession, EWC]:
     """A cell right after its `prepare`."""
     stage = stage_for(plan, folder)
-    method = stage.cell.method
+    method = stage.method
     assert isinstance(method, EWC)
     method.prepare(stage.run)
     return stage, method

@@ -47,7 +47,7 @@ def test_what_is_frozen_takes_no_memory_and_is_free_afterwards(
     stage = stage_for(plan_for(["freeze"], ["cola"], tiny_causal, tiny_data), tmp_path)
     table = next(p for n, p in stage.run.net.named_parameters() if "embed" in n)
     table.requires_grad_(False)  # as some models have it from the start
-    train(stage.run, stage.cell.method, None)
+    train(stage.run, stage.method, None)
     state = stage.run.optimizer.optimizer.state
     moving = [p for n, p in stage.loaded.pretrained() if n not in fixed(stage)]
     assert set(state) == set(moving)

@@ -36,7 +36,7 @@ def test_the_gradient_is_that_of_the_penalty(
     penalty = 3 / 2 * sum((moved[n] - base[n]).square().sum() for n in base)
     penalty += 0.5 / 2 * sum(moved[n].square().sum() for n in head)
     added = torch.autograd.grad(penalty, moved.values())
-    stage.cell.method.after_backward(stage.run)
+    stage.method.after_backward(stage.run)
     for (name, p), expected in zip(named.items(), added, strict=True):
         assert p.grad is not None
         torch.testing.assert_close(p.grad.double() - task[name], expected, rtol=1e-4, atol=1e-6)
@@ -48,7 +48,7 @@ def test_a_parameter_without_a_gradient_gets_none(
     stage = shaken(tiny_causal, tiny_data, tmp_path)
     first = next(stage.run.net.parameters())
     first.grad = None
-    stage.cell.method.after_backward(stage.run)
+    stage.method.after_backward(stage.run)
     assert first.grad is None
 
 

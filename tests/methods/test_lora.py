@@ -37,7 +37,7 @@ def ended(world: World, tmp_path: Path) -> Any:
 
     def make(kind: str, *words: str) -> tuple[CellSession, dict[str, Tensor]]:
         stage = stage_for(world.plan("lora", kind, *WORDS, *words), tmp_path)
-        method = Kept(stage.cell.method.config)
+        method = Kept(stage.method.config)
         train(stage.run, method, None)
         return stage, method.kept
 
@@ -84,7 +84,7 @@ def test_nothing_of_it_remains_and_a_new_head_is_trained(kind: str, ended: Any) 
 
 def test_adapters_have_a_rate_of_their_own(world: World, tmp_path: Path) -> None:
     stage = stage_for(world.plan("lora", "encoder", *WORDS, "train.lr=1e-4"), tmp_path)
-    groups = stage.cell.method.optimizer(stage.run).param_groups
+    groups = stage.method.optimizer(stage.run).param_groups
     rates = {name: group["lr"] for group in groups for name in group["names"]}
     trainable = {name for name, p in stage.run.net.named_parameters() if p.requires_grad}
     assert rates.keys() == trainable
@@ -99,9 +99,9 @@ def test_a_resumed_run_starts_from_the_adapters_that_were_saved(
     plan = world.plan("distill+lora", "causal", "lora.dropout=0.1", "train.steps=5")
     whole = weights(trained(plan, tmp_path))
     first = stage_for(plan, tmp_path)
-    train(first.run, first.cell.method, tmp_path / "stopped", stop_at=3)
+    train(first.run, first.method, tmp_path / "stopped", stop_at=3)
     second = stage_for(plan, tmp_path)
-    assert train(second.run, second.cell.method, tmp_path / "stopped")["resumes"] == 1
+    assert train(second.run, second.method, tmp_path / "stopped")["resumes"] == 1
     assert same(weights(second), whole)
     plain = weights(trained(world.plan("lora", "causal", "train.steps=5"), tmp_path))
     assert plain.keys() == whole.keys() and not same(plain, whole)
@@ -112,7 +112,7 @@ def test_gpt2s_transposed_layers(world: World, tmp_path: Path) -> None:
     """Its Conv1D keeps W as [in, out]: the change is the transpose, and the output is the same."""
     stage = stage_for(world.plan("lora", "causal", *WORDS), tmp_path)
     net = hf.GPT2LMHeadModel(hf.GPT2Config(vocab_size=20, n_embd=8, n_layer=1, n_head=2)).eval()
-    run, method = stage.run, stage.cell.method
+    run, method = stage.run, stage.method
     run.net = run.loaded.net = net
     run.loaded.base = {name: p.detach().clone() for name, p in net.named_parameters()}
     method.optimizer(run)
@@ -147,7 +147,7 @@ def test_a_target_that_the_model_has_not(world: World, tmp_path: Path) -> None:
         LoRA(LoRAConfig(targets="q_proj+q")).optimizer(run)
     head = stage_for(world.plan("lora", "encoder", "lora.targets=classifier"), tmp_path)
     with pytest.raises(CellError, match="no linear layer 'classifier'; it has dense, "):
-        head.cell.method.optimizer(head.run)
+        head.method.optimizer(head.run)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_eliciting_leaves_the_random_stream_alone(lwf_plan: Make, tmp_path: Path
 
 def test_prompts_are_training_rows_of_the_forgetting_task(lwf_plan: Make, tmp_path: Path) -> None:
     stage = stage_for(lwf_plan("lwf.keep=all"), tmp_path)
-    assert [task.name for task in stage.cell.forget] == ["rte"]
+    assert [task.name for task in stage.run.forget] == ["rte"]
     answers = kept_answers(stage)
     asked = set(map(tuple, answers.prompts))
     assert len(asked) > 20

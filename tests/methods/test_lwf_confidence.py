@@ -108,7 +108,7 @@ def test_the_finetune_cell_leaves_its_weights_and_its_price(
         trainings.append(method.name)
         return real(run, method, *rest)
 
-    monkeypatch.setattr("bench.running.single.train", counted)
+    monkeypatch.setattr("bench.running.session.train", counted)
     finetune, lwf = results(plan, tmp_path)
     assert trainings == ["finetune", "lwf"], "plain fine-tuning runs once for both cells"
     assert finetune["costs"] is not None
@@ -228,7 +228,8 @@ def test_the_result_holds_what_was_elicited_after_a_resume_too(
     assert whole["elicited"]["all"]["conflicting"] is None, "only the micro world knows"
     workspace = workspace_for(plan, tmp_path / "parts")
     cell = only_cell(plan)
-    train(CellSession(cell, workspace).run, cell.method, workspace.checkpoint(cell), stop_at=2)
+    stage = CellSession(cell, workspace)
+    train(stage.run, stage.method, workspace.checkpoint(cell), stop_at=2)
     resumed, _ = run_cell(cell, workspace, share_weights=False)
     assert resumed["provenance"]["resumes"] == 1
     assert resumed["elicited"] == whole["elicited"]

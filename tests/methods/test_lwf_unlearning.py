@@ -111,9 +111,9 @@ def test_a_run_too_short_to_unlearn_says_so(interval: int, lwf_plan: Make, tmp_p
     """Four steps; a stopped run says it too when it goes on."""
     plan = lwf_plan(f"lwf.interval={interval}")
     stage = stage_for(plan, tmp_path)
-    train(stage.run, stage.cell.method, tmp_path, stop_at=2)
+    train(stage.run, stage.method, tmp_path, stop_at=2)
     stage = stage_for(plan, tmp_path)
-    record = train(stage.run, stage.cell.method, tmp_path)
+    record = train(stage.run, stage.method, tmp_path)
     said = ["nothing unlearned: 4 steps, lwf.interval is 5"]
     assert record["notes"] == ([] if interval == 4 else said)
 
@@ -124,7 +124,7 @@ def test_ascent_raises_the_loss_of_what_is_unlearned(
     settings = "lwf.weight=20", "lwf.interval=1", "train.steps=8", "train.lr=2e-3"
     stage = stage_for(lwf_plan(*settings), tmp_path)
     before = unlearned_loss(stage, prepared(stage).unlearned)
-    curve = train(stage.run, stage.cell.method, None)["curve"]
+    curve = train(stage.run, stage.method, None)["curve"]
     after = unlearned_loss(stage, prepared_answers(stage))
     plan = plan_for(["finetune"], ["cola"], tiny_causal, tiny_data, *settings[2:])
     plain = unlearned_loss(trained(plan, tmp_path), prepared_answers(stage))
@@ -153,8 +153,8 @@ def test_each_round_goes_through_all_answers(
     settings = "lwf.interval=1", "lwf.batch_size=3", "train.steps=6", "lwf.max_unlearn_nll=0"
     stage = stage_for(lwf_plan(*settings), tmp_path)
     answers = AnswerSet([[2, 10 + i] for i in range(8)], [[20 + i] for i in range(8)])
-    monkeypatch.setattr(stage.cell.method, "prepare", lambda run: None)
-    stage.cell.method.load_state_dict(answers.to_tensors())
+    monkeypatch.setattr(stage.method, "prepare", lambda run: None)
+    stage.method.load_state_dict(answers.to_tensors())
     seen: list[list[int]] = []
     real = AnswerSet.batch
 
@@ -163,7 +163,7 @@ def test_each_round_goes_through_all_answers(
         return real(self, indices, pad)
 
     monkeypatch.setattr(AnswerSet, "batch", noted)
-    train(stage.run, stage.cell.method, None)
+    train(stage.run, stage.method, None)
     assert [len(part) for part in seen] == [3, 3, 2, 3, 3, 2]
     rounds = [list(chain(*seen[:3])), list(chain(*seen[3:]))]
     assert [sorted(order) for order in rounds] == [list(range(8))] * 2

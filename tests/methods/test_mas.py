@@ -26,7 +26,7 @@ IGNORE = -100
 def prepared(plan: Plan, folder: Path) -> tuple[CellSession, MAS]:
     """A cell right after its `prepare`."""
     stage = stage_for(plan, folder)
-    method = stage.cell.method
+    method = stage.method
     assert isinstance(method, MAS)
     method.prepare(stage.run)
     return stage, method

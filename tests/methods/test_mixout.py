@@ -30,7 +30,7 @@ def shaken(model: Path, data: Path, folder: Path) -> tuple[CellSession, Mixout, 
     stage.run.net.eval()  # no dropout
     stage.run.step = 3
     (batch,) = stage.run.batches(list(range(6)), 6)
-    method = stage.cell.method
+    method = stage.method
     assert isinstance(method, Mixout)
     return stage, method, batch
 

@@ -57,7 +57,7 @@ def test_all_pretrained_weights_are_pulled_and_nothing_else(
 ) -> None:
     for model in (tiny_causal, tiny_encoder):
         stage = stage_for(plan_for(["recadam"], ["cola"], model, tiny_data), tmp_path)
-        optimizer = stage.cell.method.optimizer(stage.run)
+        optimizer = stage.method.optimizer(stage.run)
         assert isinstance(optimizer, RecAdamW)
         pulled = {
             name
@@ -77,7 +77,7 @@ def test_all_pretrained_weights_are_pulled_and_nothing_else(
 def test_lambda_is_on_the_curve(tiny_causal: Path, tiny_data: Path, tmp_path: Path) -> None:
     settings = "recadam.anneal=linear", "recadam.t0_fraction=0.5", "train.steps=4"
     stage = stage_for(plan_for(["recadam"], ["cola"], tiny_causal, tiny_data, *settings), tmp_path)
-    curve = train(stage.run, stage.cell.method, None)["curve"]
+    curve = train(stage.run, stage.method, None)["curve"]
     assert [point["recadam_lambda"] for point in curve] == [0.5, 1, 1, 1]
 
 
@@ -87,7 +87,7 @@ def test_t0_and_k_as_shares_of_the_run(tiny_causal: Path, tiny_data: Path, tmp_p
     for steps in (4, 8):
         words = *settings, f"train.steps={steps}"
         stage = stage_for(plan_for(["recadam"], ["cola"], tiny_causal, tiny_data, *words), tmp_path)
-        curve = train(stage.run, stage.cell.method, None)["curve"]
+        curve = train(stage.run, stage.method, None)["curve"]
         found = {point["step"] / steps: point["recadam_lambda"] for point in curve}
         assert found[0.5] == pytest.approx(0.5)
         assert found[0.75] == pytest.approx(1 / (1 + math.exp(-2.5)))

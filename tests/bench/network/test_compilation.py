@@ -45,7 +45,7 @@ def test_steps_and_dropout_are_those_without_it_and_the_warm_up_is_beside_the_ti
     seen: list[str] = []
     monkeypatch.setattr(stage.run, "progress", lambda what, *_: seen.append(what))
     monkeypatch.setattr("bench.network.compilation.perf_counter", lambda: next(ticks))
-    record = train(stage.run, stage.cell.method, None)
+    record = train(stage.run, stage.method, None)
     for name, expected in weights(plain).items():
         torch.testing.assert_close(weights(stage)[name], expected, rtol=1e-5, atol=1e-6)
     assert (seen[0], seen[-1]) == ("compile", "train")  # what the bar says
@@ -56,12 +56,12 @@ def test_steps_and_dropout_are_those_without_it_and_the_warm_up_is_beside_the_ti
 def test_what_is_compiled_for_fine_tuned_weights_is_in_no_time_of_a_method(
     tiny_causal: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.running.single.train", lambda *_: {"compile": 1000.0})
+    monkeypatch.setattr("bench.running.session.train", lambda *_: {"compile": 1000.0})
     monkeypatch.setattr(Finetune, "prepare", lambda _, run: run.finetuned(None))
     plan = plan_for(["finetune"], ["cola"], tiny_causal, tiny_data)
     for compiling in (1000.0, 0.0):  # they are made, and found
         stage = stage_for(plan, tmp_path)
-        record = train(stage.run, stage.cell.method, None)
+        record = train(stage.run, stage.method, None)
         assert record["compile"] == compiling
         assert -1000 < record["prepare"] + record["shared"] < -900  # it was taken off
 

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.cells.cell import task_hash
 from bench.core.errors import BenchError
 from bench.planning.plugins import load_builtin
 from bench.rows.prompting import by_letter, with_shots
 from bench.rows.source import load_rows
-from bench.rows.task import TASKS, extracted
+from bench.rows.task import TASKS, extracted, task_hash
 from bench.running.single import run_cell
 from bench.scoring.predictions import is_right
 from bench.selfcheck.world import only_cell, plan_for, stage_for, workspace_for
@@ -59,8 +58,8 @@ def test_a_run_by_letter_with_shots(tmp_path: Path) -> None:
         "train.choices=letter", forget=["dental"],
     )  # fmt: skip
     cell = only_cell(plan)
-    assert len(plan.rows["psychol", "micro", "train"]) == 998
-    assert len(plan.rows["psychol", "micro", "dev"]) == 400
+    assert len(plan.material.rows["psychol", "micro", "train"]) == 998
+    assert len(plan.material.rows["psychol", "micro", "dev"]) == 400
     train = {row["question"] for row in load_rows(TASKS.get("psychol"), "micro", "train")}
     assert sum(text in cell.task.prompt for text in train) == 2
     assert cell.task.kind == cell.forget[0].kind == "generation"

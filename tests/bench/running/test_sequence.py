@@ -97,7 +97,7 @@ def test_a_sequence_that_is_stopped_goes_on_exactly(
             if len(trained_steps) == 6 + 2:
                 os.kill(os.getpid(), signal.SIGINT)
 
-    workspace = Workspace(tmp_path / "run", stop_in_the_second_stage, rows=dict(plan.rows))
+    workspace = Workspace(tmp_path / "run", stop_in_the_second_stage, plan.material)
     with pytest.raises(KeyboardInterrupt):
         run_sequence(sequence, workspace, False)
     result, rows = run_sequence(sequence, workspace, False)

@@ -75,7 +75,7 @@ def test_a_stop_while_it_is_scored_costs_no_training(
         if what == "score cola" and said.count(what) == 1:
             raise KeyboardInterrupt
 
-    workspace = Workspace(tmp_path / "run", stop_at_the_first_score, rows=dict(plan.rows))
+    workspace = Workspace(tmp_path / "run", stop_at_the_first_score, plan.material)
     with pytest.raises(KeyboardInterrupt):
         run_cell(only_cell(plan), workspace, False)
     kept = json.loads((workspace.checkpoint(only_cell(plan)) / "checkpoint.json").read_text())
@@ -144,7 +144,7 @@ def test_a_cell_whose_checkpoint_is_damaged_starts_anew(
     workspace = workspace_for(plan, tmp_path)
     folder = workspace.checkpoint(only_cell(plan))
     stage = CellSession(only_cell(plan), workspace)
-    train(stage.run, stage.cell.method, folder, stop_at=2)
+    train(stage.run, stage.method, folder, stop_at=2)
     _DAMAGES[damage](folder)
     run_in_process(plan, [only_cell(plan)], store := Store(tmp_path), tmp_path)
     (result,) = store.all()

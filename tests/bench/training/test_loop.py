@@ -83,11 +83,11 @@ def test_a_stopped_call_goes_on_exactly(
     monkeypatch.setattr(Finetune, "after_step", log_every_third)
     plan = plan_for(["finetune"], ["rte"], tiny_encoder, tiny_data, "train.steps=12")
     whole = stage_for(plan, tmp_path)
-    record = train(whole.run, whole.cell.method, None)
+    record = train(whole.run, whole.method, None)
     folder = tmp_path / "stopped"
     for stop in (3, 7, None):
         part = stage_for(plan, tmp_path)
-        last = train(part.run, part.cell.method, folder, stop)
+        last = train(part.run, part.method, folder, stop)
     assert last["resumes"] == 2
     assert last["curve"] == record["curve"]
     assert [point["third"] for point in last["curve"]] == [3, 6, 12]
@@ -111,12 +111,12 @@ def test_ctrl_c_ends_the_step_writes_a_checkpoint_and_stops(
     stage.run.progress = stop_at_four
     handler = signal.getsignal(signal.SIGINT)  # none where the tests run in the background
     with pytest.raises(KeyboardInterrupt):
-        train(stage.run, stage.cell.method, folder)
+        train(stage.run, stage.method, folder)
     assert signal.getsignal(signal.SIGINT) is handler
     assert said == [*["train"] * 4, "train, then stop"]
     assert json.loads((folder / "checkpoint.json").read_text())["step"] == 4
     rest = stage_for(plan, tmp_path)
-    train(rest.run, rest.cell.method, folder)
+    train(rest.run, rest.method, folder)
     whole = trained(plan, tmp_path)
     for name, value in weights(whole).items():
         assert torch.equal(value, weights(rest)[name]), name
@@ -143,7 +143,7 @@ def test_what_a_signal_broke_is_no_failure_of_the_cell(
     stage = stage_for(plan_for(["finetune"], ["cola"], tiny_causal, tiny_data), tmp_path)
     handler = signal.getsignal(number)
     with pytest.raises(stops):
-        train(stage.run, stage.cell.method, None)
+        train(stage.run, stage.method, None)
     assert signal.getsignal(number) is handler
 
 
@@ -152,7 +152,7 @@ def test_a_checkpoint_is_written_by_the_clock(
 ) -> None:
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     stage = stage_for(plan_for(["finetune"], ["cola"], tiny_causal, tiny_data), tmp_path)
-    train(stage.run, stage.cell.method, tmp_path / "checkpoint")
+    train(stage.run, stage.method, tmp_path / "checkpoint")
     assert json.loads((tmp_path / "checkpoint" / "checkpoint.json").read_text())["step"] == 4
 
 
@@ -167,7 +167,7 @@ def test_ctrl_c_while_the_last_checkpoint_is_written_waits_for_it(
     monkeypatch.setattr(checkpoint, "save", interrupted)
     stage = stage_for(plan_for(["finetune"], ["cola"], tiny_causal, tiny_data), tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        train(stage.run, stage.cell.method, tmp_path / "checkpoint")
+        train(stage.run, stage.method, tmp_path / "checkpoint")
     assert json.loads((tmp_path / "checkpoint" / "checkpoint.json").read_text())["step"] == 4
 
 
@@ -181,14 +181,14 @@ def test_a_full_disk_ends_no_training_and_leaves_the_last_checkpoint(
     plan = plan_for(["finetune"], ["cola"], tiny_causal, tiny_data)
     folder = tmp_path / "checkpoint"
     stage = stage_for(plan, tmp_path)
-    train(stage.run, stage.cell.method, folder, stop_at=2)
+    train(stage.run, stage.method, folder, stop_at=2)
 
     def no_room(path: Path, text: str) -> None:
         raise BenchError(f"cannot write {path}: No space left on device.")
 
     monkeypatch.setattr(checkpoint, "atomic_write_text", no_room)
     rest = stage_for(plan, tmp_path)
-    assert train(rest.run, rest.cell.method, folder)["curve"][-1]["step"] == 4
+    assert train(rest.run, rest.method, folder)["curve"][-1]["step"] == 4
     said = "no checkpoint at step 4 of finetune x cola x seed 0: cannot write "
     assert said in capsys.readouterr().err
     assert json.loads((folder / "checkpoint.json").read_text())["step"] == 2
@@ -203,7 +203,7 @@ def test_a_crash_while_a_checkpoint_is_written_leaves_a_whole_one(
     folder = tmp_path / "checkpoint"
     for stop in (1, 2):
         stage = stage_for(plan, tmp_path)
-        train(stage.run, stage.cell.method, folder, stop)
+        train(stage.run, stage.method, folder, stop)
     if crash == "while writing":
         (tmp_path / "checkpoint.new").mkdir()
         (tmp_path / "checkpoint.new" / "weights.safetensors").write_bytes(b"half")
@@ -213,7 +213,7 @@ def test_a_crash_while_a_checkpoint_is_written_leaves_a_whole_one(
     else:
         folder.rename(tmp_path / "checkpoint.old")
     rest = stage_for(plan, tmp_path)
-    assert train(rest.run, rest.cell.method, folder)["resumes"] == 2
+    assert train(rest.run, rest.method, folder)["resumes"] == 2
     for name, value in weights(trained(plan, tmp_path)).items():
         assert torch.equal(value, weights(rest)[name]), name
 
@@ -241,7 +241,7 @@ def test_a_loss_that_is_no_number_fails_the_cell(
     with torch.no_grad():
         next(stage.run.net.parameters()).fill_(float("nan"))
     with pytest.raises(CellError, match="the loss is nan at step 1 of 4"):
-        train(stage.run, stage.cell.method, None)
+        train(stage.run, stage.method, None)
 
 
 def test_signals_are_left_alone_in_other_threads(

@@ -88,9 +88,9 @@ def test_a_part_that_is_switched_off_leaves_the_other_as_it_is(
 def test_a_stack_is_stopped_and_goes_on(world: World, tmp_path: Path) -> None:
     whole = trained(world.plan("ewc+lwf", "causal"), tmp_path)
     first = stage_for(world.plan("ewc+lwf", "causal"), tmp_path)
-    train(first.run, first.cell.method, tmp_path / "stopped", stop_at=3)
+    train(first.run, first.method, tmp_path / "stopped", stop_at=3)
     second = stage_for(world.plan("ewc+lwf", "causal"), tmp_path)
-    assert train(second.run, second.cell.method, tmp_path / "stopped")["resumes"] == 1
+    assert train(second.run, second.method, tmp_path / "stopped")["resumes"] == 1
     assert same(weights(second), weights(whole))
 
 
