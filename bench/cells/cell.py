@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -310,3 +311,32 @@ class TaskSequence:
 
 
 AnyCell = Cell | TaskSequence
+
+
+def to_json(cell: AnyCell) -> dict[str, Any]:
+    """A cell as JSON values, of which `from_json` makes the same cell in another process."""
+    if isinstance(cell, TaskSequence):
+        return {"stages": [to_json(stage) for stage in cell.stages]}
+    value = dataclasses.asdict(cell)
+    value["model"]["weights"] = cell.model.weights and str(cell.model.weights)
+    return value
+
+
+def from_json(value: Mapping[str, Any]) -> AnyCell:
+    """The inverse of `to_json`."""
+    if "stages" in value:
+        stages = (from_json(stage) for stage in value["stages"])
+        return TaskSequence(tuple(stage for stage in stages if isinstance(stage, Cell)))
+    weights = value["model"]["weights"]
+    return Cell(
+        method=MethodSpec(**value["method"]),
+        task=TaskSpec(**value["task"]),
+        model=ModelInfo(**{**value["model"], "weights": weights and Path(weights)}),
+        data=DataSource(**value["data"]),
+        training=Training(**value["training"]),
+        forget=ForgetSpec(tuple(value["forget"]["tasks"]), value["forget"]["rows"]),
+        retention=RetentionSpec(**value["retention"]),
+        seed=value["seed"],
+        steps=value["steps"],
+        lm_eval=tuple(value["lm_eval"]),
+    )

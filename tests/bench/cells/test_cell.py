@@ -1,40 +1,53 @@
-"""What a cell's hash sees of its tasks."""
+"""A cell is data: it travels, and its hash sees what its result depends on and nothing else."""
 
 from __future__ import annotations
 
-import hashlib
+import json
+import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from bench.cells.cell import Cell, task_hash
-from bench.rows.task import Task
-from bench.selfcheck.world import World, only_cell
+from bench.cells.cell import Cell, TaskSequence, from_json, to_json
+from bench.planning.plugins import load_plugin
+from bench.rows.task import TASKS
+from bench.selfcheck.world import World, only_cell, plan_for
+from bench.training.stack import build
 
-SPAM = Task(
-    name="spam",
-    kind="classification",
-    columns=("text",),
-    prompt="Mail: {text}\nIs it spam? Answer:",
-    metrics=("accuracy", "f1"),
-    labels=("ham", "spam"),
-    words=("no", "yes"),
-)
-ASKED = (
-    r'["spam","classification",["text"],["ham","spam"],["no","yes"],'
-    r'"Mail: {text}\nIs it spam? Answer:",["accuracy","f1"],"","",0,[]'
-)
+PLUGIN = """
+from dataclasses import dataclass
+from bench import Card, Method, register_method, setting
 
+@dataclass(frozen=True)
+class Config:
+    strength: float = setting(0.5, "of it", low=0.0)
 
-def test_a_first_version_is_not_in_the_hash_of_a_task() -> None:
-    assert task_hash(SPAM) == hashlib.sha256(f"{ASKED}]".encode()).hexdigest()
-    assert task_hash(SPAM) == "1335383e81d6eb31c94fbb84bd9e01bda6cda040fb3e95b3d0c9cf4af678f6fc"
+@register_method("mine")
+class Mine(Method):
+    card = Card("t", "p", "e", "d", "none", 1.0)
+    Config = Config
+    roles = frozenset({"pull"})
+"""
 
 
-def test_a_later_version_is() -> None:
-    found = {task_hash(replace(SPAM, version=version)) for version in (1, 2, 3)}
-    assert len(found) == 3
-    assert hashlib.sha256(f"{ASKED},2]".encode()).hexdigest() in found
+@pytest.mark.usefixtures("registry_of_this_test")
+@pytest.mark.parametrize("method", ["mine", "lwf:ahead", "ewc+mine"])
+def test_a_cell_travels(tmp_path: Path, method: str) -> None:
+    """Through pickle and JSON, a plug-in's too, with fifteen tasks to forget, in under 4 kB."""
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    load_plugin(tmp_path / "mine.py")
+    settings = ["mine.strength=0.25"] if "mine" in method else []
+    plan = plan_for([method], ["cola", "cola>rte"], "micro", "micro", *settings)
+    for cell in plan.spec.cells():
+        text = json.dumps(to_json(cell))
+        for again in (pickle.loads(pickle.dumps(cell)), from_json(json.loads(text))):
+            assert again == cell and again.hash == cell.hash and again.labels == cell.labels
+        if isinstance(cell, Cell):
+            assert max(len(pickle.dumps(cell)), len(text)) < 4000
+            assert build(cell.method).spec == cell.method
+        else:
+            assert isinstance(again, TaskSequence)
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +55,22 @@ def cell(world: World) -> Cell:
     return only_cell(world.plan("finetune", "causal"))
 
 
-def test_a_task_that_changes_reruns_what_learns_it_and_what_forgets_it(cell: Cell) -> None:
-    (forgotten,) = cell.forget
-    learns = replace(cell, task=replace(cell.task, version=2))
-    forgets = replace(cell, forget=(replace(forgotten, version=2),))
-    assert len({cell.hash, learns.hash, forgets.hash}) == 3
-    assert forgets.identity()["forget"]["versions"] == {forgotten.name: 2}
+@pytest.mark.parametrize("task", ["cola", "rte"])
+def test_a_task_of_a_later_version_reruns_what_learns_it_and_what_forgets_it(
+    cell: Cell, world: World, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    assert only_cell(world.plan("finetune", "causal")).hash == cell.hash
+    monkeypatch.setitem(TASKS._items, task, replace(TASKS.get(task), version=2))
+    assert only_cell(world.plan("finetune", "causal")).hash != cell.hash
 
 
-def test_cells_without_it_stay(cell: Cell) -> None:
-    assert cell.task.version == 1
-    assert cell.identity()["forget"].keys() == {"tasks", "hash"}
+def test_a_cell_is_known_by_what_its_result_depends_on(cell: Cell) -> None:
+    elsewhere = replace(
+        cell,
+        model=replace(cell.model, name="other", source="/elsewhere"),
+        data=replace(cell.data, source="/elsewhere"),
+        task=replace(cell.task, note="said"),
+    )
+    assert elsewhere.hash == cell.hash
+    assert replace(cell, seed=1).hash != cell.hash
+    assert replace(cell, method=replace(cell.method, settings={"a": 1})).hash != cell.hash

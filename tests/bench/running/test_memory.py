@@ -1,0 +1,82 @@
+"""A finished cell leaves memory by itself, whatever its method and however it ends."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.cells.store import Store
+from bench.core.errors import BenchError
+from bench.network import loading
+from bench.planning.plan import Plan
+from bench.planning.plugins import load_builtin
+from bench.running.executor import run_in_process
+from bench.selfcheck.world import World, plan_for
+from bench.training.method import METHODS
+
+load_builtin()
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[weakref.ref[torch.nn.Module]]]:
+    """Every network that is loaded, in order, while nobody collects circles."""
+    nets: list[weakref.ref[torch.nn.Module]] = []
+    original = loading._from_pretrained
+
+    def noted(*given: object, **options: object) -> object:
+        net, missing = original(*given, **options)  # type: ignore[arg-type]
+        nets.append(weakref.ref(net))
+        return net, missing
+
+    monkeypatch.setattr(loading, "_from_pretrained", noted)
+    gc.collect()
+    gc.disable()
+    yield nets
+    gc.enable()
+
+
+def alive(plan: Plan, folder: Path, nets: list[weakref.ref[torch.nn.Module]]) -> int:
+    """Networks that are in memory when all cells of the plan are run."""
+    run_in_process(plan, list(plan.spec.cells()), Store(folder), folder)
+    assert nets, "a cell loads a network"
+    return sum(net() is not None for net in nets)
+
+
+@pytest.mark.parametrize("kind", ["causal", "encoder"])
+@pytest.mark.parametrize("method", METHODS.names())
+def test_no_network_outlives_its_cell(
+    method: str, kind: str, world: World, tmp_path: Path, loaded: list[weakref.ref[torch.nn.Module]]
+) -> None:
+    try:
+        plan = world.plan(method, kind, "train.retention_tokens=64")
+    except BenchError as error:
+        pytest.skip(str(error))
+    assert alive(plan, tmp_path, loaded) == 0
+
+
+@pytest.mark.parametrize("method", ["finetune", "lwf", "ewc+mixout", "lora"])
+def test_nor_its_stage(
+    method: str, world: World, tmp_path: Path, loaded: list[weakref.ref[torch.nn.Module]]
+) -> None:
+    plan = plan_for([method], ["cola>rte"], world.models["causal"], world.data)
+    assert alive(plan, tmp_path, loaded) == 0
+
+
+def test_nor_a_cell_that_fails(
+    world: World,
+    tmp_path: Path,
+    loaded: list[weakref.ref[torch.nn.Module]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*given: object) -> None:
+        raise ValueError("in the midst of it")
+
+    monkeypatch.setattr(METHODS.get("finetune"), "after_step", fails)
+    plan = world.plan("finetune", "causal")
+    assert alive(plan, tmp_path, loaded) == 0
+    assert Store(tmp_path).all()[0]["status"] == "failed"
