@@ -21,7 +21,8 @@ TESTED_IN = {
     "bench/planning/test_plugins.py": "bench.training.method",
     "bench/render/test_render.py": "bench.render.terminal bench.render.text",
     "bench/rows/test_bad_input.py": "bench.rows.files",
-    "bench/running/test_single.py": "bench.rows.material bench.running.result_building bench.running.session "
+    "bench/running/test_single.py": "bench.rows.material bench.running.result_building "
+    "bench.running.session "
     "bench.running.workspace",
     "bench/scoring/test_lm_eval.py": "bench.board.lm_eval_table",
     "bench/selfcheck/test_selfcheck.py": "bench.selfcheck.behaviour bench.selfcheck.checks "
