@@ -41,7 +41,7 @@ def run(words: Sequence[str]) -> int:
     results = finished(job)
     if rank():
         return OK
-    _show(results, job.folder)
+    _show(results, job.folder, write=True)
     return FAILED_CELLS if any(result["status"] != "done" for result in results) else OK
 
 
@@ -97,14 +97,17 @@ def _read(parser: Parser, words: Sequence[str]) -> dict[str, Any]:
 
 
 def table(words: Sequence[str]) -> int:
-    """Print and write the boards of a folder."""
+    """Print the boards of a folder; they are written into it where that is asked for."""
     from bench.cells.store import Store
 
-    folder = _folder("table", words)
+    parser = Parser("table")
+    about = "also write leaderboard.md, .csv and .json into DIR"
+    parser.add_argument("--write", action="store_true", help=about)
+    folder, given = _of_folder(parser, words)
     results = Store(folder).all()
     if not results:
         raise BenchError(f"{folder} holds no results.")
-    _show(results, folder)
+    _show(results, folder, write=given.get("write", False))
     return OK
 
 
@@ -113,7 +116,7 @@ def status(words: Sequence[str]) -> int:
     from bench.cells.store import Store
     from bench.render.status import status
 
-    folder = _folder("status", words)
+    folder, _ = _of_folder(Parser("status"), words)
     print(status(Store(folder).all(), folder))
     return OK
 
@@ -136,24 +139,25 @@ def submission(words: Sequence[str]) -> int:
     return OK
 
 
-def _folder(command: str, words: Sequence[str]) -> Path:
-    """The folder of a run that a command names."""
-    parser = Parser(command)
+def _of_folder(parser: Parser, words: Sequence[str]) -> tuple[Path, dict[str, Any]]:
+    """The folder of a run that a command names, and what else its words say."""
     parser.add_argument("folder", metavar="DIR", type=Path, help="the folder of a run")
-    folder: Path = parser.read(words)["folder"]
+    given = parser.read(words)
+    folder: Path = given["folder"]
     if not folder.is_dir():
         raise BenchError(f"{folder} is not a folder.")
-    return folder
+    return folder, given
 
 
-def _show(results: Sequence[CellResult], folder: Path) -> None:
-    """Print the boards of `results` and write them into `folder`."""
+def _show(results: Sequence[CellResult], folder: Path, write: bool) -> None:
+    """Print the boards of `results`, and write them into `folder`."""
     from bench.board.leaderboard import boards
     from bench.render import terminal, write_all
 
     found = boards(results)
     print(terminal.render(found, sys.stdout.encoding or "ascii"))
-    print("written: " + ", ".join(str(path) for path in write_all(found, folder)))
+    if write:
+        print("written: " + ", ".join(str(path) for path in write_all(found, folder)))
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {

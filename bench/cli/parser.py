@@ -23,7 +23,7 @@ Does forgetting help or hurt fine-tuning? Compare methods over tasks and seeds.
   run_bench.py --methods lwf,recadam --tasks cola,rte     run the grid and print the board
   run_bench.py list methods|tasks|models                  what there is, with settings
   run_bench.py show NAME                                  all there is to know of a method or task
-  run_bench.py table DIR                                  print and write the boards of a folder
+  run_bench.py table DIR                                  print the boards of a folder
   run_bench.py submission DIR --method M --seed S         the zip file for GLUE's server
   run_bench.py status DIR                                 what is done, and why the rest is not
   run_bench.py selfcheck METHOD [--plugin FILE]           every check on a method, yours too

@@ -12,6 +12,7 @@ from bench.board.leaderboard import AVERAGE, GLUE_AVERAGE, Board, Row, Table
 from bench.board.measures import MEASURES, Measure, scale
 from bench.board.statistics import Estimate
 from bench.cells.cell import REFERENCE
+from bench.core.version import SUITE_VERSION, is_older
 from bench.scoring.metrics import METRICS, is_lower
 
 MISSING = "-"
@@ -51,7 +52,7 @@ class Page:
 def page(board: Board) -> Page:
     """The board in words."""
     return Page(
-        heading=one_line(f"{board.model} on {board.data}"),
+        heading=_heading(board),
         facts=_facts(board),
         sections=tuple(sections(board)),
         legend=_legend(board),
@@ -77,6 +78,13 @@ def tables(board: Board) -> tuple[Table, ...]:
 def one_line(text: str) -> str:
     """`text` without line breaks and runs of blanks."""
     return " ".join(text.split())
+
+
+def _heading(board: Board) -> str:
+    """What the board is of, and whether an older suite made it."""
+    version = board.shared["suite_version"]
+    age = f" (suite version {version}, this is {SUITE_VERSION})" if is_older(version) else ""
+    return one_line(f"{board.model} on {board.data}{age}")
 
 
 def _facts(board: Board) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from bench.cells.result import SCHEMA_VERSION, CellResult, Predictions
+from bench.core.version import SUITE_VERSION
 
 TITLES = {
     "cola": ("CoLA", "matthews_correlation"),
@@ -33,7 +34,7 @@ def result(
     """A finished cell, or a failed one where `error` is given; `parts` replace parts of `cell`."""
     others = [name for name in TITLES if name != task and ">" not in name]
     cell = {
-        "suite_version": "0.1.0",
+        "suite_version": SUITE_VERSION,
         "method": method,
         "settings": {},
         "task": task,

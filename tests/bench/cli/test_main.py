@@ -86,9 +86,15 @@ def test_a_second_call_runs_nothing_and_a_changed_setting_only_what_changed(
     assert "4 done, 4 to run" in third
     assert "recadam[k=0.2]" in third
     assert "finetune x" not in err
+    boards = list((tmp_path / "run").glob("leaderboard.*"))
+    for path in boards:
+        path.write_text("old")
     code, fourth, _ = run("table", tmp_path / "run")
     assert code == 0
     assert "recadam[k=0.2]" in fourth
+    assert len(boards) == 3 and all(path.read_text() == "old" for path in boards)
+    assert run("table", tmp_path / "run", "--write")[0] == 0
+    assert all(path.read_text() != "old" for path in boards)
 
 
 _FRAGILE = """\
