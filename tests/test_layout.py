@@ -12,14 +12,15 @@ LIGHT = ("core", "rows", "cells", "planning", "board", "render")
 HEAVY = ("torch", "transformers", "datasets", "pandas")
 
 TESTED_IN = {
-    "bench/board/test_leaderboard.py": "bench.render.markdown bench.render.tidy",
+    "bench/board/test_leaderboard.py": "bench.board.measures bench.render.markdown "
+    "bench.render.tidy",
     "bench/cells/test_store.py": "bench.cells.result bench.core.files",
     "bench/cli/test_main.py": "bench.cli.commands bench.core.version bench.planning.model_info "
     "bench.render.plan bench.render.status bench.running.job bench.running.progress",
     "bench/gradients/test_collect.py": "bench.gradients.layers",
     "bench/planning/test_compatibility.py": "bench.cells.grid bench.planning.plan",
     "bench/planning/test_plugins.py": "bench.training.method",
-    "bench/render/test_render.py": "bench.render.terminal bench.render.text",
+    "bench/render/test_render.py": "bench.render.sections bench.render.terminal",
     "bench/rows/test_bad_input.py": "bench.rows.files",
     "bench/running/test_single.py": "bench.rows.material bench.running.result_building "
     "bench.running.session "

@@ -1,3 +1,5 @@
+"""A board from results: the rows of bench.board.measures, averages, what is missing."""
+
 from __future__ import annotations
 
 import os

@@ -1,4 +1,4 @@
-"""Boards as text: what bench.render.text lays out, in each of the forms."""
+"""Boards as text: the sections of bench.render.sections, laid out in each of the forms."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """A cell from end to end: what it records, what it shares, what it is known by.
 
-What it records is put together by bench.running.result_building.
+What it records is put together by bench.running.result_building; what it shares is
+bench.rows.material.
 """
 
 from __future__ import annotations
