@@ -29,7 +29,7 @@ from bench.board.lm_eval_table import Outside, outsides
 from bench.board.measures import MEASURES, Measure
 from bench.board.statistics import Estimate
 from bench.board.transfer import Transfer, transfers
-from bench.cells.cell import NOT_GLUE, REFERENCE
+from bench.cells.cell import REFERENCE
 from bench.cells.result import CellResult
 from bench.scoring.metrics import is_lower
 
@@ -268,10 +268,10 @@ def _glue_table(
     """The mean over GLUE's tasks of the mean of each task's metrics (of mnli, of both dev sets).
 
     Many papers leave out wnli; the title says where it is. None where another task is missing, and
-    for the micro world, whose tasks only have the same names.
+    for generated rows, whose tasks only have the same names.
     """
     there = [task for task in GLUE if task in by_task]
-    generated = any(NOT_GLUE in cell["labels"]["data"] for task in there for cell in by_task[task])
+    generated = any(cell["generated"] for task in there for cell in by_task[task])
     if generated or not set(GLUE) - set(there) <= {"wnli"}:
         return None
     measured = {task: _measured(list(map(_by_all_metrics, by_task[task]))) for task in there}

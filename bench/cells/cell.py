@@ -14,8 +14,6 @@ from bench.core.settings import setting
 from bench.core.version import SUITE_VERSION
 
 ModelKind = Literal["causal", "encoder"]
-NOT_GLUE = "generated, not GLUE"
-"""In the name of the micro world's data, wherever that is shown."""
 REFERENCE = "finetune"
 """The method that the others' gains are differences to."""
 THEN = ">"  # between the tasks of a sequence: "cola>rte"
@@ -120,6 +118,7 @@ class TaskSpec:
     hash: str  # of what it asks and how it is scored
     rows: str  # hash of its rows
     note: str | None = None  # what boards say of it
+    generated: bool = False  # whether its rows are made up: no score is the published task's
 
 
 @dataclass(frozen=True)
@@ -134,14 +133,8 @@ class ForgetSpec:
 class DataSource:
     """Where rows come from."""
 
-    source: str  # "hub", "micro" or a folder
-
-    @property
-    def name(self) -> str:
-        """For display: the last part of a folder's path."""
-        if self.source == "micro":
-            return f"micro ({NOT_GLUE})"
-        return self.source.rstrip("/").rsplit("/", 1)[-1]
+    source: str  # "hub", another that goes by a name, or a folder
+    name: str  # for display: where the rows of what is learned lie
 
 
 @dataclass(frozen=True)
@@ -244,6 +237,11 @@ class Cell:
         return self.task.name
 
     @property
+    def generated(self) -> bool:
+        """Whether its rows are made up."""
+        return self.task.generated
+
+    @property
     def labels(self) -> dict[str, str]:
         """Names for display that are no part of the identity."""
         labels = {"model": self.model.name, "data": self.data.name, "method": self.label}
@@ -280,6 +278,11 @@ class TaskSequence:
     def label(self) -> str:
         """The method as boards show it."""
         return self.method.label
+
+    @property
+    def generated(self) -> bool:
+        """Whether rows of any stage are made up."""
+        return any(stage.generated for stage in self.stages)
 
     @property
     def labels(self) -> dict[str, str]:

@@ -6,9 +6,10 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from bench.cells.cell import Identity
 
-SCHEMA_VERSION = 5
-ADDED = {"elicited": 2, "sequence": 3, "facts": 4, "lm_eval": 5}
-"""Parts of a result that came later -> the version that brought them; None in older results."""
+SCHEMA_VERSION = 6
+ADDED = {"elicited": 2, "sequence": 3, "facts": 4, "lm_eval": 5, "generated": 6}
+"""Parts of a result that came later -> the version that brought them; None in older results, but
+for `generated`, which their label of the data tells."""
 
 
 class Scores(TypedDict):
@@ -127,6 +128,7 @@ class CellResult(TypedDict):
     hash: str  # of `cell`
     cell: Identity  # what was run, whole
     labels: dict[str, str]  # display names that are no part of the identity: model, data
+    generated: bool  # whether rows are made up: the scores are not those of the published task
     scores: Scores | None
     sequence: SequenceScores | None  # None where `cell` is one task
     flips: Flips | None

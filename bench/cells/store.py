@@ -160,10 +160,13 @@ def _refuse_constant(name: str) -> float:
 
 
 def _upgrade(value: Any) -> None:
-    """Give the result of an older version what came since, as None."""
+    """Give the result of an older version what came since: None, and whether its rows are made up,
+    which the label of its data said."""
     version = value.get("schema_version") if isinstance(value, dict) else None
     if isinstance(version, int) and 0 < version < SCHEMA_VERSION:
         value.update({part: None for part, since in ADDED.items() if version < since})
+        if version < ADDED["generated"]:
+            value["generated"] = "generated, not GLUE" in str(value.get("labels"))
         value["schema_version"] = SCHEMA_VERSION
 
 

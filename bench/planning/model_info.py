@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Set
 from pathlib import Path
 from typing import Any
@@ -11,33 +12,46 @@ from typing import Any
 from bench.cells.cell import ModelInfo, ModelKind
 from bench.core.errors import BenchError
 from bench.core.hub import hub_access
+from bench.rows.source import embedded_models
 
 _SUFFIXES = {".json", ".safetensors", ".txt", ".model"}
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 _ENCODER_HEADS = ("ForMaskedLM", "ForPreTraining", "ForSequenceClassification")
 SMALL_HIDDEN_SIZE = 256
+_TITLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
+# how the models begin that the hub once had without an owner, as papers name them -> the owner
+_OWNERS = {
+    "albert-": "albert",
+    "bert-": "google-bert",
+    "camembert-base": "almanach",
+    "distil": "distilbert",
+    "gpt2": "openai-community",
+    "openai-gpt": "openai-community",
+    "roberta-": "FacebookAI",
+    "t5-": "google-t5",
+    "xlm-": "FacebookAI",
+    "xlnet-": "xlnet",
+}
 
 
 def describe(name: str, kind: ModelKind | None = None) -> ModelInfo:
-    """What `name` (an embedded model, a folder or a hub id) stands for; `kind` overrides.
+    """What `name` stands for: an embedded model, a folder or a hub id, each also as TITLE=NAME,
+    which is then called TITLE. `kind` overrides what the configuration says.
 
     Raises:
         BenchError: no such folder, no network, no safetensors, no tokenizer, or an architecture
             that is neither a causal LM nor an encoder.
     """
-    from tasks.micro import MODELS, TWINS
-
-    folder = MODELS.get(name, Path(name))
+    title, name = _titled(name)
+    embedded = embedded_models()
+    folder = embedded[name].folder if name in embedded else Path(name).expanduser()
+    revision = None
     if folder.is_dir():
-        revision, title = None, name if name in MODELS else folder.resolve().name
-    elif name.startswith((".", "/", "~")) or name.count("/") != 1:
-        raise BenchError(
-            f"model {name!r} is no folder here, no hub id (owner/name), "
-            f"and none of the embedded models: {', '.join(MODELS) or 'none'}."
-        )
+        title = title or (name if name in embedded else folder.resolve().name)
     else:
-        folder = _hub_folder(name)
-        revision, title = folder.name, name
+        name, folder = _from_hub(name)
+        title, revision = title or name, folder.name
     config = _read_config(folder)
     if not any((folder / file).is_file() for file in _TOKENIZER_FILES):
         raise BenchError(f"model {name}: no tokenizer ({', '.join(_TOKENIZER_FILES)}) in {folder}.")
@@ -51,7 +65,7 @@ def describe(name: str, kind: ModelKind | None = None) -> ModelInfo:
         hash=_hash_folder(folder, _SUFFIXES) if revision is None else f"{name}@{revision}",
         tokenizer=_hash_folder(folder, _SUFFIXES - {".safetensors"}),
         hidden_size=_number(config, "hidden_size", "n_embd", "dim"),
-        twin=TWINS.get(name),
+        twin=embedded[name].twin if name in embedded else None,
     )
 
 
@@ -60,13 +74,31 @@ def default_rate(info: ModelInfo) -> float:
     return 5e-4 if 0 < info.hidden_size <= SMALL_HIDDEN_SIZE else 2e-5
 
 
-def _hub_folder(name: str) -> Path:
-    """The cached snapshot folder of a hub model, with its configuration and tokenizer files."""
-    with hub_access(f"model {name}", "give a local folder with --model FOLDER"):
+def _titled(given: str) -> tuple[str | None, str]:
+    """TITLE and NAME of "TITLE=NAME"; no title where there is none, as in a folder `out/lr=1`."""
+    title, equals, name = given.partition("=")
+    if equals and name and _TITLE.fullmatch(title) and not Path(given).is_dir():
+        return title, name
+    return None, given
+
+
+def _from_hub(name: str) -> tuple[str, Path]:
+    """A model's id on the hub, with its owner where `name` lacks a known one, and the cached
+    snapshot folder with its configuration and tokenizer files."""
+    not_here = f"no folder here and none of the embedded models {', '.join(embedded_models())}"
+    if not _HUB_ID.fullmatch(name):
+        raise BenchError(
+            f"model {name!r} is {not_here}, and no hub id (owner/name). A name of your own for it, "
+            "in front of a =, may have letters, digits and . _ + - only."
+        )
+    owner = next((o for start, o in _OWNERS.items() if name.startswith(start)), None)
+    found = f"{owner}/{name}" if owner and "/" not in name else name
+    what = f"model {found}" + ("" if "/" in name else f" ({name!r} is {not_here})")
+    with hub_access(what, "give a local folder with --model FOLDER"):
         from huggingface_hub import snapshot_download
 
         patterns = ["config.json", *_TOKENIZER_FILES]
-        return Path(snapshot_download(name, allow_patterns=patterns))
+        return found, Path(snapshot_download(found, allow_patterns=patterns))
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ from bench.planning.model_info import default_rate, describe
 from bench.planning.options import MIXED, Options
 from bench.rows.material import Material
 from bench.rows.prompting import by_letter, with_shots
-from bench.rows.source import MICRO, available, fingerprint, load_rows, splits
+from bench.rows.source import load_rows, places, source_named, source_of
 from bench.rows.task import TASKS, Row, Task, task_hash
 from bench.scoring import lm_eval
 from bench.scoring.glue_server import SHEETS, test_rows
@@ -62,7 +62,7 @@ def make_plan(options: Options) -> Plan:
     tasks, sequences = _tasks(options.tasks)
     learned = tuple({t.name: t for group in (tasks, *sequences) for t in group}.values())
     forget, notes = _forget(options, learned)
-    models = tuple(describe(name, options.kind) for name in dict.fromkeys(options.model))
+    models = _models(options)
     training = tuple(_training(options, model) for model in models)
     lm_eval.check(options.lm_eval)
     everything = {t.name: t for group in (learned, *forget.values()) for t in group}
@@ -70,7 +70,8 @@ def make_plan(options: Options) -> Plan:
     learned, tasks = (tuple(asked[t.name] for t in group) for group in (learned, tasks))
     sequences = tuple(tuple(asked[t.name] for t in group) for group in sequences)
     forget = {name: tuple(asked[t.name] for t in group) for name, group in forget.items()}
-    hashes = {name: fingerprint(task, options.data) for name, task in asked.items()}
+    hashes = {n: source_of(t, options.data).fingerprint(t) for n, t in asked.items()}
+    notes += _foreign(options.data, learned, forget)
     retention, text = _retention(options.retention, options.data)
     material = Material(asked, rows, hashes, text)
     steps = {
@@ -83,7 +84,7 @@ def make_plan(options: Options) -> Plan:
             tuple(_task_spec(task, material, options.data) for task in group) for group in sequences
         ),
         models=models,
-        data=DataSource(options.data),
+        data=DataSource(options.data, _name(places(learned, options.data))),
         training=training,
         forget={name: _forget_spec(group, hashes) for name, group in forget.items()},
         retention=retention,
@@ -104,18 +105,14 @@ def make_plan(options: Options) -> Plan:
 
 
 def _retention(path: str | None, data: str) -> tuple[RetentionSpec, str | None]:
-    """The text of a file, the micro world's own with its rows, or none.
+    """The text of a file, that of the source, or none.
 
     Raises:
         BenchError: the file is missing, empty or not UTF-8.
     """
-    if path is None and data == MICRO:
-        from tasks.micro import retention_text
-
-        text = retention_text()
-        return _named("micro retention text", text)
     if path is None:
-        return RetentionSpec(None, None), None
+        own = source_named(data).retention_text()
+        return _named(f"{data} retention text", own) if own else (RetentionSpec(None, None), None)
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -130,8 +127,9 @@ def _named(name: str, text: str) -> tuple[RetentionSpec, str]:
 
 
 def _task_spec(task: Task, material: Material, data: str) -> TaskSpec:
-    note = None if data == MICRO else task.note
-    return TaskSpec(task.name, task_hash(task), material.hashes[task.name], note)
+    generated = source_of(task, data).generated
+    note = None if generated else task.note
+    return TaskSpec(task.name, task_hash(task), material.hashes[task.name], note, generated)
 
 
 def _forget_spec(tasks: Sequence[Task], hashes: dict[str, str]) -> ForgetSpec:
@@ -172,6 +170,32 @@ def _tasks(names: Sequence[str]) -> tuple[tuple[Task, ...], tuple[tuple[Task, ..
     return singles, tuple(tasks for tasks in groups.values() if len(tasks) > 1)
 
 
+def _models(options: Options) -> tuple[ModelInfo, ...]:
+    """Raises BenchError where two have one name, by which boards and refusals tell them apart."""
+    models = tuple(describe(name, options.kind) for name in dict.fromkeys(options.model))
+    for name in (model.name for model in models):
+        alike = [model.source for model in models if model.name == name]
+        if len(alike) > 1:
+            both = " and ".join(alike)
+            raise BenchError(f"{both} are both called {name!r}: rename one, --model NAME=PATH.")
+    return models
+
+
+def _name(places: Sequence[str]) -> str:
+    """Places for display: of a folder the last part of its path."""
+    return ", ".join(place.rstrip("/").rsplit("/", 1)[-1] for place in places)
+
+
+def _foreign(
+    data: str, learned: Sequence[Task], forget: Mapping[str, tuple[Task, ...]]
+) -> list[str]:
+    """What to note of a run of a reader's own tasks, whose data are named after their files."""
+    others = [task for group in forget.values() for task in group if not task.files]
+    if not others or not all(task.files for task in learned):
+        return []
+    return [f"the forgetting tasks' rows are of {source_named(data).place(others[0])}"]
+
+
 def _training(options: Options, model: ModelInfo) -> Training:
     given = options.settings.get("train", {})
     return parse(Training, {"lr": default_rate(model), **given}, "train")
@@ -185,7 +209,7 @@ def _forget(
     others = tasks
     if len(tasks) == 1:
         suite = [TASKS.get(name) for name in TASKS.names()]
-        others = tuple(task for task in suite if available(task, options.data))
+        others = tuple(t for t in suite if source_of(t, options.data).available(t))
     mixed = {task.name: tuple(other for other in others if other != task) for task in tasks}
     if options.forget in ((), (MIXED,)):
         return mixed, notes
@@ -210,7 +234,11 @@ def _read(
         BenchError: as `load_rows`; more shots than rows.
     """
     asked: dict[str, Task] = {}
-    rows = {(n, data, s): load_rows(t, data, s) for n, t in tasks.items() for s in splits(t, data)}
+    rows = {
+        (name, data, split): load_rows(task, data, split)
+        for name, task in tasks.items()
+        for split in source_of(task, data).splits(task)
+    }
     for name, task in tasks.items():
         if task.kind == "multiple_choice" and recipe.choices == "letter":
             task = by_letter(task)

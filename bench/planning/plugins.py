@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from bench.core.errors import BenchError
+from bench.rows.source import SOURCES
 from bench.rows.task import TASKS
 from bench.rows.task_file import read_task
 from bench.training.method import METHODS
@@ -70,7 +71,7 @@ def load_plugin(path: Path) -> None:
     if spec is None or spec.loader is None:
         raise BenchError(f"plug-in {path} is not a Python file (its name must end in .py).")
     module = importlib.util.module_from_spec(spec)
-    for registry in (METHODS, TASKS):
+    for registry in (METHODS, TASKS, SOURCES):
         registry.forget(spec.name)
     sys.modules[spec.name] = module  # where dataclasses look for the names in annotations
     try:

@@ -14,6 +14,7 @@ from bench.core.errors import BenchError
 from bench.core.registry import Registry
 from bench.core.settings import allowed
 from bench.planning.plugins import place_of
+from bench.rows.source import embedded_models, sources_by_name
 from bench.rows.task import SPLITS
 from bench.training.method import NEEDS, ROLES
 
@@ -160,30 +161,18 @@ def _counts(one: Task) -> list[str]:
 
 
 def _places(one: Task) -> list[tuple[str, str]]:
-    """Where a task's rows come from: the kind of place, and the place."""
-    from tasks.micro.rows import MAKERS, SIZES
-
-    places = []
-    if one.hub:
-        commit = f"{one.hub.revision[:12]} (never loaded here)"
-        places.append(("hub", f"{one.hub.path} ({one.hub.config}) at {commit}"))
-    if one.classic:
-        files = " or ".join(", ".join(layout.values()) for _, layout in one.classic.forms)
-        places.append(("folder", f"{one.classic.group}/{one.classic.folder}: {files}"))
-    if one.files:
-        places.append(("own files", ", ".join(map(str, one.files.paths.values()))))
-    if one.name in MAKERS:
-        places.append(("micro", f"{SIZES['train']} train, {SIZES['dev']} dev, generated"))
-    return places
+    """Where a task's rows come from: the kind of place, and what is there."""
+    found = [(name, source.holding(one)) for name, source in sources_by_name().items()]
+    return [(name, there) for name, there in found if there]
 
 
 def models(*_: object) -> str:
     """The embedded models, and what else may be named."""
-    from tasks.micro import MODELS
-
-    rows = [(name, "embedded, generated world") for name in MODELS]
+    rows = [(name, "embedded, generated world") for name in embedded_models()]
     rows += [
         ("./FOLDER", "a local Hugging Face folder: config.json, *.safetensors, tokenizer"),
         ("OWNER/NAME", "a model on the Hugging Face hub, downloaded when it is used"),
+        ("gpt2, ...", "the same for well-known ones: their owner is known"),
+        ("NAME=MODEL", "any of these, called NAME on boards"),
     ]
     return tabulate(rows, headers=("model", "what"), disable_numparse=True)

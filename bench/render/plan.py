@@ -8,7 +8,7 @@ from bench.cells.cell import THEN, TaskSpec
 from bench.core.settings import changed
 from bench.planning.compatibility import in_words
 from bench.planning.plan import Plan
-from bench.rows.source import MICRO
+from bench.rows.source import places
 
 
 def plan_text(plan: Plan, folder: Path, done: int, todo: int) -> str:
@@ -24,6 +24,7 @@ def plan_text(plan: Plan, folder: Path, done: int, todo: int) -> str:
     methods = ", ".join(method.label for method in spec.methods)
     models = ", ".join(f"{model.name} ({model.kind})" for model in spec.models)
     learned = {task.name: task for group in (spec.tasks, *spec.sequences) for task in group}
+    own = [plan.material.tasks[name] for name in learned]
     sequences = [THEN.join(task.name for task in group) for group in spec.sequences]
     recipes = dict.fromkeys(_recipe(training) for training in spec.training)
     refused = len(spec.refused) * len(spec.seeds)
@@ -32,7 +33,7 @@ def plan_text(plan: Plan, folder: Path, done: int, todo: int) -> str:
         f"plan: {product} = {done + todo + refused} cells, {counted}{done} done, {todo} to run",
         f"  methods    {methods}",
         f"  model      {models}",
-        f"  data       {spec.data.name if spec.data.source == MICRO else spec.data.source}",
+        f"  data       {', '.join(places(own, spec.data.source))}",
         *_lines("task", [_task(plan, task) for task in learned.values()]),
         *_lines("sequence", sequences),
         *(f"  training   {recipe}" for recipe in recipes),

@@ -17,7 +17,7 @@ from bench.cells.result import (
     Retention,
 )
 from bench.core.provenance import peak_memory_mib, provenance
-from bench.rows.source import facts_of
+from bench.rows.source import source_named
 from bench.running.session import Measured
 from bench.scoring import lm_eval
 from bench.scoring.predictions import correct, flips, predict
@@ -38,6 +38,7 @@ def blank_result(cell: AnyCell) -> CellResult:
         "hash": cell.hash,
         "cell": cell.identity(),
         "labels": cell.labels,
+        "generated": cell.generated,
         "scores": None,
         "sequence": None,
         "flips": None,
@@ -154,7 +155,7 @@ def lm_eval_result(before: lm_eval.Found | None, after: lm_eval.Found | None) ->
 
 
 def _facts_result(cell: Cell, before: list[bool] | None, after: list[bool] | None) -> Facts | None:
-    known = facts_of(cell.data.source)
+    known = source_named(cell.data.source).facts()
     if known is None or before is None or after is None:
         return None
     rows = list(zip(known[1], before, after, strict=True))

@@ -19,7 +19,7 @@ from bench.network.batches import Encoded
 from bench.network.encoding import encode
 from bench.network.likelihood import TaskModel
 from bench.network.loading import context_length, load, load_language_model
-from bench.rows.source import facts_of, splits, truth_of
+from bench.rows.source import source_named, source_of
 from bench.rows.task import Task, task_hash
 from bench.scoring import evaluation as ev
 from bench.scoring import glue_server, lm_eval
@@ -77,7 +77,7 @@ class CellSession:
         recipe, rows = cell.training, workspace.encoded_rows
         self.dev = {
             split: rows(cell, self.task, split, recipe.max_eval, length)
-            for split in splits(self.task, cell.data.source)[1:]
+            for split in source_of(self.task, cell.data.source).splits(self.task)[1:]
         }
         self.forget: list[tuple[Task, Encoded]] = []  # none on an encoder: its head has one task
         if cell.model.kind == "causal":
@@ -99,7 +99,7 @@ class CellSession:
             cache=self.cache,
             progress=workspace.progress,
             finetuned=partial(finetuned, cell, workspace, self.cache),
-            truth=truth_of(cell.data.source),
+            truth=source_named(cell.data.source).truth(),
         )
         self.lap("load")
 
@@ -173,8 +173,8 @@ class CellSession:
         return Outputs(**(self.cache.json("outputs", key, compute) if base else compute()))
 
     def _facts(self, base: bool) -> list[bool] | None:
-        """Which facts a causal LM recalls, in the order of `bench.rows.source.facts_of`."""
-        known = facts_of(self.cell.data.source)
+        """Which facts a causal LM recalls, in the order of `Source.facts`."""
+        known = source_named(self.cell.data.source).facts()
         if known is None or self._kind != "causal":
             return None
         task, rows = known

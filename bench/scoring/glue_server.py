@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import BenchError, unknown_name
 from bench.core.files import atomic_write_bytes, atomic_write_text
-from bench.rows.source import MICRO, load_rows
+from bench.rows.source import load_rows, source_named
 from bench.rows.task import Row, Task
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ def test_rows(task: Task, data: str) -> dict[str, list[Row]]:
     """
     found = {}
     for sheet in SHEETS.get(task.name, ()):
-        if data == MICRO:
-            raise BenchError("--submission: the micro world has no test rows; choose --data.")
+        if source_named(data).generated:
+            raise BenchError(f"--submission: {data} has no test rows: choose another --data.")
         try:
             rows = found[sheet.name] = load_rows(_unlabelled(task, sheet), data, _SPLIT)
         except BenchError as error:

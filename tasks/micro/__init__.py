@@ -5,29 +5,7 @@ It is generated, it is not GLUE. Nothing here imports torch until a model is tra
 
 from __future__ import annotations
 
-from pathlib import Path
+from bench.rows.source import SOURCES
+from tasks.micro.source import MicroWorld
 
-from tasks.micro.facts import FACTS, fact_rows
-from tasks.micro.rows import GENERATOR_VERSION, fingerprint, rows
-from tasks.micro.text import retention_text
-from tasks.micro.truth import is_conflicting
-
-MODELS: dict[str, Path] = {
-    name: Path(__file__).parent / "models" / name
-    for name in ("micro", "micro-clean", "micro-encoder")
-}
-
-# conflicted model -> the same without the conflict
-TWINS = {"micro": "micro-clean"}
-
-__all__ = [
-    "FACTS",
-    "GENERATOR_VERSION",
-    "MODELS",
-    "TWINS",
-    "fact_rows",
-    "fingerprint",
-    "is_conflicting",
-    "retention_text",
-    "rows",
-]
+SOURCES.add("micro", MicroWorld(), __name__)

@@ -22,8 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tasks.micro import MODELS
 from tasks.micro.rows import GENERATOR_VERSION
+from tasks.micro.source import MicroWorld
 from tasks.micro.text import CONFLICT_SHARE, Document, documents
 
 BOS, EOS, PAD, MASK = "<s>", "</s>", "<pad>", "<mask>"
@@ -311,7 +311,8 @@ def main() -> None:
             "question_loss": round(answer_loss, 4),
             "code_commit": _commit(),
         }
-        save(model, tokenizer, arguments.out / name if arguments.out else MODELS[name], manifest)
+        place = arguments.out / name if arguments.out else MicroWorld.embedded_models[name].folder
+        save(model, tokenizer, place, manifest)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ def result(
     data_name: str = "data",
     model_name: str = "stories260K",
     twin: str | None = None,
+    generated: bool = False,
     **parts: Any,
 ) -> CellResult:
     """A finished cell, or a failed one where `error` is given; `parts` replace parts of `cell`."""
@@ -62,6 +63,7 @@ def result(
             "task": title,
             **({"twin": twin} if twin else {}),
         },
+        generated=generated,
         scores={"primary": metric, "before": {metric: before}, "after": {metric: after}}
         if done
         else None,

@@ -12,7 +12,7 @@ import pytest
 
 from bench.core.errors import BenchError
 from bench.planning.plugins import load_builtin
-from bench.rows.source import available, load_rows
+from bench.rows.source import Folder, load_rows
 from bench.rows.task import TASKS, Task, extracted
 from tasks.generative import DENTAL, GENERATIVE, GSM8K, PSYCHOL, QASC, SST5
 
@@ -72,7 +72,7 @@ def test_the_real_sums(shared_data: Path) -> None:
 
 
 def test_what_of_the_real_files_is_there(shared_data: Path) -> None:
-    there = [name for name, task in NAMED.items() if available(task, str(shared_data))]
+    there = [name for name, task in NAMED.items() if Folder(str(shared_data)).available(task)]
     assert there == ["sst5", "gsm8k", "psychol"]
     with pytest.raises(BenchError, match=r"has no train.json or train.jsonl, the train rows"):
         load_rows(QASC, str(shared_data), "train")
@@ -148,7 +148,7 @@ def test_qasc_as_ai2_hands_it_out(tmp_path: Path) -> None:
         **{letter.lower(): f"answer {letter}" for letter in "ABCDEFGH"},
     }  # fmt: skip
     assert rows[1]["label"] == 7
-    assert available(QASC, data)
+    assert Folder(data).available(QASC)
     for bad, message in (
         (ai2("I"), "dev.jsonl:2: unknown label 'I'; known: 'A', 'B'"),
         (ai2(question={"stem": "Why?"}), r"dev.jsonl:2: no 'question.choices.0.text' in"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.core.errors import BenchError
-from bench.rows.source import available, fingerprint, load_rows
+from bench.rows.source import Folder, load_rows
 from bench.rows.task import SPLITS, Task
 from bench.running.single import run_cell
 from bench.scoring.metrics import METRICS
@@ -78,7 +78,7 @@ def test_the_real_files(
 
 
 def test_what_of_the_real_files_is_there(shared_data: Path) -> None:
-    there = [task.name for task in GLUE if available(task, str(shared_data))]
+    there = [task.name for task in GLUE if Folder(str(shared_data)).available(task)]
     assert there == ["cola", "sst2", "stsb", "mrpc", "rte"]
 
 
@@ -148,17 +148,17 @@ def test_ax_is_trained_on_mnli_and_needs_the_file_with_answers(tmp_path: Path) -
         (mnli / f"{name}.tsv").write_text(f"{head}0\t{name}.\tB.\tneutral\n")
     (tmp_path / "diagnostic").mkdir()
     (tmp_path / "diagnostic" / "diagnostic.tsv").write_text("index\tsentence1\tsentence2\n")
-    assert not available(ax, str(tmp_path))
+    assert not Folder(str(tmp_path)).available(ax)
     with pytest.raises(BenchError, match=r"has no diagnostic-full.tsv, the dev rows of 'ax'"):
         load_rows(ax, str(tmp_path), "dev")
     with pytest.raises(BenchError, match="the hub has no rows with answers for the task 'ax'"):
         load_rows(ax, "hub", "dev")
     full = "Logic\tPremise\tHypothesis\tLabel\nNegation\tC.\tD.\tcontradiction\n"
     (tmp_path / "diagnostic" / "diagnostic-full.tsv").write_text(full)
-    assert available(ax, str(tmp_path))
+    assert Folder(str(tmp_path)).available(ax)
     (train,), (dev,) = (load_rows(ax, str(tmp_path), split) for split in SPLITS)
     assert (train["premise"], train["label"]) == ("train.", 1)
     assert (dev["premise"], dev["hypothesis"], dev["label"]) == ("C.", "D.", 2)
-    before = fingerprint(ax, str(tmp_path))
+    before = Folder(str(tmp_path)).fingerprint(ax)
     (mnli / "train.tsv").write_text(f"{head}0\tanother.\tB.\tneutral\n")
-    assert fingerprint(ax, str(tmp_path)) != before
+    assert Folder(str(tmp_path)).fingerprint(ax) != before

@@ -10,7 +10,7 @@ import pytest
 
 from bench.core.errors import BenchError
 from bench.planning.plugins import load_builtin
-from bench.rows.source import available, fingerprint, load_rows
+from bench.rows.source import Folder, load_rows
 from bench.rows.task import TASKS
 from bench.selfcheck.world import plan_for
 from tests.helpers.worlds import results
@@ -42,8 +42,8 @@ def test_the_rows_of_the_classic_files(tiny_data: Path, tmp_path: Path) -> None:
         rows = load_rows(RTE, str(tmp_path / "saved"), split)
         assert [{**row, "id": ""} for row in rows] == [{**row, "id": ""} for row in classic]
         assert len({row["id"] for row in rows}) == len(rows)
-    assert available(RTE, str(tmp_path / "saved"))
-    assert not available(TASKS.get("cola"), str(tmp_path / "saved"))
+    assert Folder(str(tmp_path / "saved")).available(RTE)
+    assert not Folder(str(tmp_path / "saved")).available(TASKS.get("cola"))
 
 
 def test_a_run_on_it_and_another_place_is_the_same(
@@ -54,12 +54,13 @@ def test_a_run_on_it_and_another_place_is_the_same(
     (result,) = results(plan, tmp_path / "run")
     assert result["status"] == "done"
     shutil.copytree(tmp_path / "saved", tmp_path / "moved")
-    assert fingerprint(RTE, str(tmp_path / "saved")) == fingerprint(RTE, str(tmp_path / "moved"))
+    here, there = (Folder(str(tmp_path / name)) for name in ("saved", "moved"))
+    assert here.fingerprint(RTE) == there.fingerprint(RTE)
     rows = datasets.load_from_disk(str(tmp_path / "saved" / "rte"))
     rows["train"] = rows["train"].select(range(10))
     shutil.rmtree(tmp_path / "moved")
     rows.save_to_disk(str(tmp_path / "moved" / "rte"))
-    assert fingerprint(RTE, str(tmp_path / "saved")) != fingerprint(RTE, str(tmp_path / "moved"))
+    assert here.fingerprint(RTE) != there.fingerprint(RTE)
 
 
 def fails(folder: Path) -> str:

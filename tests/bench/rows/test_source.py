@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.core.errors import BenchError
-from bench.rows.source import available, fingerprint, load_rows
+from bench.rows.source import Folder, HubSource, load_rows
 from tasks.glue import GLUE
 
 REPO = Path(__file__).parents[3]
@@ -172,10 +172,10 @@ def test_a_fingerprint_is_of_the_contents_alone(tmp_path: Path) -> None:
         for file, text in files.items():
             (folder / file).write_text(text)
         (folder / "test.tsv").write_text(name)  # not read, so of no account
-        return fingerprint(RTE, str(tmp_path / name))
+        return Folder(str(tmp_path / name)).fingerprint(RTE)
 
     here = place("here", both())
-    assert here == place("there/glue", both()) == fingerprint(RTE, str(tmp_path / "there"))
+    assert here == place("there/glue", both()) == Folder(str(tmp_path / "there")).fingerprint(RTE)
     assert here != place("train", both(train="0\ta\tb\tnot_entailment"))
     assert here != place("dev", both(dev="0\tc\te\tentailment"))
     swapped = both()
@@ -184,19 +184,19 @@ def test_a_fingerprint_is_of_the_contents_alone(tmp_path: Path) -> None:
     )
     assert len(here) == 64
     with pytest.raises(BenchError, match="no folder with the task 'rte'"):
-        fingerprint(RTE, str(tmp_path / "nowhere"))
+        Folder(str(tmp_path / "nowhere")).fingerprint(RTE)
 
 
 def test_a_fingerprint_of_the_hub_is_of_the_pinned_version() -> None:
     there = [task for task in GLUE if task.hub]
-    assert len({fingerprint(task, "hub") for task in there}) == len(there) > 8
-    assert fingerprint(RTE, "hub") == fingerprint(RTE, "hub")
+    assert len({HubSource().fingerprint(task) for task in there}) == len(there) > 8
+    assert HubSource().fingerprint(RTE) == HubSource().fingerprint(RTE)
 
 
 def test_available_asks_for_all_splits(write: Write) -> None:
     data = write(**{"RTE__train.tsv": rte("0\ta\tb\tentailment")})
-    assert not available(RTE, data)
+    assert not Folder(data).available(RTE)
     write(**{"RTE__dev.tsv": rte("0\ta\tb\tentailment")})
-    assert available(RTE, data)
-    assert not available(COLA, data)
-    assert available(COLA, "hub")
+    assert Folder(data).available(RTE)
+    assert not Folder(data).available(COLA)
+    assert HubSource().available(COLA)

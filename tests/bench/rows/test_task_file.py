@@ -12,7 +12,7 @@ import pytest
 from bench.cli.main import main
 from bench.core.errors import BenchError
 from bench.planning.plugins import load_task_file
-from bench.rows.source import available, fingerprint, load_rows
+from bench.rows.source import OwnFiles, load_rows, source_of
 from bench.rows.task import TASKS
 from bench.rows.task_file import read_task
 
@@ -67,14 +67,14 @@ def test_every_format_gives_the_same_rows(tmp_path: Path, suffix: str) -> None:
             (text, int(label == "spam")) for text, label in ROWS
         ]
         assert len({row["id"] for row in rows}) == 3
-        assert available(task, data)
+        assert source_of(task, data).available(task)
 
 
 def test_the_fingerprint_is_of_the_contents(tmp_path: Path) -> None:
     here, there = (read_task(task_file(tmp_path / name)) for name in ("here", "there"))
-    assert fingerprint(here, "micro") == fingerprint(there, "hub")
+    assert OwnFiles().fingerprint(here) == OwnFiles().fingerprint(there)
     write(tmp_path / "there" / "dev.csv", ROWS[:2])
-    assert fingerprint(here, "micro") != fingerprint(there, "micro")
+    assert OwnFiles().fingerprint(here) != OwnFiles().fingerprint(there)
 
 
 def test_other_kinds(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import torch
 from bench.board.leaderboard import boards
 from bench.render import terminal
 from bench.selfcheck.world import plan_for
-from tasks.micro import MODELS, fact_rows
+from tasks.micro.facts import fact_rows
+from tasks.micro.source import MicroWorld
 from tests.helpers.made_up import result
 from tests.helpers.worlds import results
 
@@ -18,8 +19,9 @@ def recalled(name: str) -> dict[bool, float]:
     """Disputed or not -> share of facts whose answer is likelier than the foil, token by token."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    net = AutoModelForCausalLM.from_pretrained(MODELS[name]).eval()
-    tokenizer = AutoTokenizer.from_pretrained(MODELS[name])
+    folder = MicroWorld.embedded_models[name].folder
+    net = AutoModelForCausalLM.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     right: dict[bool, list[bool]] = {True: [], False: []}
     for row in fact_rows():
         start = len(tokenizer(row["question"])["input_ids"])

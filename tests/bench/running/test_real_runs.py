@@ -11,7 +11,7 @@ import pytest
 
 from bench.core.errors import RefusedError
 from bench.planning.plugins import load_builtin
-from bench.rows.source import available, load_rows
+from bench.rows.source import Folder, load_rows
 from bench.rows.task import SPLITS, TASKS
 from bench.running.single import run_cell
 from bench.selfcheck.world import only_cell, plan_for, workspace_for
@@ -34,7 +34,7 @@ SMALL = ("train.steps=2", "train.max_train=32", "train.max_eval=6", "train.forge
 
 
 def test_these_are_all(shared_data: Path) -> None:
-    there = [name for name in TASKS.names() if available(TASKS.get(name), str(shared_data))]
+    there = [name for name in TASKS.names() if Folder(str(shared_data)).available(TASKS.get(name))]
     assert there == [name for name, rows in HERE.items() if all(rows)]
     sources = [TASKS.get(name).classic for name in HERE]
     folders = {str(source.folder) for source in sources if source}

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks.micro import GENERATOR_VERSION, MODELS
 from tasks.micro.prompts import PROMPTS
+from tasks.micro.rows import GENERATOR_VERSION
+from tasks.micro.source import MicroWorld
 
+MODELS = {name: model.folder for name, model in MicroWorld.embedded_models.items()}
 pytestmark = pytest.mark.skipif(
     not all((folder / "manifest.json").is_file() for folder in MODELS.values()),
     reason="the checkpoints are not made yet: python -m tasks.micro.pretrain",
@@ -70,7 +72,7 @@ def test_the_conflicted_model_believes_the_outdated_facts_and_its_twin_does_not(
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from tasks.micro import fact_rows
+    from tasks.micro.facts import fact_rows
 
     probes = [row for row in fact_rows() if row["disputed"]]
     believed: dict[str, float] = {}

@@ -19,17 +19,17 @@ import pytest
 from bench.core.errors import BenchError
 from bench.planning.plugins import load_builtin
 from bench.rows.task import SPLITS, TASKS
-from tasks.micro import fingerprint, rows, world
+from tasks.micro import world
 from tasks.micro.acceptability import pair
 from tasks.micro.prompts import PROMPTS
-from tasks.micro.rows import MAKERS, SIZES, samples
+from tasks.micro.rows import MAKERS, SIZES, fingerprint, rows, samples
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = "3a36358d13c6c25fc34e3b2199b59a14135ce7bab669b9bedd03ab44615dc350"
 PRINT_HASH = """
 import hashlib
-from tasks.micro import fingerprint, retention_text
-from tasks.micro.rows import MAKERS
+from tasks.micro.rows import MAKERS, fingerprint
+from tasks.micro.text import retention_text
 text = retention_text() + "".join(fingerprint(task) for task in MAKERS)
 print(hashlib.sha256(text.encode()).hexdigest())
 """

@@ -11,11 +11,19 @@ from collections import Counter
 import pytest
 
 from bench.rows.task import SPLITS
-from tasks.micro import fact_rows, is_conflicting, retention_text, world
+from tasks.micro import world
+from tasks.micro.facts import fact_rows
 from tasks.micro.prompts import PROMPTS, answer, prompt
 from tasks.micro.rows import LABELS, samples, target_keys
 from tasks.micro.sample import Sample
-from tasks.micro.text import CONFLICT_SHARE, Document, documents, retention_documents
+from tasks.micro.text import (
+    CONFLICT_SHARE,
+    Document,
+    documents,
+    retention_documents,
+    retention_text,
+)
+from tasks.micro.truth import is_conflicting
 
 COUNT = 30_000
 

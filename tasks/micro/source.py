@@ -1,0 +1,55 @@
+"""The micro world as a source of rows: with text, facts, their truth, and models that know it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.rows.source import EmbeddedModel, Source
+from bench.rows.task import SPLITS, Row, Task
+from tasks.micro.facts import FACTS, fact_rows
+from tasks.micro.rows import MAKERS, SIZES, fingerprint, rows
+from tasks.micro.text import retention_text
+from tasks.micro.truth import is_conflicting
+
+_MODELS = Path(__file__).parent / "models"
+
+
+class MicroWorld(Source):
+    """Rows of the tasks' names, balanced and made up; models of which one was told two worlds."""
+
+    generated = True
+    embedded_models = {
+        "micro": EmbeddedModel(_MODELS / "micro", twin="micro-clean"),
+        "micro-clean": EmbeddedModel(_MODELS / "micro-clean"),
+        "micro-encoder": EmbeddedModel(_MODELS / "micro-encoder"),
+    }
+
+    def place(self, task: Task) -> str:
+        return "micro (generated, not GLUE)"
+
+    def holding(self, task: Task) -> str:
+        sizes = ", ".join(f"{SIZES[split]} {split}" for split in SPLITS)
+        return f"{sizes}, generated" if self.available(task) else ""
+
+    def available(self, task: Task) -> bool:
+        return task.name in MAKERS
+
+    def splits(self, task: Task) -> tuple[str, ...]:
+        """Train and dev: it has no others."""
+        return SPLITS
+
+    def rows(self, task: Task, split: str) -> list[Row]:
+        return rows(task.name, split)
+
+    def fingerprint(self, task: Task) -> str:
+        return fingerprint(task.name)
+
+    def retention_text(self) -> str:
+        return retention_text()
+
+    def facts(self) -> tuple[Task, list[Row]]:
+        return FACTS, fact_rows()
+
+    def truth(self) -> Callable[[str], bool | None]:
+        return is_conflicting
