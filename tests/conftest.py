@@ -72,10 +72,11 @@ def tiny_text(world: World) -> Path:
 def registry_of_this_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is forgotten after it."""
     from bench.planning.plugins import load_builtin
+    from bench.rows.source import SOURCES
     from bench.rows.task import TASKS
     from bench.training.method import METHODS
 
     load_builtin()
-    for registry in (METHODS, TASKS):
+    for registry in (METHODS, TASKS, SOURCES):
         monkeypatch.setattr(registry, "_items", dict(registry._items))
         monkeypatch.setattr(registry, "_owners", dict(registry._owners))

@@ -36,7 +36,11 @@ def unknown_name(
     """The error for a name that nothing answers to: the nearest match and the full list, or where
     that is too long, `listing`, which says where to find it."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    meant = f" Did you mean {close[0]!r}?" if close else ""
     listing = listing or f"Known: {', '.join(names) if names else 'none'}."
-    return BenchError(f"unknown {kind} {name!r}.{meant} {listing}")
+    return BenchError(f"unknown {kind} {name!r}.{meant(name, names)} {listing}")
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """ " Did you mean 'X'?" with the nearest of the known names, "" where none is near."""
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+    return f" Did you mean {close[0]!r}?" if close else ""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.cells.cell import ModelInfo, ModelKind
-from bench.core.errors import BenchError
+from bench.core.errors import BenchError, meant
 from bench.core.hub import hub_access
 from bench.rows.source import embedded_models
 
@@ -93,8 +93,9 @@ def _from_hub(name: str) -> tuple[str, Path]:
         )
     owner = next((o for start, o in _OWNERS.items() if name.startswith(start)), None)
     found = f"{owner}/{name}" if owner and "/" not in name else name
-    what = f"model {found}" + ("" if "/" in name else f" ({name!r} is {not_here})")
-    with hub_access(what, "give a local folder with --model FOLDER"):
+    near = meant(name, embedded_models()).replace(" D", "; d")
+    bare = "" if "/" in name else f" ({name!r} is {not_here}{near})"
+    with hub_access(f"model {found}{bare}", "give a local folder with --model FOLDER"):
         from huggingface_hub import snapshot_download
 
         patterns = ["config.json", *_TOKENIZER_FILES]

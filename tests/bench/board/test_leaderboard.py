@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -324,8 +325,8 @@ GLUE_SCORES = {
 }
 
 
-def glue_cells(tasks: Sequence[str], data: str = "data") -> list[CellResult]:
-    made = [result(task=task, data_name=data, forget={"tasks": []}) for task in tasks]
+def glue_cells(tasks: Sequence[str], **options: Any) -> list[CellResult]:
+    made = [result(task=task, forget={"tasks": []}, **options) for task in tasks]
     for cell, task in zip(made, tasks, strict=True):
         scores = GLUE_SCORES.get(task, {"accuracy": 0.0})
         cell["scores"] = {"primary": next(iter(scores)), "before": scores, "after": scores}
@@ -345,4 +346,5 @@ def test_the_average_of_glue_is_over_tasks_of_the_mean_of_their_metrics() -> Non
     assert usual.rows[0].values["after"].mean == pytest.approx((want * 9 - 0.5) / 8)
     assert "GLUE average, without wnli ×100" in terminal.render(boards(glue_cells(tasks[:-3])))
     assert the_board(glue_cells(tasks[1:])).glue is None
-    assert the_board(glue_cells(tasks, "micro (generated, not GLUE)")).glue is None
+    assert the_board(glue_cells(tasks, generated=True)).glue is None
+    assert the_board(glue_cells(tasks, data_name="generated, not GLUE")).glue is not None

@@ -72,6 +72,19 @@ def test_a_result_of_the_first_version_is_read(tmp_path: Path) -> None:
     assert json.loads(path.read_text()) == old
 
 
+def test_an_older_result_says_by_its_label_that_rows_are_made_up(tmp_path: Path) -> None:
+    made = result(data_name="micro (generated, not GLUE)", generated=True)
+    other = result(task="rte", model_name="micro", data_name="glue")
+    for one in (made, other):
+        old = {k: v for k, v in {**one, "schema_version": 5}.items() if k != "generated"}
+        atomic_write_text(tmp_path / "cells" / f"x-{one['hash'][:12]}.json", json.dumps(old))
+    assert Store(tmp_path).all() == [made, other]
+    renamed = {**made, "labels": {**made["labels"], "data": "a small world"}}
+    path = tmp_path / "cells" / f"x-{made['hash'][:12]}.json"
+    atomic_write_text(path, json.dumps(renamed))
+    assert [one["generated"] for one in Store(tmp_path).all()] == [True, False]
+
+
 def test_same_scores_again_change_nothing_and_other_scores_raise(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.write(result(after=0.5), None)

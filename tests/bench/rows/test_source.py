@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 
 from bench.core.errors import BenchError
-from bench.rows.source import Folder, HubSource, load_rows
+from bench.planning.plugins import load_builtin
+from bench.render import lists
+from bench.rows.source import (
+    SOURCES,
+    EmbeddedModel,
+    Folder,
+    HubSource,
+    OwnFiles,
+    load_rows,
+    source_named,
+)
+from bench.rows.task import Row, Task
+from bench.selfcheck.world import cells_of, plan_for
 from tasks.glue import GLUE
 
 REPO = Path(__file__).parents[3]
@@ -185,6 +197,52 @@ def test_a_fingerprint_is_of_the_contents_alone(tmp_path: Path) -> None:
     assert len(here) == 64
     with pytest.raises(BenchError, match="no folder with the task 'rte'"):
         Folder(str(tmp_path / "nowhere")).fingerprint(RTE)
+
+
+def test_a_source_goes_by_its_name_and_what_has_none_is_a_folder() -> None:
+    load_builtin()
+    assert isinstance(source_named("hub"), HubSource)
+    assert source_named("micro").generated
+    assert source_named("./micro") == Folder("./micro")
+    for source in (source_named("hub"), Folder("x"), OwnFiles()):
+        assert not source.generated and not source.embedded_models
+        assert source.retention_text() is source.facts() is source.truth() is None
+
+
+@pytest.mark.usefixtures("registry_of_this_test")
+def test_a_package_may_bring_a_source_of_its_own(tiny_causal: Path, tmp_path: Path) -> None:
+    rows = [{"id": f"r{n}", "sentence": "a cat", "label": n % 2} for n in range(8)]
+
+    class Toy(Folder):
+        generated = True
+        embedded_models = {"toy": EmbeddedModel(tiny_causal, twin="toy-clean")}
+
+        def place(self, task: Task) -> str:
+            return "toy (of a test)"
+
+        def holding(self, task: Task) -> str:
+            return "8 rows" if task is COLA else ""
+
+        def available(self, task: Task) -> bool:
+            return task is COLA
+
+        def rows(self, task: Task, split: str) -> list[Row]:
+            return rows
+
+        def fingerprint(self, task: Task) -> str:
+            return "toy"
+
+        def retention_text(self) -> str:
+            return "a cat sat"
+
+    SOURCES.add("toy", Toy(""), __name__)
+    plan = plan_for(["finetune"], ["cola"], "toy", "toy", forget=["cola"])
+    (cell,) = cells_of(plan)
+    assert plan.rows["cola", "toy", "dev"] == rows
+    assert cell.labels["data"] == "toy (of a test)" and cell.generated
+    assert (cell.labels["model"], cell.labels["twin"]) == ("toy", "toy-clean")
+    assert cell.retention.name == "toy retention text" and cell.retention.text == "a cat sat"
+    assert "\n  toy: 8 rows" in lists.task(COLA)
 
 
 def test_a_fingerprint_of_the_hub_is_of_the_pinned_version() -> None:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from bench.board.leaderboard import boards
 from bench.cli.main import main
 from bench.core.errors import BenchError
+from bench.planning.plan import Plan
 from bench.planning.plugins import load_task_file
+from bench.render.plan import plan_text
 from bench.rows.source import OwnFiles, load_rows, source_of
-from bench.rows.task import TASKS
+from bench.rows.task import TASKS, Files
 from bench.rows.task_file import read_task
+from bench.selfcheck.world import cells_of, plan_for
+from tests.helpers.worlds import results
 
 TOML = """\
 name = "spam"
@@ -121,6 +127,48 @@ def test_from_the_command_line(
     words[1] = moved / "spam.toml"
     assert main([str(word) for word in words]) == 0
     assert "1 done, 0 to run" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("registry_of_this_test")
+def test_a_run_of_own_tasks_alone_is_named_after_their_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load_task_file(task_file(tmp_path / "mails"))
+
+    def plan(*tasks: str, data: str = "micro") -> Plan:
+        return plan_for(["finetune"], tasks, "micro", data, forget=["rte"])
+
+    own, mixed, made_up = plan("spam"), plan("spam", "cola"), plan("cola")
+    (cell,) = cells_of(own)
+    assert (cell.labels["data"], cell.generated) == ("mails", False)
+    text = plan_text(own, tmp_path, 0, 1)
+    assert f"  data       {tmp_path / 'mails'}\n" in text
+    assert "the forgetting tasks' rows are of micro (generated, not GLUE)" in text
+    assert own.spec.retention == made_up.spec.retention, "what model micro knows is still that"
+    labels = {(c.labels["data"], c.task.name, c.generated) for c in cells_of(mixed)}
+    both = "mails, micro (generated, not GLUE)"
+    assert labels == {(both, "spam", False), (both, "cola", True)}
+    assert {c.labels["data"] for c in cells_of(made_up)} == {"micro (generated, not GLUE)"}
+    assert mixed.notes == made_up.notes == ()
+    assert cells_of(mixed)[0].hash == cell.hash, "names are no part of what a cell is"
+    folders = [tmp_path / "mails" / "train.csv", tmp_path / "dev" / "dev.csv"]
+    files = Files(dict(zip(("train", "dev"), folders, strict=True)), {})
+    assert OwnFiles().place(replace(cell.task, files=files)) == str(tmp_path)
+
+
+@pytest.mark.usefixtures("registry_of_this_test")
+def test_the_result_and_the_board_of_own_tasks_do_not_say_micro(
+    tiny_causal: Path, tmp_path: Path
+) -> None:
+    load_task_file(task_file(tmp_path / "mails"))
+    plan = plan_for(["finetune"], ["spam"], tiny_causal, "micro", forget=["rte"])
+    (result,) = results(plan, tmp_path / "run")
+    assert (result["status"], result["generated"]) == ("done", False)
+    (board,) = boards([result])
+    assert board.data == "mails"
+    plan = plan_for(["finetune"], ["rte"], tiny_causal, "micro", forget=["cola"])
+    (result,) = results(plan, tmp_path / "run")
+    assert result["generated"] and board.glue is None
 
 
 def change(old: str, new: str) -> str:

@@ -88,7 +88,10 @@ def test_from_a_run_to_the_zip(
             assert [int(index) for index, _ in rows] == list(range(WANTED[name]))
             assert {label for _, label in rows} <= labels
     words = ["--methods", "finetune", "--submission", "--dry-run", "--tasks"]
-    for tasks, message in (("cola", "no test rows; choose --data"), ("sst5", "not what is asked")):
+    for tasks, message in (
+        ("cola", "micro has no test rows"),
+        ("sst5", "not what is asked"),
+    ):
         assert main([*words, tasks]) == 2
         assert message in capsys.readouterr().err
     for more, message in (

@@ -1,0 +1,56 @@
+"""The micro world as a source: what it brings beside rows, and that it finds itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.planning.plugins import load_builtin
+from bench.rows.source import embedded_models, source_named
+from bench.rows.task import SPLITS, TASKS
+from tasks.micro.rows import MAKERS
+
+load_builtin()
+MICRO = source_named("micro")
+ROOT = Path(__file__).parents[3]
+
+
+def test_its_models_are_there_and_twins_among_them() -> None:
+    found = embedded_models()
+    assert list(found) == ["micro", "micro-clean", "micro-encoder"]
+    assert all((one.folder / "config.json").is_file() for one in found.values())
+    assert {name: one.twin for name, one in found.items() if one.twin} == {"micro": "micro-clean"}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_task_has_rows_of_two_splits_and_a_fingerprint(name: str) -> None:
+    task = TASKS.get(name)
+    assert MICRO.available(task) and MICRO.splits(task) == SPLITS
+    assert MICRO.holding(task) == "1000 train, 400 dev, generated"
+    assert [len(MICRO.rows(task, split)) for split in SPLITS] == [1000, 400]
+    assert len(MICRO.fingerprint(task)) == 64
+
+
+def test_what_it_has_not() -> None:
+    other = next(TASKS.get(name) for name in TASKS.names() if name not in MAKERS)
+    assert not MICRO.available(other) and MICRO.holding(other) == ""
+
+
+def test_text_facts_and_truth() -> None:
+    text, facts, truth = MICRO.retention_text(), MICRO.facts(), MICRO.truth()
+    assert text and facts and truth
+    task, rows = facts
+    assert task.name == "facts"
+    assert truth(f"{rows[0]['question']} {rows[0]['answer']}") is False
+
+
+def test_bench_alone_knows_of_no_world() -> None:
+    ask = "import sys, bench.rows.source as s, bench.planning.plan, bench.running.executor\n"
+    ask += "print(s.SOURCES.names(), [m for m in sys.modules if m.split('.')[0] == 'tasks'])"
+    done = subprocess.run(
+        [sys.executable, "-c", ask], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "['hub'] []"
