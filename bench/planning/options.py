@@ -30,7 +30,9 @@ class Options:
     tasks: tuple[str, ...] = setting(
         (), "see: run_bench.py list tasks; A>B: one after the other", group=WHAT
     )
-    model: tuple[str, ...] = setting(("micro",), "embedded name, folder or hub id", group=WHAT)
+    model: tuple[str, ...] = setting(
+        ("micro",), "embedded name, folder or hub id; NAME=PATH names it", group=WHAT
+    )
     kind: ModelKind | None = setting(
         None,
         "how to load it (its config says)",

@@ -13,7 +13,8 @@ from huggingface_hub import constants
 from bench.core import hub
 from bench.core.errors import BenchError
 from bench.planning.model_info import describe
-from bench.planning.plan import Options, make_plan
+from bench.planning.options import Options
+from bench.planning.plan import make_plan
 from bench.planning.plugins import load_builtin
 
 load_builtin()
@@ -122,7 +123,7 @@ def test_two_models_of_one_name_are_told_apart_first(tiny_causal: Path, tmp_path
     shutil.copytree(tiny_causal, other)
 
     def names(*models: object) -> list[str]:
-        asked = Options(["finetune"], ["cola"], [str(model) for model in models])
+        asked = Options(("finetune",), ("cola",), tuple(map(str, models)))
         return [model.name for model in make_plan(asked).spec.models]
 
     with pytest.raises(BenchError, match=r"are both called .* rename one, --model NAME=PATH\.$"):

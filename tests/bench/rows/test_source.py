@@ -9,7 +9,7 @@ import pytest
 
 from bench.core.errors import BenchError
 from bench.planning.plugins import load_builtin
-from bench.render import lists
+from bench.render import cards
 from bench.rows.source import (
     SOURCES,
     EmbeddedModel,
@@ -242,7 +242,7 @@ def test_a_package_may_bring_a_source_of_its_own(tiny_causal: Path, tmp_path: Pa
     assert cell.labels["data"] == "toy (of a test)" and cell.generated
     assert (cell.labels["model"], cell.labels["twin"]) == ("toy", "toy-clean")
     assert cell.retention.name == "toy retention text" and cell.retention.text == "a cat sat"
-    assert "\n  toy: 8 rows" in lists.task(COLA)
+    assert "\n  toy: 8 rows" in cards.task(COLA)
 
 
 def test_a_fingerprint_of_the_hub_is_of_the_pinned_version() -> None:
