@@ -238,10 +238,10 @@ def test_a_package_may_bring_a_source_of_its_own(tiny_causal: Path, tmp_path: Pa
     SOURCES.add("toy", Toy(""), __name__)
     plan = plan_for(["finetune"], ["cola"], "toy", "toy", forget=["cola"])
     (cell,) = cells_of(plan)
-    assert plan.rows["cola", "toy", "dev"] == rows
+    assert plan.material.rows["cola", "toy", "dev"] == rows
     assert cell.labels["data"] == "toy (of a test)" and cell.generated
     assert (cell.labels["model"], cell.labels["twin"]) == ("toy", "toy-clean")
-    assert cell.retention.name == "toy retention text" and cell.retention.text == "a cat sat"
+    assert cell.retention.name == "toy retention text" and plan.material.retention == "a cat sat"
     assert "\n  toy: 8 rows" in cards.task(COLA)
 
 

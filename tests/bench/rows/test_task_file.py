@@ -153,7 +153,7 @@ def test_a_run_of_own_tasks_alone_is_named_after_their_folder(
     assert cells_of(mixed)[0].hash == cell.hash, "names are no part of what a cell is"
     folders = [tmp_path / "mails" / "train.csv", tmp_path / "dev" / "dev.csv"]
     files = Files(dict(zip(("train", "dev"), folders, strict=True)), {})
-    assert OwnFiles().place(replace(cell.task, files=files)) == str(tmp_path)
+    assert OwnFiles().place(replace(TASKS.get("spam"), files=files)) == str(tmp_path)
 
 
 @pytest.mark.usefixtures("registry_of_this_test")
