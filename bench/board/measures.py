@@ -125,7 +125,7 @@ MEASURES: list[Measure] = [
         "facts", "facts\n+%", SHARE,
         lambda result: _rise(result["facts"] and result["facts"]["settled"]), "+z.2f",
         "facts: change of the share of undisputed facts that the model recalls, in percent.",
-        show="known", importance=6,
+        show="known",
     ),
     Measure(
         "drift", "drift", "squared distance", lambda result: result["drift"], ".2e",
@@ -139,12 +139,12 @@ MEASURES: list[Measure] = [
     Measure(
         "forward", "forward\nR[i-1][i]\n-R[0][i]", SHARE,
         _of_matrix(sequence_measures.forward), "+z.2f", _SEQUENCES,
-        show="known", in_sequences=True, importance=7,
+        show="known", in_sequences=True, importance=6,
     ),
     Measure(
         "forgetting", "forgetting\nmax R[k][i]\n-R[T][i]", SHARE,
         _of_matrix(sequence_measures.forgetting), "+z.2f", _SEQUENCES,
-        show="known", in_sequences=True, importance=7,
+        show="known", in_sequences=True, importance=8,
     ),
     Measure(
         "seconds", "time\ns", "s", _seconds, ".1f", _TIME, in_sequences=True, importance=3

@@ -153,9 +153,10 @@ def _show(results: Sequence[CellResult], folder: Path, write: bool) -> None:
     """Print the boards of `results`, and write them into `folder`."""
     from bench.board.leaderboard import boards
     from bench.render import terminal, write_all
+    from bench.render.layout import window
 
     found = boards(results)
-    print(terminal.render(found, sys.stdout.encoding or "ascii"))
+    print(terminal.render(found, sys.stdout.encoding or "ascii", window()))
     if write:
         print("written: " + ", ".join(str(path) for path in write_all(found, folder)))
 

