@@ -16,6 +16,7 @@ from bench.board import sequence_measures
 from bench.cells.cell import Cell, ModelInfo, TaskSequence
 from bench.cells.result import SCHEMA_VERSION, CellResult, Costs, Predictions
 from bench.core.files import atomic_write_text
+from bench.core.hashing import file_digest
 from bench.core.provenance import peak_memory_mib, provenance, reset_peak_memory
 from bench.network.batches import Encoded
 from bench.network.loading import put_stage, save_stage
@@ -38,6 +39,7 @@ class StageRecord(TrainingRecord):
     steps: int
     rows: int  # that it was trained on
     truncated: int
+    weights: str  # sha256 of their file
 
 
 @dataclass(frozen=True)
@@ -90,22 +92,33 @@ def _learned(
 ) -> StageRecord:
     """Train a stage unless its weights are there; its record."""
     note, unfinished = folder / f"stage-{number}.json", folder / f"stage-{number}"
-    if not note.is_file():
+    weights = _weights(folder, number)
+    if not _is_finished(note, weights):
         stage = CellSession(cell, workspace)
         rows = stage.run.train_rows
-        record: StageRecord = {
-            **stage.learn(unfinished, share_weights),
+        record = stage.learn(unfinished, share_weights)
+        besides = {
             "load": stage.seconds["load"],
             "steps": cell.steps,
             "rows": len(rows),
             "truncated": rows.truncated,
         }
         if stage.run.accelerator.is_main_process:
-            save_stage(stage.loaded, stage.head_seed, _weights(folder, number))
-            atomic_write_text(note, json.dumps(record))  # last: where it is, the weights are
+            save_stage(stage.loaded, stage.head_seed, weights)
+            written = {**record, **besides, "weights": file_digest(weights)}
+            atomic_write_text(note, json.dumps(written))  # last: where it is, the weights are
             checkpoint.remove(unfinished)
         stage.run.accelerator.wait_for_everyone()
     return cast(StageRecord, json.loads(note.read_text(encoding="utf-8")))
+
+
+def _is_finished(note: Path, weights: Path) -> bool:
+    """Whether a stage's record is there, and its weights as they were written."""
+    try:
+        record = json.loads(note.read_text(encoding="utf-8"))
+        return bool(record["weights"] == file_digest(weights))
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 def _scored(sequence: TaskSequence, model: ModelInfo, workspace: Workspace) -> list[_Scored]:

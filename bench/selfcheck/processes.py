@@ -1,4 +1,4 @@
-"""Two processes against one: the same training and every row scored once, within rounding."""
+"""Two processes, stopped and resumed, against one: the same training, every row scored once."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import CellError
+from bench.running.session import CellSession
 from bench.running.single import run_cell
 from bench.selfcheck.checks import FailedError, NotApplicableError, Subject, expect
 from bench.selfcheck.world import World, only_cell, workspace_for
+from bench.training.loop import train
 
 WORDS = "train.batch_size=5", "train.steps=9"  # steps of odd size: the shares differ
+_STOP = 6  # of them, in the midst
 _SECONDS = 120
 
 
@@ -49,7 +52,7 @@ def on_two_processes(
 
 
 def two_are_one(subject: Subject, world: World, folder: Path, both: Sequence[Any]) -> None:
-    """Two processes end as one does: the same answers, drift and losses, within rounding."""
+    """Two processes, stopped and resumed, end as one does: answers, drift, losses, nearly."""
     single, rows = run_cell(
         only_cell(subject.plan(world, *WORDS)), workspace_for(subject.plan(world), folder), False
     )
@@ -57,6 +60,7 @@ def two_are_one(subject: Subject, world: World, folder: Path, both: Sequence[Any
         if isinstance(found, str):
             raise FailedError(f"process {rank}: {found}")
         double, double_rows = found
+        expect(double["provenance"]["resumes"] == 1, f"process {rank} did not resume")
         expect(double_rows["id"] == rows["id"], f"process {rank} scored other rows")
         pairs = zip(double_rows["scores_after"], rows["scores_after"], strict=True)
         gap = max(abs(a - b) for got, want in pairs for a, b in zip(got, want, strict=True))
@@ -85,7 +89,10 @@ def _work(folder: Path) -> None:
         try:
             plan = subject.plan(world, *WORDS)
             workspace = workspace_for(plan, folder / str(number))
-            found.append(run_cell(only_cell(plan), workspace, False))
+            cell = only_cell(plan)
+            part = CellSession(cell, workspace)
+            train(part.run, part.method, workspace.checkpoint(cell), stop_at=_STOP)
+            found.append(run_cell(cell, workspace, False))
         except NotApplicableError:
             found.append("it does not fit")
         except Exception as error:

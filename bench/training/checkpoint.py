@@ -1,7 +1,12 @@
-"""A stopped cell on disk: weights, optimizer and method state, as safetensors and JSON."""
+"""A stopped cell on disk: weights, optimizer and method state, as safetensors and JSON.
+
+A checkpoint is one thing: its JSON holds the digests of the other files and of itself, so that a
+file of another checkpoint, or one that was changed, is seen before any is used.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import BenchError
 from bench.core.files import atomic_write_tensors, atomic_write_text
+from bench.core.hashing import file_digest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,12 +24,14 @@ if TYPE_CHECKING:
     from bench.training.method import Method
 
 _LAST = "checkpoint.json"  # written last: where it is, all is
+_TENSORS = ("weights.safetensors", "optimizer.safetensors", "method.safetensors")
 
 
 def save(
     folder: Path, run: TrainingContext, method: Method, optimizer: Optimizer, extra: Any
 ) -> None:
-    """Write a checkpoint of `run` at `run.step`, beside the last one, which then makes way.
+    """Write a checkpoint of `run` at `run.step`, beside the last one, which makes way once the new
+    one is whole. `settle` was called before, so no other than the one at `folder` can be whole.
 
     `extra` is any JSON value that the training loop wants back.
 
@@ -41,10 +49,10 @@ def save(
         "extra": extra,
     }
     try:
-        atomic_write_tensors(new / "weights.safetensors", weights)
-        atomic_write_tensors(new / "optimizer.safetensors", tensors)
-        atomic_write_tensors(new / "method.safetensors", method.state_dict())
-        atomic_write_text(new / _LAST, json.dumps(document))
+        for name, content in zip(_TENSORS, (weights, tensors, method.state_dict()), strict=True):
+            atomic_write_tensors(new / name, content)
+        document["files"] = {name: file_digest(new / name) for name in _TENSORS}
+        atomic_write_text(new / _LAST, json.dumps({**document, "digest": _digest(document)}))
     except BenchError:
         shutil.rmtree(new, ignore_errors=True)  # a full disk needs the room
         raise
@@ -54,10 +62,33 @@ def save(
     shutil.rmtree(old, ignore_errors=True)
 
 
-def find(folder: Path) -> Path | None:
-    """Where the newest whole checkpoint is, after a crash at whatever moment; None: nowhere."""
-    places = (_aside(folder, "new"), folder, _aside(folder, "old"))
-    return next((place for place in places if (place / _LAST).is_file()), None)
+def settle(folder: Path) -> str | None:
+    """Put the newest whole checkpoint at `folder`, after a crash at whatever moment, and delete
+    what is beside it. Where there are only damaged ones they go, too: returns what is wrong."""
+    damage = None
+    for place in (_aside(folder, "new"), folder, _aside(folder, "old")):
+        if not is_there(place):
+            continue
+        if problem := _problem(place):
+            damage = damage or unusable(place, problem)
+            continue
+        if place != folder:
+            shutil.rmtree(folder, ignore_errors=True)
+            place.rename(folder)
+        remove(folder, but=folder)
+        return None
+    remove(folder)
+    return damage
+
+
+def is_there(folder: Path) -> bool:
+    """Whether a checkpoint was written at `folder` to its end."""
+    return (folder / _LAST).is_file()
+
+
+def unusable(folder: Path, reason: str) -> str:
+    """What is said of a checkpoint that nothing can go on from."""
+    return f"the checkpoint {folder} cannot be used ({reason})"
 
 
 def load(folder: Path, run: TrainingContext, method: Method) -> Any:
@@ -65,7 +96,9 @@ def load(folder: Path, run: TrainingContext, method: Method) -> Any:
     from safetensors.torch import load_file
 
     document = json.loads((folder / _LAST).read_text(encoding="utf-8"))
-    method.load_state_dict(load_file(folder / "method.safetensors", device=str(run.device)))
+    # of several processes on a CPU, accelerate calls each one's "cpu:0", which safetensors refuses
+    device = "cpu" if run.device.type == "cpu" else str(run.device)
+    method.load_state_dict(load_file(folder / "method.safetensors", device=device))
     run.step = document["step"]
     return document
 
@@ -100,6 +133,24 @@ def remove(folder: Path, but: Path | None = None) -> None:
 
 def _aside(folder: Path, suffix: str) -> Path:
     return folder.with_name(f"{folder.name}.{suffix}")
+
+
+def _problem(place: Path) -> str | None:
+    """What keeps the files at `place` from being one checkpoint as it was written."""
+    try:
+        document = json.loads((place / _LAST).read_text(encoding="utf-8"))
+        if document.pop("digest") != _digest(document):
+            return f"{_LAST} is not as it was written"
+        wrong = (n for n, d in document["files"].items() if file_digest(place / n) != d)
+        name = next(wrong, None)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        return f"{type(error).__name__}: {error}".partition("\n")[0]
+    return None if name is None else f"{name} is damaged, or another checkpoint's"
+
+
+def _digest(document: dict[str, Any]) -> str:
+    """sha256 of a document, the same before it is written and after it was read."""
+    return hashlib.sha256(json.dumps(document).encode()).hexdigest()
 
 
 def _flatten(state: dict[int, dict[str, Any]]) -> tuple[dict[str, Tensor], dict[str, Any]]:

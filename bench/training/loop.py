@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import torch
+from accelerate.utils import broadcast_object_list
 
 from bench.cells.cell import Training
 from bench.core.errors import BenchError, CellError, TerminatedError, UnfitCheckpointError
@@ -59,8 +60,10 @@ def train(
         UnfitCheckpointError: there was a checkpoint that this run cannot go on from. A new run of
             the cell starts at its beginning.
     """
-    found = checkpoint.find(folder) if folder else None
-    optimizer, record = _resumed(run, method, found) if found else _begun(run, method)
+    if folder is not None and _settled(run, folder):
+        optimizer, record = _resumed(run, method, folder)
+    else:
+        optimizer, record = _begun(run, method)
     _Loop(run, method, optimizer, folder, record).train_until(
         run.steps if stop_at is None else min(stop_at, run.steps)
     )
@@ -69,6 +72,19 @@ def train(
         method.finish(run)
     record["finish"] = time.perf_counter() - clock
     return record
+
+
+def _settled(run: TrainingContext, folder: Path) -> bool:
+    """Whether there is a checkpoint at `folder`, in all processes alike.
+
+    Raises:
+        UnfitCheckpointError: there were only damaged ones.
+    """
+    damage = [checkpoint.settle(folder) if run.accelerator.is_main_process else None]
+    broadcast_object_list(damage)
+    if damage[0] is not None:
+        raise UnfitCheckpointError(damage[0])
+    return checkpoint.is_there(folder)
 
 
 def _begun(run: TrainingContext, method: Method) -> tuple[Any, TrainingRecord]:
@@ -100,7 +116,7 @@ def _resumed(run: TrainingContext, method: Method, found: Path) -> tuple[Any, Tr
             checkpoint.remove(found)
         run.accelerator.wait_for_everyone()
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise UnfitCheckpointError(f"the checkpoint {found} cannot be used ({reason})") from error
+        raise UnfitCheckpointError(checkpoint.unusable(found, reason)) from error
     record["resumes"] += 1
     run.reported, run.notes = record["reported"], record["notes"]
     return optimizer, record

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from safetensors.torch import save_file
 
 from bench.cells.store import Store
 from bench.core.errors import CellError
@@ -122,7 +123,20 @@ def test_a_stop_while_it_finishes_costs_no_training(
     assert result["scores"]["notes"][-2:] == ["prepared", "finished"]
 
 
+def _other_step(folder: Path) -> None:
+    document = json.loads((folder / "checkpoint.json").read_text())
+    (folder / "checkpoint.json").write_text(json.dumps({**document, "step": 1}))
+
+
 _DAMAGES: dict[str, Callable[[Path], object]] = {
+    "another step": _other_step,
+    "no tensors": lambda folder: save_file({}, folder / "optimizer.safetensors"),
+    "another's weights": lambda folder: shutil.copy(
+        folder.with_name("earlier") / "weights.safetensors", folder
+    ),
+    "another's text": lambda folder: shutil.copy(
+        folder.with_name("earlier") / "checkpoint.json", folder
+    ),
     "cut weights": lambda folder: os.truncate(folder / "weights.safetensors", 1000),
     "cut text": lambda folder: os.truncate(folder / "checkpoint.json", 100),
     "no optimizer": lambda folder: (folder / "optimizer.safetensors").unlink(),
@@ -144,9 +158,11 @@ def test_a_cell_whose_checkpoint_is_damaged_starts_anew(
     expected, _ = run_cell(only_cell(plan), workspace_for(plan, tmp_path / "whole"), False)
     workspace = workspace_for(plan, tmp_path)
     folder = workspace.checkpoint(only_cell(plan))
-    stage = CellSession(only_cell(plan), workspace)
-    train(stage.run, stage.method, folder, stop_at=2)
+    for place, stop in ((folder.with_name("earlier"), 1), (folder, 2)):
+        stage = CellSession(only_cell(plan), workspace)
+        train(stage.run, stage.method, place, stop_at=stop)
     _DAMAGES[damage](folder)
+    shutil.rmtree(folder.with_name("earlier"))
     run_in_process(plan, [only_cell(plan)], store := Store(tmp_path), tmp_path)
     (result,) = store.all()
     assert result["scores"] == expected["scores"] and result["drift"] == expected["drift"]

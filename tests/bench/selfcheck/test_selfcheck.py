@@ -90,7 +90,10 @@ def test_the_report_names_the_line_of_a_crash(
     assert "causal: ValueError: this is wrong (wrong.py:16); encoder: ValueError" in out
     assert "n/a     Averaged over seeds" in out
     assert "the class does not say what it is for (`meaning`)" in out
-    assert "FAILED  Two processes end as one" in out and "ValueError: two crash" in out
+    assert (
+        "FAILED  Two processes, stopped and resumed, end as one" in out
+        and "ValueError: two crash" in out
+    )
     assert "\n3 passed, 2 FAILED, 1 n/a, in " in out
 
 

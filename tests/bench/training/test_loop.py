@@ -218,6 +218,34 @@ def test_a_crash_while_a_checkpoint_is_written_leaves_a_whole_one(
         assert torch.equal(value, weights(rest)[name]), name
 
 
+@pytest.mark.parametrize("left_at", ["new", "old"])
+def test_the_only_whole_checkpoint_stays_until_the_next_is_whole(
+    tiny_causal: Path,
+    tiny_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    left_at: str,
+) -> None:
+    """Killed between two renames, and then again while the next one is written."""
+    plan = plan_for(["finetune"], ["cola"], tiny_causal, tiny_data)
+    folder = tmp_path / "checkpoint"
+    stage = stage_for(plan, tmp_path)
+    train(stage.run, stage.method, folder, stop_at=2)
+    folder.rename(tmp_path / f"checkpoint.{left_at}")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "atomic_write_tensors", killed)
+        stage = stage_for(plan, tmp_path)
+        with pytest.raises(KeyboardInterrupt):
+            train(stage.run, stage.method, folder, stop_at=3)
+    stage = stage_for(plan, tmp_path)
+    assert train(stage.run, stage.method, folder)["resumes"] == 1
+    assert stage.run.step == 4
+
+
 def test_attention_dropout_and_the_machines_precision_change_nothing(
     tiny_causal: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
