@@ -15,7 +15,7 @@ TESTED_IN = {
     "bench/board/test_leaderboard.py": "bench.board.measures bench.render.markdown "
     "bench.render.tidy",
     "bench/cells/test_store.py": "bench.cells.result bench.core.files",
-    "bench/cli/test_main.py": "bench.cli.commands bench.core.version bench.planning.model_info "
+    "bench/cli/test_main.py": "bench.cli.commands bench.core.version "
     "bench.render.plan bench.render.status bench.running.job bench.running.progress",
     "bench/gradients/test_collect.py": "bench.gradients.layers",
     "bench/planning/test_compatibility.py": "bench.cells.grid bench.planning.plan",
@@ -48,8 +48,8 @@ TESTED_IN = {
     "tasks/micro/test_micro_models.py": "tasks.micro.pretrain",
     "tasks/micro/test_micro_rows.py": "tasks.micro.acceptability tasks.micro.facts "
     "tasks.micro.inference tasks.micro.lexicon tasks.micro.paraphrase tasks.micro.prompts "
-    "tasks.micro.quizzes tasks.micro.rows tasks.micro.sentiment tasks.micro.world",
-    "tasks/micro/test_micro_text.py": "tasks.micro.sample tasks.micro.text tasks.micro.truth",
+    "tasks.micro.quizzes tasks.micro.sentiment tasks.micro.world",
+    "tasks/micro/test_micro_text.py": "tasks.micro.sample tasks.micro.truth",
 }
 """A test file -> the modules, without a test file of their own, that it is about: it imports each,
 or names it."""
@@ -69,7 +69,9 @@ def own_tests(module: str) -> list[Path]:
     """The test files that lie where a module's tests belong."""
     *folder, last = module.split(".")
     if folder[0] != "methods":
-        return list((ROOT / "tests" / Path(*folder)).glob(f"test_{last}.py"))
+        names = (f"test_{last}.py", f"test_{folder[-1]}_{last}.py")
+        places = [ROOT / "tests" / Path(*folder) / name for name in names]
+        return [place for place in places if place.is_file()]
     subject = last if len(folder) == 1 or folder[1] == "shared" else folder[1]
     return list((ROOT / "tests" / "methods").glob(f"test_{subject}*.py"))
 

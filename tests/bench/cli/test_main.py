@@ -1,7 +1,7 @@
 """The command line as a person uses it: boards, second calls, and every mistake in one line.
 
-It is what tests bench.cli.commands, bench.planning.model_info, bench.render.plan,
-bench.render.status, bench.running.job and bench.running.progress, too.
+It is what tests bench.cli.commands, bench.render.plan, bench.render.status, bench.running.job and
+bench.running.progress, too.
 """
 
 from __future__ import annotations
