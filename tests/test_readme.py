@@ -14,7 +14,7 @@ from bench.selfcheck.world import World
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
-EXAMPLES = Path(__file__).parent / "examples"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def block(language: str, containing: str) -> str:

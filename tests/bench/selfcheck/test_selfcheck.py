@@ -87,7 +87,7 @@ def test_the_report_names_the_line_of_a_crash(
     assert main(["selfcheck", "wrong", "--plugin", str(path)]) == 1
     out = capsys.readouterr().out
     assert "FAILED  Training moves every matrix" in out
-    assert "causal: ValueError: this is wrong (wrong.py:16); encoder: ValueError" in out
+    assert "causal: ValueError: this is wrong (wrong.py:15); encoder: ValueError" in out
     assert "n/a     Averaged over seeds" in out
     assert "the class does not say what it is for (`meaning`)" in out
     assert (
