@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bench.core.version import SUITE_VERSION
 
 if TYPE_CHECKING:
+    from bench.api import compare, load
     from bench.core.errors import BenchError
     from bench.core.settings import setting
     from bench.rows.task import Files, Task, register_task
@@ -24,6 +25,8 @@ _HOME = {
     "Files": "bench.rows.task",
     "Method": "bench.training.method",
     "Task": "bench.rows.task",
+    "compare": "bench.api",
+    "load": "bench.api",
     "register_method": "bench.training.method",
     "register_task": "bench.rows.task",
     "setting": "bench.core.settings",
@@ -35,6 +38,8 @@ __all__ = [
     "Files",
     "Method",
     "Task",
+    "compare",
+    "load",
     "register_method",
     "register_task",
     "setting",

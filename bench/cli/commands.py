@@ -15,7 +15,7 @@ from bench.rows.task import TASKS
 from bench.training.method import METHODS
 
 if TYPE_CHECKING:
-    from bench.cells.result import CellResult
+    from bench.api import Runs
 
 OK, FAILED_CELLS, USAGE = 0, 1, 2
 
@@ -28,6 +28,7 @@ def run(words: Sequence[str]) -> int:
         return USAGE
     given = parser.read(words)
     config, dry_run = given.pop("config", None), given.pop("dry_run", False)
+    from bench.api import Runs
     from bench.render.plan import plan_text
     from bench.running.executor import rank
     from bench.running.job import finished, planned
@@ -38,11 +39,11 @@ def run(words: Sequence[str]) -> int:
         print(plan_text(job.plan, job.folder, done, len(job.todo)), flush=True)
     if dry_run:
         return OK
-    results = finished(job)
+    runs = Runs(tuple(finished(job)), job.folder)
     if rank():
         return OK
-    _show(results, job.folder, write=True)
-    return FAILED_CELLS if any(result["status"] != "done" for result in results) else OK
+    _show(runs, write=True)
+    return FAILED_CELLS if runs.failed else OK
 
 
 def list_names(words: Sequence[str]) -> int:
@@ -98,16 +99,13 @@ def _read(parser: Parser, words: Sequence[str]) -> dict[str, Any]:
 
 def table(words: Sequence[str]) -> int:
     """Print the boards of a folder; they are written into it where that is asked for."""
-    from bench.cells.store import Store
+    from bench.api import load
 
     parser = Parser("table")
     about = "also write leaderboard.md, .csv and .json into DIR"
     parser.add_argument("--write", action="store_true", help=about)
     folder, given = _of_folder(parser, words)
-    results = Store(folder).all()
-    if not results:
-        raise BenchError(f"{folder} holds no results.")
-    _show(results, folder, write=given.get("write", False))
+    _show(load(folder), write=given.get("write", False))
     return OK
 
 
@@ -149,16 +147,15 @@ def _of_folder(parser: Parser, words: Sequence[str]) -> tuple[Path, dict[str, An
     return folder, given
 
 
-def _show(results: Sequence[CellResult], folder: Path, write: bool) -> None:
-    """Print the boards of `results`, and write them into `folder`."""
-    from bench.board.leaderboard import boards
+def _show(runs: Runs, write: bool) -> None:
+    """Print the boards, and write them into the folder."""
     from bench.render import terminal, write_all
     from bench.render.layout import window
 
-    found = boards(results)
+    found = runs.board().boards
     print(terminal.render(found, sys.stdout.encoding or "ascii", window()))
     if write:
-        print("written: " + ", ".join(str(path) for path in write_all(found, folder)))
+        print("written: " + ", ".join(str(path) for path in write_all(found, runs.folder)))
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {

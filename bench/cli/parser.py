@@ -139,6 +139,9 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 def _metavar(field: dataclasses.Field[Any], kind: Any) -> str:
     """What stands for the value in the help text."""
-    words = {int: "N", float: "X", tuple[str, ...]: "A,B", tuple[Path, ...]: "FILE"}
-    choices = "|".join(field.metadata["choices"] or ())
-    return field.metadata["metavar"] or choices or words.get(kind, "TEXT")
+    if field.metadata["metavar"]:
+        return str(field.metadata["metavar"])
+    if field.metadata["choices"]:
+        return "|".join(field.metadata["choices"])
+    words = {int: "N", float: "X", tuple[Path, ...]: "FILE"}
+    return words.get(kind, "A,B" if typing.get_origin(kind) is tuple else "TEXT")

@@ -108,19 +108,20 @@ def _without_none(kind: Any) -> Any:
 
 
 def _listed(value: Any, kind: Any, where: str) -> tuple[Any, ...]:
-    """A list of names, also as `"a,b"`, or of paths, also one alone (it may hold a comma)."""
-    if isinstance(value, os.PathLike) or (kind is Path and isinstance(value, str)):
-        value = [value]
-    words = value.split(",") if isinstance(value, str) else value
-    known = isinstance(words, list | tuple) and all(
-        isinstance(word, str | os.PathLike) for word in words
-    )
-    if not known:
+    """Several names, also as `"a,b"`, paths (they may hold commas) or whatever else `kind` is; one
+    of them may stand alone."""
+    others = tuple(one for one in (typing.get_args(kind) or (kind,)) if one is not str)
+    known = (str, os.PathLike, *others)
+    if isinstance(value, str) and kind is not Path:
+        value = value.split(",")
+    words = value if isinstance(value, list | tuple) else [value]
+    if not all(isinstance(word, known) for word in words):
         what = "paths" if kind is Path else "names"
         raise BenchError(f"{where} must be a list of {what}, not {value!r}.")
     if kind is Path:
         return tuple(map(Path, words))
-    return tuple(word.strip() for word in map(os.fspath, words) if word.strip())
+    names = [word if isinstance(word, others) else os.fspath(word).strip() for word in words]
+    return tuple(name for name in names if name)
 
 
 def _to_bool(value: Any) -> bool:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.core.errors import BenchError, unknown_name
 from bench.core.settings import parse
 from bench.planning.plugins import place_of
-from bench.training.method import METHODS
-
-if TYPE_CHECKING:
-    from bench.training.method import Method
+from bench.training.method import METHODS, Method, register_method
 
 Settings = Mapping[str, Mapping[str, Any]]
 """Owner -> setting -> value; an owner is `train`, a method (`lwf`) or a variant (`lwf:ahead`)."""
 
 
-def chosen(names: Iterable[str], settings: Settings) -> tuple[Method, ...]:
-    """The methods called `lwf`, `lwf:ahead` or `ewc+lwf`, each once, in the order of `names`.
+def chosen(names: Iterable[str | Method], settings: Settings) -> tuple[Method, ...]:
+    """The methods called `lwf`, `lwf:ahead` or `ewc+lwf`, each once, in the order of `names`, among
+    which methods may stand as they are.
 
     What is set for `lwf` holds for its variants too, but for what makes them the variants, and
     wherever it stands in a stack.
@@ -28,11 +26,12 @@ def chosen(names: Iterable[str], settings: Settings) -> tuple[Method, ...]:
             that no method of the run takes.
     """
     wanted = list(dict.fromkeys(names))
-    _check_owners([part for name in wanted for part in _split(name)], settings)
+    spelled = [name for name in wanted if isinstance(name, str)]
+    _check_owners([part for name in spelled for part in _split(name)], settings)
     methods: dict[str, Method] = {}
     for name in wanted:
         try:
-            method = _stacked(name, settings)
+            method = _stacked(name, settings) if isinstance(name, str) else name
             methods.setdefault(f"{method.label} {method.settings}", method)
         except BenchError:
             raise
@@ -40,6 +39,27 @@ def chosen(names: Iterable[str], settings: Settings) -> tuple[Method, ...]:
             text = f"{type(error).__name__}: {error}{place_of(error)}"
             raise BenchError(f"method {name} fails: {text}.") from error
     return tuple(methods.values())
+
+
+def registered(made: Method) -> Method:
+    """A method that Python made, anew of its name and settings, as its cells make it; its class is
+    registered under its `name` unless it is.
+
+    Raises:
+        BenchError: the class has no name of its own, or the configuration cannot be.
+    """
+    cls = type(made)
+    name = vars(cls).get("name")
+    if isinstance(name, str) and name not in METHODS.names():
+        register_method(name)(cls)
+    if not isinstance(name, str) or METHODS.get(name) is not cls:
+        raise BenchError(
+            f"{cls.__name__} is no registered method: put @register_method above the class, with a "
+            "name of its own."
+        )
+    if not isinstance(made.config, cls.Config):
+        raise BenchError(f"{name} takes a {cls.Config.__name__}, not {made.config!r}.")
+    return cls(parse(cls.Config, made.settings, name))
 
 
 def parts_of(name: str) -> list[type[Method]]:

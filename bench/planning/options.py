@@ -12,6 +12,7 @@ from typing import Any, get_args
 from bench.cells.cell import ModelKind, Training
 from bench.core.errors import BenchError, unknown_name
 from bench.core.settings import parse, setting
+from bench.training.method import Method
 
 MIXED = "mixed"
 WHAT, HOW, WHERE = (
@@ -26,7 +27,7 @@ class Options:
     """What a person asks for. The fields of `Training` that are marked as options stand beside
     these wherever options are named, and end up in `settings`."""
 
-    methods: tuple[str, ...] = setting((), "see: run_bench.py list methods", group=WHAT)
+    methods: tuple[str | Method, ...] = setting((), "see: run_bench.py list methods", group=WHAT)
     tasks: tuple[str, ...] = setting(
         (), "see: run_bench.py list tasks; A>B: one after the other", group=WHAT
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.core.errors import BenchError
 from bench.rows.source import SOURCES
-from bench.rows.task import TASKS
+from bench.rows.task import TASKS, Task
 from bench.rows.task_file import read_task
 from bench.training.method import METHODS
 
@@ -44,6 +44,20 @@ def load_builtin() -> None:
             raise
         except Exception as error:
             raise BenchError(f"plug-in {point.name} ({point.value}) fails: {error!r}.") from error
+
+
+def add_task(task: Task) -> str:
+    """Register a task that Python made, in place of the one of its name before; its name.
+
+    Raises:
+        BenchError: the name is another's, or is no name.
+    """
+    if task.name in TASKS.names() and TASKS.get(task.name) == task:
+        return task.name
+    owner = f"a Task({task.name!r}) of Python's"
+    TASKS.forget(owner)
+    TASKS.add(task.name, task, owner)
+    return task.name
 
 
 def load_task_file(path: Path) -> str:

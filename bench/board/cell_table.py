@@ -1,0 +1,95 @@
+"""One record per cell, for notebooks to calculate with: metric units, not times 100."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bench.board.grouping import canonical, distinct, shared_part, variant_of
+from bench.board.measures import MEASURES, Measure
+from bench.cells.cell import REFERENCE
+from bench.cells.result import CellResult
+
+NAMES = ("model", "data", "method", "variant", "task", "status", "metric")
+"""The columns that hold names."""
+_WORDS = {"retention": "retain", "forgotten": "forget"}  # as boards head these measures
+
+
+def records(results: Iterable[CellResult]) -> list[dict[str, Any]]:
+    """A flat dictionary per cell, by model, task, method and seed: names, every measure, every
+    score (`before.METRIC`, `after.METRIC`), the method's settings (`settings.NAME`) and the recipe
+    (`train.NAME`). None is missing. A measure set against the reference is so against the cell of
+    the same model, data, recipe, task and seed.
+
+    Raises:
+        BenchError: two results of one cell have different scores.
+    """
+    cells = sorted(distinct(results), key=_order)
+    references = {
+        _place(result): result
+        for result in cells
+        if result["cell"]["method"] == REFERENCE and result["status"] == "done"
+    }
+    return [_record(result, references.get(_place(result))) for result in cells]
+
+
+def named(result: CellResult) -> dict[str, Any]:
+    """What a cell is called: one row of any table of cells."""
+    cell, labels = result["cell"], result["labels"]
+    return {
+        "model": labels["model"],
+        "data": labels["data"],
+        "method": cell["method"],
+        "variant": labels["method"],
+        "task": cell["task"],
+        "seed": cell["seed"],
+    }
+
+
+def _order(result: CellResult) -> tuple[Any, ...]:
+    names = named(result)
+    return tuple(names[key] for key in ("model", "data", "task", "method", "variant", "seed"))
+
+
+def _place(result: CellResult) -> tuple[Any, ...]:
+    """What a method's cell and its reference's have in common."""
+    return canonical(shared_part(result)), variant_of(result), result["cell"]["seed"]
+
+
+def _record(result: CellResult, reference: CellResult | None) -> dict[str, Any]:
+    scores = result["scores"]
+    found = {**named(result), "status": result["status"]}
+    found["metric"] = scores["primary"] if scores else None
+    for measure in MEASURES:
+        found[_WORDS.get(measure.name, measure.name)] = _value(measure, result, reference)
+    return {
+        **found,
+        **_flat("before", scores["before"] if scores else {}),
+        **_flat("after", scores["after"] if scores else {}),
+        **_flat("settings", result["cell"]["settings"]),
+        **_flat("train", result["cell"]["training"]),
+    }
+
+
+def _value(measure: Measure, result: CellResult, reference: CellResult | None) -> float | None:
+    """The measure of one cell, None where it failed or what it is set against is missing."""
+    if result["status"] != "done":
+        return None
+    mine = measure.from_result(result)
+    if measure.versus is None:
+        return mine
+    its = measure.from_result(reference) if reference else None
+    if mine is None or its is None or (measure.versus == "ratio" and not its):
+        return None
+    if measure.versus == "ratio":
+        return mine / its
+    return None if result is reference else mine - its
+
+
+def _flat(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"settings.lam": 1.0}`; of a stack, whose settings are by part, `settings.ewc.lam`."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        inner = isinstance(value, Mapping)
+        found |= _flat(f"{name}.{key}", value) if inner else {f"{name}.{key}": value}
+    return found
