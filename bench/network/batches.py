@@ -58,7 +58,7 @@ class Encoded:
 class Batch:
     """Examples side by side, padded on the right.
 
-    inputs: `input_ids` [n, T], on an encoder `attention_mask` and `token_type_ids` too, and in
+    inputs: `input_ids` and `attention_mask` [n, T], on an encoder `token_type_ids` too, and in
     multiple choice all of them [n, choices, T].
     positions [n, A]: where the logits that predict the answer tokens stand (None on an encoder).
     targets: answer tokens [n, A], IGNORE where there is none; on an encoder labels or scores [n].
@@ -73,6 +73,16 @@ class Batch:
 
     def __len__(self) -> int:
         return self.targets.shape[0]
+
+    def only(self, rows: Sequence[int]) -> Batch:
+        """A batch of some of the examples, as wide as before."""
+        chosen = list(rows)
+        return replace(
+            self,
+            inputs={name: x[chosen] for name, x in self.inputs.items()},
+            positions=None if self.positions is None else self.positions[chosen],
+            targets=self.targets[chosen],
+        )
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on `device`."""
@@ -93,10 +103,7 @@ def collate(encoded: Encoded, indices: Sequence[int], pad: int) -> Batch:
         return answer_batch(pairs, pad)
     places = [at for i in indices for at in encoded.places(i)]
     rows = [encoded.prompts[at] for at in places]
-    inputs = {
-        "input_ids": _pad(rows, pad),
-        "attention_mask": _pad([[1] * len(row) for row in rows], 0),
-    }
+    inputs = _padded(rows, pad)
     if encoded.types:
         inputs["token_type_ids"] = _pad([encoded.types[at] for at in places], 0)
     if encoded.choices > 1:
@@ -105,18 +112,19 @@ def collate(encoded: Encoded, indices: Sequence[int], pad: int) -> Batch:
 
 
 def answer_batch(pairs: Sequence[tuple[list[int], list[int]]], pad: int) -> Batch:
-    """A causal batch of (prompt tokens, answer tokens); only the answers are predicted.
-
-    There is no attention mask: behind a right-padded text stands nothing that a causal model
-    reads, and without a mask attention takes its fast path.
-    """
+    """A causal batch of (prompt tokens, answer tokens); only the answers are predicted."""
     rows = [prompt + answer[:-1] for prompt, answer in pairs]
     targets = [answer for _, answer in pairs]
     width = max(len(answer) for answer in targets)
     starts = torch.tensor([[len(prompt) - 1] for prompt, _ in pairs])
-    input_ids = _pad(rows, pad)
-    positions = (starts + torch.arange(width)).clamp_(max=input_ids.shape[1] - 1)
-    return Batch({"input_ids": input_ids}, positions, _pad(targets, IGNORE))
+    inputs = _padded(rows, pad)
+    positions = (starts + torch.arange(width)).clamp_(max=inputs["input_ids"].shape[1] - 1)
+    return Batch(inputs, positions, _pad(targets, IGNORE))
+
+
+def _padded(rows: Sequence[list[int]], pad: int) -> dict[str, Tensor]:
+    mask = _pad([[1] * len(row) for row in rows], 0)
+    return {"input_ids": _pad(rows, pad), "attention_mask": mask}
 
 
 def _pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.cells.cell import ModelInfo
 from bench.core.errors import BenchError
 from bench.core.files import atomic_write_tensors
+from bench.network.limits import vocabulary
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -32,7 +34,8 @@ def load(info: ModelInfo, labels: int, head_seed: int) -> Loaded:
     """Load a model in float32; an encoder gets a head of `labels` outputs from `head_seed`.
 
     Raises:
-        BenchError: the checkpoint does not hold the weights of its own architecture.
+        BenchError: the checkpoint does not hold the weights of its own architecture, or is no
+            causal LM though its configuration says so.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
@@ -51,22 +54,15 @@ def load(info: ModelInfo, labels: int, head_seed: int) -> Loaded:
             f"model {info.name}: the checkpoint lacks {len(lost)} weights of "
             f"{type(net).__name__}, {lost[0]} among them."
         )
-    if net.config.pad_token_id is None:
-        net.config.pad_token_id = load_tokenizer(info).pad_token_id
+    net.config.pad_token_id = _pad_id(info)  # where a decoder's head looks for the end of a row
+    if info.kind == "causal":
+        _require_causal(net, info)
     base = {
         name: value.detach().clone()
         for name, value in net.named_parameters()
         if name not in missing
     }
     return Loaded(info, net, base)
-
-
-def context_length(net: Any) -> int:
-    """The longest input that the network was made for, in tokens."""
-    config = net.config
-    length = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", 0)
-    reserved = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta") else 0
-    return int(length) - reserved if length else 1 << 30
 
 
 def load_language_model(info: ModelInfo) -> Any:
@@ -87,8 +83,9 @@ def load_language_model(info: ModelInfo) -> Any:
 
 
 def load_tokenizer(info: ModelInfo) -> Any:
-    """The model's tokenizer, with a padding token (the end token where it has none)."""
-    from transformers import AutoTokenizer
+    """The model's tokenizer, with a padding token that the model knows (the end token where it
+    has none)."""
+    from transformers import AutoConfig, AutoTokenizer
     from transformers.utils import logging
 
     logging.set_verbosity_error()
@@ -97,11 +94,16 @@ def load_tokenizer(info: ModelInfo) -> Any:
     except (OSError, ValueError, KeyError) as error:
         first = str(error).strip().splitlines()[0]
         raise BenchError(f"model {info.name}: the tokenizer cannot be loaded: {first}") from None
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-    if tokenizer.pad_token is None:
-        raise BenchError(f"model {info.name}: its tokenizer has no token to pad with.")
-    return tokenizer
+    known = vocabulary(AutoConfig.from_pretrained(info.source, revision=info.revision))
+    for name in ("pad", "eos", "unk"):
+        token, number = getattr(tokenizer, f"{name}_token"), getattr(tokenizer, f"{name}_token_id")
+        if number is not None and (number < known or not known):
+            tokenizer.pad_token = token
+            return tokenizer
+    raise BenchError(
+        f"model {info.name}: its tokenizer has no token to pad with among the {known} that the "
+        "model knows."
+    )
 
 
 def save_stage(loaded: Loaded, head_seed: int, path: Path) -> None:
@@ -128,6 +130,22 @@ def put_stage(net: Any, missing: set[str], path: Path, head_seed: int | None) ->
             value = stored.get(f"{name}@{head_seed}" if name in missing else name)
             if value is not None:
                 parameter.copy_(value)
+
+
+@lru_cache
+def _pad_id(info: ModelInfo) -> int:
+    pad: int = load_tokenizer(info).pad_token_id
+    return pad
+
+
+def _require_causal(net: Any, info: ModelInfo) -> None:
+    from bench.network.probes import is_causal
+
+    if not is_causal(net):
+        raise BenchError(
+            f"model {info.name}: {type(net).__name__} is no causal LM: its logits change with "
+            "later tokens (--as encoder may do)."
+        )
 
 
 def _from_pretrained(

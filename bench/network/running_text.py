@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 
-from bench.cells.cell import ModelInfo
+from bench.cells.cell import ModelInfo, ModelKind
 from bench.core.hashing import derive_seed
 from bench.network.batches import IGNORE, Batch, answer_batch
 from bench.network.generation import sample, start_tokens
 from bench.network.likelihood import TaskModel, example_losses
-from bench.network.loading import context_length
+from bench.network.limits import context_length
 
 BLOCK = 128  # tokens of text that are scored together
 _MASKED_SHARE = 0.15  # of an encoder's tokens, as BERT was pretrained
@@ -32,7 +32,14 @@ def block_length(net: Any) -> int:
     return min(BLOCK, context_length(net) - 2)
 
 
-def cut_blocks(text: str, tokenizer: Any, tokens: int, scored: bool, length: int = BLOCK) -> Blocks:
+def cut_blocks(
+    text: str,
+    tokenizer: Any,
+    tokens: int,
+    scored: bool,
+    kind: ModelKind = "causal",
+    length: int = BLOCK,
+) -> Blocks:
     """About `tokens` tokens of a text, as blocks spread evenly over it. What is scored and what
     methods read (every other block) have nothing in common, in a text of two blocks or more."""
     ids = _tokens(text, tokenizer)
@@ -40,8 +47,14 @@ def cut_blocks(text: str, tokenizer: Any, tokens: int, scored: bool, length: int
     starts = whole[0 if scored or len(whole) == 1 else 1 :: 2]
     wanted = min(len(starts), max(1, tokens // length))
     chosen = [starts[i * len(starts) // wanted] for i in range(wanted)]
-    front = start_tokens(tokenizer) if tokenizer.mask_token is None else [tokenizer.cls_token_id]
+    front = _front(tokenizer, kind)
     return [[*front, *ids[start : start + length]] for start in chosen]
+
+
+def _front(tokenizer: Any, kind: ModelKind) -> list[int]:
+    if kind == "encoder" and tokenizer.cls_token_id is not None:
+        return [tokenizer.cls_token_id]
+    return start_tokens(tokenizer)
 
 
 @lru_cache(maxsize=4)
@@ -103,13 +116,19 @@ def _masked_batch(blocks: Blocks, tokenizer: Any, number: int) -> Batch:
     return Batch(inputs, torch.arange(width).expand(len(blocks), -1), targets)
 
 
+def unlike_texts(batch: Batch) -> Batch:
+    """The first, the middle and the last text of a batch, which stand in the order of length."""
+    return batch.only(sorted({0, len(batch) // 2, len(batch) - 1}))
+
+
 @torch.inference_mode()
 def mean_loss(model: TaskModel, batches: list[Batch]) -> tuple[float, int]:
     """(mean loss in nats per predicted token, number of predicted tokens), in eval mode."""
-    training = model.training
+    training, device = model.training, model.net.device
+    probe = unlike_texts(batches[0]).to(device)
     model.eval()
-    device = model.net.device
-    total = sum(example_losses(model, b.to(device)).double().sum() for b in batches)
+    with model.settled("text", lambda: example_losses(model, probe)):
+        total = sum(example_losses(model, b.to(device)).double().sum() for b in batches)
     tokens = sum(int((b.targets != IGNORE).sum()) for b in batches)
     model.train(training)
     return float(total) / tokens, tokens

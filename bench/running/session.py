@@ -18,7 +18,8 @@ from bench.network import running_text
 from bench.network.batches import Encoded
 from bench.network.encoding import encode
 from bench.network.likelihood import TaskModel
-from bench.network.loading import context_length, load, load_language_model
+from bench.network.limits import context_length
+from bench.network.loading import load, load_language_model
 from bench.rows.source import source_named, source_of
 from bench.rows.task import Task, task_hash
 from bench.scoring import evaluation as ev
@@ -256,6 +257,7 @@ class CellSession:
                 self.tokenizer,
                 wanted,
                 scored=True,
+                kind=cell.model.kind,
                 length=running_text.block_length(self.run.net),
             )
         if cell.model.kind == "encoder":

@@ -8,8 +8,9 @@ import torch
 
 from bench.network.batches import Encoded
 from bench.network.generation import greedy
-from bench.network.likelihood import TaskModel, answer_scores
-from bench.network.loading import Loaded, context_length
+from bench.network.likelihood import TaskModel, answer_scores, settled_on
+from bench.network.limits import context_length, vocabulary
+from bench.network.loading import Loaded
 from bench.rows.task import Task
 from bench.scoring.predictions import Outputs
 
@@ -54,17 +55,13 @@ def score_rows(
     """Score of every answer for every row, in row order; see `likelihood.answer_scores`."""
     training = model.training
     model.eval()
-    batches = length_batches(rows, model.net.config.vocab_size)
+    batches = length_batches(rows, vocabulary(model.net.config))
     mine = batches[accelerator.process_index :: accelerator.num_processes]
-    found = [
-        (i, row)
-        for indices in mine
-        for i, row in zip(
-            indices,
-            answer_scores(model, rows, indices, pad, accelerator.device).tolist(),
-            strict=True,
-        )
-    ]
+    found: list[tuple[int, list[float]]] = []
+    with settled_on(model, rows, pad, accelerator.device):
+        for indices in mine:
+            scores = answer_scores(model, rows, indices, pad, accelerator.device).tolist()
+            found += zip(indices, scores, strict=True)
     model.train(training)
     return _gathered(found, len(rows), accelerator)
 

@@ -14,8 +14,9 @@ from bench.cells.cell import Cell
 from bench.core.hashing import derive_seed
 from bench.network.batches import Batch, Encoded, collate
 from bench.network.encoding import encode
-from bench.network.likelihood import TaskModel, example_losses
-from bench.network.loading import Loaded, context_length
+from bench.network.likelihood import TaskModel, Way, example_losses, unlike
+from bench.network.limits import context_length
+from bench.network.loading import Loaded
 from bench.rows.task import Row, Task
 
 if TYPE_CHECKING:
@@ -65,6 +66,9 @@ class TrainingContext:
     def __post_init__(self) -> None:
         self.net = self.loaded.net.to(self.accelerator.device)
         self.model = self.task_model = TaskModel(self.net, self.cell.training.precision)
+        rows = collate(self.train_rows, unlike(self.train_rows), self.tokenizer.pad_token_id)
+        probe = rows.to(self.device)
+        self.task_model.settle("train", lambda: example_losses(self.task_model, probe))
 
     @property
     def device(self) -> torch.device:
@@ -99,6 +103,7 @@ class TrainingContext:
 
     def batches(self, indices: list[int], size: int) -> list[Batch]:
         """Training examples in batches of like length."""
+        size = 1 if self.task_model.way is Way.ALONE else size
         order = sorted(indices, key=self.train_rows.length)
         parts = [order[i : i + size] for i in range(0, len(order), size)]
         return [collate(self.train_rows, part, self.tokenizer.pad_token_id) for part in parts]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import kl_div
 
 from bench.network.batches import IGNORE, Batch
-from bench.network.likelihood import TaskModel
+from bench.network.likelihood import TaskModel, Way
 from bench.network.loading import load_language_model
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 def teacher(run: TrainingContext) -> TaskModel:
     """The base model, frozen and without dropout."""
     net = load_language_model(run.cell.model).to(run.device)
-    return TaskModel(net.requires_grad_(False)).eval()
+    model = TaskModel(net.requires_grad_(False)).eval()
+    model.way = run.task_model.way
+    return model
 
 
 @torch.no_grad()
@@ -42,8 +44,11 @@ def observed(
         value = compute()
     finally:
         handle.remove()
-    (output,) = seen
     where = mask(batch)
+    if model.way is Way.ALONE:
+        rows = zip(seen, where.sum(1).tolist(), strict=True)
+        return value, torch.cat([output.logits[0, :length] for output, length in rows])
+    (output,) = seen
     if model.picks:
         # not called as a module: what other methods hook to the head is the task's own reading
         return value, model.net.get_output_embeddings().forward(output.last_hidden_state[where])

@@ -48,7 +48,9 @@ def text_rows(run: TrainingContext, sampled: bool, count: int) -> AnswerSet:
         given = run.retention
         assert given is not None, "the plan has checked that there is a text"
         wanted = count * length
-        blocks = running_text.cut_blocks(given, run.tokenizer, wanted, scored=False, length=length)
+        blocks = running_text.cut_blocks(
+            given, run.tokenizer, wanted, scored=False, kind=info.kind, length=length
+        )
     return AnswerSet([block[:1] for block in blocks], [block[1:] for block in blocks])
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from bench.network.likelihood import Way
+
 if TYPE_CHECKING:
     from bench.network.batches import Batch
     from bench.training.context import TrainingContext
@@ -27,9 +29,12 @@ def head_input(run: TrainingContext, batch: Batch) -> Iterator[Callable[[], Tens
     handle = _head(run.net).register_forward_pre_hook(note)
 
     def features() -> Tensor:
-        (found,) = seen
         if batch.positions is None:
-            return found
+            return torch.cat(seen)
+        if run.task_model.way is Way.ALONE:
+            starts = batch.positions[:, 0].tolist()
+            return torch.stack([one[0, at] for one, at in zip(seen, starts, strict=True)])
+        (found,) = seen
         if run.task_model.picks:  # the output layer was applied to the answer's positions alone
             return found[:, 0]
         return found[torch.arange(len(batch), device=found.device), batch.positions[:, 0]]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bench.gradients.fisher import fisher_diagonal, mean_absolute_gradient
 from bench.network import running_text
 from bench.network.batches import IGNORE
-from bench.network.likelihood import TaskModel, example_losses
+from bench.network.likelihood import TaskModel, Way, example_losses
 from bench.network.loading import load_language_model
 
 if TYPE_CHECKING:
@@ -71,10 +71,15 @@ def _over_text(
                 run.tokenizer,
                 blocks * running_text.block_length(net),
                 scored=False,
+                kind=info.kind,
                 length=running_text.block_length(net),
             )
         run.progress(kind, 0, 1, None)
         batches = running_text.text_batches(text, run.tokenizer, info.kind, _BATCH)
+        probe = running_text.unlike_texts(batches[0]).to(run.device)
+        model.settle("text", lambda: example_losses(model, probe))
+        if model.way is Way.ALONE:
+            batches = running_text.text_batches(text, run.tokenizer, info.kind, 1)
 
         def losses(_: nn.Module, batch: Batch) -> Tensor:
             return values(model, batch.to(run.device))

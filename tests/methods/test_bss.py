@@ -13,6 +13,7 @@ from torch import Tensor
 
 from bench.core.errors import BenchError
 from bench.network.batches import Batch
+from bench.network.likelihood import Way
 from bench.running.session import CellSession
 from bench.selfcheck.world import plan_for, stage_for, trained
 from methods.shared.features import _head, head_input, smallest_singular_values
@@ -47,9 +48,9 @@ def own_features(stage: CellSession, batch: Batch) -> Tensor:
 
 
 @pytest.mark.parametrize("kind", ["causal", "encoder"])
-@pytest.mark.parametrize("picks", [True, False])
+@pytest.mark.parametrize("way", [Way.PICKED, Way.WHOLE, Way.ALONE])
 def test_features_are_what_the_head_reads(
-    kind: str, picks: bool, models: Models, tiny_data: Path, tmp_path: Path
+    kind: str, way: Way, models: Models, tiny_data: Path, tmp_path: Path
 ) -> None:
     stage, batch = cell(models[kind], tiny_data, tmp_path)
     if kind == "causal":
@@ -57,7 +58,7 @@ def test_features_are_what_the_head_reads(
         assert batch.positions is not None
         assert set(batch.positions[:, 0].tolist()) == prompts
         assert len(prompts) > 1
-    stage.run.task_model.picks = picks
+    stage.run.task_model.way = way
     with head_input(stage.run, batch) as features:
         stage.run.task_loss(batch)
     torch.testing.assert_close(features(), own_features(stage, batch), rtol=1e-4, atol=1e-5)

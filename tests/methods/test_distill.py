@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bench.core.errors import BenchError
 from bench.network.batches import answer_batch
+from bench.network.likelihood import Way
 from bench.network.loading import load_language_model
 from bench.selfcheck.world import World, plan_for, stage_for, trained
 from methods.distill.method import Distill
@@ -59,9 +60,9 @@ def test_nothing_diverges_from_itself() -> None:
 PAIRS = [([5, 6, 7, 8], [9]), ([5, 9, 11, 6, 7, 10, 12, 8], [6, 7, 8]), ([7, 6], [5, 6])]
 
 
-@pytest.mark.parametrize("picks", [True, False])
+@pytest.mark.parametrize("way", [Way.PICKED, Way.WHOLE, Way.ALONE])
 def test_the_loss_is_a_slow_loop_over_examples_and_positions(
-    picks: bool, tiny_causal: Path, tiny_data: Path, tmp_path: Path
+    way: Way, tiny_causal: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
     """Example by example, without padding, from the networks' own logits."""
     words = "distill.weight=0.7", "distill.temperature=3"
@@ -72,7 +73,7 @@ def test_the_loss_is_a_slow_loop_over_examples_and_positions(
     for parameter in run.net.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
     method.optimizer(run)
-    run.task_model.picks = method.teacher.picks = picks
+    run.task_model.way = method.teacher.way = way
     batch = answer_batch(PAIRS, run.tokenizer.pad_token_id)
     batch.scale = 1 / 6  # of 1 + 3 + 2 answer tokens
     base, wanted = load_language_model(run.cell.model).eval(), 0.0

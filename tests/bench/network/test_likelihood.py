@@ -10,9 +10,8 @@ import torch
 import transformers as hf
 from torch import nn
 
-from bench.network import likelihood
 from bench.network.batches import Encoded, answer_batch, collate
-from bench.network.likelihood import TaskModel, answer_scores, example_losses
+from bench.network.likelihood import TaskModel, Way, answer_scores, example_losses, settled_on
 
 CPU = torch.device("cpu")
 
@@ -68,19 +67,15 @@ def slow_scores(net: Any, rows: Encoded) -> list[list[float]]:
 
 @pytest.mark.parametrize("name", list(nets()))
 @pytest.mark.parametrize("reuse", [True, False])
-def test_words_score_as_in_a_slow_loop(
-    name: str, reuse: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_words_score_as_in_a_slow_loop(name: str, reuse: bool) -> None:
     torch.manual_seed(0)
     net = nets()[name]().eval()
     for parameter in net.parameters():  # far from uniform, or every mistake looks like rounding
         parameter.data += 0.2 * torch.randn_like(parameter)
-    model = TaskModel(net)
-    assert model.picks == model.reuses == (name != "gemma2")
-    monkeypatch.setattr(likelihood, "_REUSE_TOKENS", 0 if reuse else 1 << 30)
-    rows = encoded(50)
-    with torch.inference_mode():
-        got = answer_scores(model, rows, range(5), 0, CPU)
+    model, rows = TaskModel(net), encoded(50)
+    with torch.inference_mode(), settled_on(model, rows, 0, CPU):
+        assert model.way is (Way.WHOLE if name == "gemma2" else Way.SHARED)
+        got = answer_scores(model, rows, range(5), 0, CPU, worth=0 if reuse else 1 << 30)
         want = torch.tensor(slow_scores(net, rows))
     assert torch.allclose(got.double(), want.double(), atol=2e-5)
 
