@@ -69,8 +69,8 @@ class TaskModel(nn.Module):
     def settle(self, purpose: str, scores: Callable[[], Tensor], fastest: Way = Way.PICKED) -> None:
         """Go the fastest way, up to `fastest`, on which `scores`, of texts of unlike length, are
         what they are on the slowest. A way that fails there is not gone."""
-        training = self.training
-        self.eval()
+        training = self.net.training
+        self.net.eval()
         with torch.no_grad(), torch.random.fork_rng():
             self.way = Way.ALONE
             expected = scores()
@@ -78,7 +78,7 @@ class TaskModel(nn.Module):
                 self.way = way
                 if way <= min(fastest, self.fastest) and _gives(expected, scores):
                     break
-        self.train(training)
+        self.net.train(training)
         self.ways[purpose] = self.way.name.lower()
         log.info("%s: %s", purpose, self.ways[purpose])
         if self.way is Way.ALONE:

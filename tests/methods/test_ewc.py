@@ -197,7 +197,11 @@ def test_encoder_through_its_masked_head(
     stage, method = prepared(plan, tmp_path)
     run = stage.run
     blocks = running_text.cut_blocks(
-        tiny_text.read_text(), stage.tokenizer, BLOCKS * running_text.BLOCK, scored=False
+        tiny_text.read_text(),
+        stage.tokenizer,
+        BLOCKS * running_text.BLOCK,
+        scored=False,
+        kind="encoder",
     )
     (batch,) = running_text.text_batches(blocks, stage.tokenizer, "encoder", 16)
     net = hf.AutoModelForMaskedLM.from_pretrained(tiny_encoder).double().eval()

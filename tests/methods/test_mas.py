@@ -82,7 +82,11 @@ def test_encoder_through_its_masked_head(
     plan = plan_for(["mas"], ["rte"], tiny_encoder, tiny_data, *words, retention=str(tiny_text))
     stage, method = prepared(plan, tmp_path)
     blocks = running_text.cut_blocks(
-        tiny_text.read_text(), stage.tokenizer, BLOCKS * running_text.BLOCK, scored=False
+        tiny_text.read_text(),
+        stage.tokenizer,
+        BLOCKS * running_text.BLOCK,
+        scored=False,
+        kind="encoder",
     )
     (batch,) = running_text.text_batches(blocks, stage.tokenizer, "encoder", 16)
     net = hf.AutoModelForMaskedLM.from_pretrained(tiny_encoder).double().eval()
