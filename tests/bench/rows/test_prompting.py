@@ -61,8 +61,9 @@ def test_a_run_by_letter_with_shots(tmp_path: Path) -> None:
     assert len(plan.material.rows["psychol", "micro", "train"]) == 998
     assert len(plan.material.rows["psychol", "micro", "dev"]) == 400
     train = {row["question"] for row in load_rows(TASKS.get("psychol"), "micro", "train")}
-    assert sum(text in cell.task.prompt for text in train) == 2
-    assert cell.task.kind == cell.forget[0].kind == "generation"
+    tasks = plan.material.tasks
+    assert sum(text in tasks["psychol"].prompt for text in train) == 2
+    assert tasks["psychol"].kind == tasks["dental"].kind == "generation"
     result, rows = run_cell(cell, workspace_for(plan, tmp_path), False)
     assert result["scores"] is not None and set(result["scores"]["after"]) == {"accuracy"}
     assert set(rows["gold"]) <= set("ABCD")
