@@ -1,4 +1,4 @@
-"""What the README shows is run: its method, its commands' options, its settings file."""
+"""What the README and the pages of docs/ show is run: methods, tasks, settings, options, links."""
 
 from __future__ import annotations
 
@@ -8,44 +8,77 @@ from pathlib import Path
 import pytest
 
 from bench.cli.main import main
-from bench.cli.parser import run_parser
 from bench.selfcheck.world import World
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+PAGES = [
+    *ROOT.glob("*.md"),
+    *(ROOT / "docs").glob("*.md"),
+    *(ROOT / ".github").rglob("*.md"),
+    *ROOT.glob("results/*/*.md"),
+    *ROOT.glob("results/boards/*/README.md"),
+    ROOT / "tasks/micro/README.md",
+]
 
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+def page(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
 
 
-def block(language: str, containing: str) -> str:
-    """The fenced block of a language that holds a text."""
-    found = re.findall(rf"^ *```{language}\n(.*?)^ *```", README, re.M | re.S)
+def block(name: str, language: str, containing: str) -> str:
+    """The fenced block of a page in a language that holds a text."""
+    found = re.findall(rf"^```{language}\n(.*?)^```", page(name), re.M | re.S)
     (text,) = [text for text in found if containing in text]
     return text
 
 
+def test_the_readme_can_be_read_in_one_go() -> None:
+    assert len(page("README.md").splitlines()) <= 160
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("README.md", "my_methods.py"),
+        ("docs/add_a_method.md", "my_methods.py"),
+        ("docs/add_a_task.md", "my_tasks.py"),
+    ],
+)
+def test_the_examples_are_those_that_are_shown(name: str, file: str) -> None:
+    kept = (EXAMPLES / file).read_text(encoding="utf-8")
+    assert block(name, "python", "register_") == kept
+    assert len([line for line in kept.splitlines() if line]) <= 30
+
+
 @pytest.mark.usefixtures("registry_of_this_test")
-def test_the_method_of_the_readme_runs(
+def test_the_method_runs(
     tiny_causal: Path, tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plugin = tmp_path / "my_methods.py"
-    plugin.write_text(block("python", "my_l2sp"), encoding="utf-8")
-    assert len(plugin.read_text().splitlines()) <= 34
-    words = ["--plugin", plugin, "--methods", "my_l2sp", "--tasks", "cola", "--seeds", 1]
+    words = ["--plugin", EXAMPLES / "my_methods.py", "--methods", "my_l2sp", "--tasks", "cola"]
     words += ["--model", tiny_causal, "--data", tiny_data, "--out", tmp_path / "run"]
-    words += ["--steps", 8, "--set", "my_l2sp.alpha=1e6", "train.clip=0"]
+    words += ["--seeds", 1, "--steps", 8, "--set", "my_l2sp.alpha=1e6", "train.clip=0"]
     assert main([str(word) for word in words]) == 0
     assert "my_l2sp[alpha=1000000.0]" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("registry_of_this_test")
+def test_the_method_passes_selfcheck(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["selfcheck", "my_l2sp", "--plugin", str(EXAMPLES / "my_methods.py")]) == 0
+    assert "0 FAILED" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("registry_of_this_test")
 def test_what_else_a_method_may_say_of_itself(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = re.findall(r"^\* `((?:needs|roles|variants|holds) = .+?)`[:,]", README, re.M)
+    text = page("docs/add_a_method.md")
+    said = re.findall(r"^\* `((?:needs|roles|variants|holds) = .+?)`[:,]", text, re.M)
     assert len(said) == 4
     plugin = tmp_path / "my_methods.py"
-    plugin.write_text(block("python", "my_l2sp") + "".join(f"\n    {line}\n" for line in said))
+    method = (EXAMPLES / "my_methods.py").read_text(encoding="utf-8")
+    plugin.write_text(method + "".join(f"\n    {line}\n" for line in said))
     models = ",".join(str(folder) for folder in world.models.values())
     words = ["--plugin", plugin, "--methods", "my_l2sp:strong,my_l2sp+lwf", "--tasks", "cola"]
     words += ["--data", world.data, "--model", models, "--no-reference", "--dry-run"]
@@ -55,33 +88,31 @@ def test_what_else_a_method_may_say_of_itself(
     assert "refused    my_l2sp:strong, lwf+my_l2sp on tiny-encoder (cola): it needs a model" in out
 
 
-@pytest.mark.parametrize("name", ["my_methods", "my_tasks"])
-def test_the_examples_are_those_that_the_readme_shows(name: str) -> None:
-    shown = block("python", {"my_methods": "my_l2sp", "my_tasks": "my_spam"}[name])
-    assert (EXAMPLES / f"{name}.py").read_text(encoding="utf-8") == shown
-
-
-@pytest.mark.slow
 @pytest.mark.usefixtures("registry_of_this_test")
-def test_the_example_passes_selfcheck(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["selfcheck", "my_l2sp", "--plugin", str(EXAMPLES / "my_methods.py")]) == 0
-    assert "0 FAILED" in capsys.readouterr().out
-
-
-def test_every_option_that_the_readme_names_exists() -> None:
-    known = set(run_parser()._option_string_actions)
-    ours = README.partition("python -m bench.speed")[0]  # behind it are that command's own
-    ours = re.sub(r"`[^`]*torch\.distributed\.run[^`]*`", "", ours)
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", ours))
-    assert named <= known, named - known
-
-
-def test_the_settings_file_of_the_readme_is_read(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_task_runs_in_both_forms(
+    tiny_causal: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    toml = block("README.md", "toml", 'name = "spam"')
+    assert block("docs/add_a_task.md", "toml", 'name = "spam"') == toml
+    assert len([line for line in toml.splitlines() if line]) <= 20
+    monkeypatch.chdir(tmp_path)
+    for split in ("train", "dev"):
+        Path(f"{split}.csv").write_text('body,class\n"a cat, a dog",ham\nthe king,spam\n')
+    Path("spam.toml").write_text(toml, encoding="utf-8")
+    words = ["--methods", "finetune", "--model", str(tiny_causal), "--seeds", "1", "--steps", "1"]
+    words += ["--forget", "cola", "--out", "run", "--set", "train.retention_tokens=128"]
+    own = ["--task-file", "spam.toml", "--plugin", str(EXAMPLES / "my_tasks.py")]
+    assert main([*words, *own, "--tasks", "spam,my_spam"]) == 0
+    out = capsys.readouterr().out
+    assert "spam: accuracy" in out and "my_spam: accuracy" in out
+
+
+def test_the_settings_file_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "run.toml"
-    text = block("toml", "[train]")
-    config.write_text(re.sub(r"^  ", "", text, flags=re.M), encoding="utf-8")
+    config.write_text(block("docs/usage.md", "toml", "[train]"), encoding="utf-8")
     assert main(["--config", str(config), "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert "3 methods x 2 tasks x 1 model x 5 seeds = 30 cells" in out
@@ -89,24 +120,30 @@ def test_the_settings_file_of_the_readme_is_read(
     assert "recadam[k=0.2]" in out
 
 
-@pytest.mark.usefixtures("registry_of_this_test")
-def test_the_task_of_the_readme_runs_in_both_forms(
-    tiny_causal: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    toml, python = block("toml", 'name = "spam"'), block("python", "my_spam")
-    for shown in (toml, python):
-        assert len([line for line in shown.splitlines() if line]) < 20
-    monkeypatch.chdir(tmp_path)
-    for split in ("train", "dev"):
-        Path(f"{split}.csv").write_text('body,class\n"a cat, a dog",ham\nthe king,spam\n')
-    Path("spam.toml").write_text(toml, encoding="utf-8")
-    Path("my_tasks.py").write_text(python, encoding="utf-8")
-    words = ["--methods", "finetune", "--model", str(tiny_causal), "--seeds", "1", "--steps", "1"]
-    words += ["--forget", "cola", "--out", "run", "--set", "train.retention_tokens=128"]
-    own = ["--task-file", "spam.toml", "--plugin", "my_tasks.py", "--tasks", "spam,my_spam"]
-    assert main([*words, *own]) == 0
-    out = capsys.readouterr().out
-    assert "spam: accuracy" in out and "my_spam: accuracy" in out
+@pytest.mark.parametrize("name", ["README.md", "docs/usage.md", "docs/tasks.md"])
+def test_every_option_that_is_named_exists(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ([], ["list"], ["show"], ["table"], ["status"], ["submission"], ["selfcheck"]):
+        with pytest.raises(SystemExit):
+            main([*command, "--help"])
+    option = r"(?<![\w-])--[a-z][a-z-]+"
+    known = set(re.findall(option, capsys.readouterr().out))
+    named = set(re.findall(option, page(name)))
+    assert named <= known, named - known
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
+        if link.startswith("http"):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (path.parent / file).resolve() if file else path
+        assert target.exists(), f"{path.name}: {link}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.M)
+            assert anchor in {anchor_of(heading) for heading in headings}, f"{path.name}: {link}"
+
+
+def anchor_of(heading: str) -> str:
+    """The name that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
