@@ -97,6 +97,17 @@ def _read(parser: Parser, words: Sequence[str]) -> dict[str, Any]:
     return given
 
 
+def env(words: Sequence[str]) -> int:
+    """Print versions, hardware and which extras are installed."""
+    Parser("env").read(words)
+    from bench.core.provenance import environment
+
+    lines = environment()
+    width = max(map(len, lines))
+    print("\n".join(f"{name:<{width}}  {value}" for name, value in lines.items()))
+    return OK
+
+
 def table(words: Sequence[str]) -> int:
     """Print the boards of a folder; they are written into it where that is asked for."""
     from bench.api import load
@@ -165,4 +176,5 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "status": status,
     "submission": submission,
     "selfcheck": selfcheck,
+    "env": env,
 }

@@ -12,7 +12,9 @@ from typing import Any, NoReturn
 
 from bench.cells.cell import Training
 from bench.core.errors import BenchError
+from bench.core.provenance import DISTRIBUTION
 from bench.core.settings import kinds
+from bench.core.version import SUITE_VERSION
 from bench.planning.options import HOW, WHAT, WHERE, Options, flag, shortcuts
 
 PROGRAM = "run_bench.py"
@@ -27,6 +29,7 @@ Does forgetting help or hurt fine-tuning? Compare methods over tasks and seeds.
   run_bench.py submission DIR --method M --seed S         the zip file for GLUE's server
   run_bench.py status DIR                                 what is done, and why the rest is not
   run_bench.py selfcheck METHOD [--plugin FILE]           every check on a method, yours too
+  run_bench.py env                                        versions, hardware, what is installed
 """
 
 _EXAMPLES = """\
@@ -99,6 +102,7 @@ def run_parser() -> Parser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"{DISTRIBUTION} {SUITE_VERSION}")
     groups = {title: parser.add_argument_group(title) for title in (WHAT, HOW, WHERE)}
     for field in shortcuts():
         _add(groups[HOW], field, kinds(Training)[field.name])

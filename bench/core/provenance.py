@@ -5,12 +5,17 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import re
+import shutil
 import subprocess
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
+from bench.core.version import SUITE_VERSION
+
+DISTRIBUTION = "forgetting-bench"
 _PACKAGES = ("torch", "transformers", "accelerate", "datasets", "numpy")
 
 
@@ -34,6 +39,50 @@ def provenance() -> dict[str, Any]:
         else [],
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def environment() -> dict[str, str]:
+    """What this code runs on, by name and in words. Nothing heavy is imported to say it."""
+    commit, dirty = _git()
+    changed = " with changes" if dirty else ""
+    lines = {
+        DISTRIBUTION: f"{SUITE_VERSION}{f', commit {commit[:12]}{changed}' if commit else ''}",
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": f"{_processor()}, {os.cpu_count()} cores",
+        "gpu": ", ".join(_gpus()) or "none (as nvidia-smi says)",
+    }
+    extras: dict[str, list[str]] = {}
+    for requirement in _requirements():
+        name = re.split(r"[^\w.-]", requirement)[0]
+        extra = re.search(r'extra == "([\w-]+)"', requirement)
+        if extra is None:
+            lines[name] = _version(name) or "missing"
+        else:
+            extras.setdefault(extra[1], []).append(name)
+    for extra_name, names in extras.items():
+        missing = [name for name in names if _version(name) is None]
+        found = f"not installed: {', '.join(missing)}" if missing else "installed"
+        lines[f"[{extra_name}]"] = found
+    return lines
+
+
+def _requirements() -> list[str]:
+    """What the suite's package asks for; nothing where it runs from a folder, uninstalled."""
+    try:
+        return requires(DISTRIBUTION) or []
+    except PackageNotFoundError:
+        return []
+
+
+def _gpus() -> list[str]:
+    """The names of NVIDIA's GPUs, without torch."""
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return []
+    query = [command, "--query-gpu=name", "--format=csv,noheader"]
+    found = subprocess.run(query, capture_output=True, text=True, check=False, timeout=10)
+    return found.stdout.strip().splitlines() if found.returncode == 0 else []
 
 
 def _git() -> tuple[str | None, bool | None]:

@@ -27,9 +27,14 @@ class Options:
     """What a person asks for. The fields of `Training` that are marked as options stand beside
     these wherever options are named, and end up in `settings`."""
 
-    methods: tuple[str | Method, ...] = setting((), "see: run_bench.py list methods", group=WHAT)
+    methods: tuple[str | Method, ...] = setting(
+        (), "see: run_bench.py list methods; or all; -A leaves A out", group=WHAT
+    )
     tasks: tuple[str, ...] = setting(
-        (), "see: run_bench.py list tasks; A>B: one after the other", group=WHAT
+        (),
+        "see: run_bench.py list tasks; or all, or a suite (glue), of which -A leaves A out; "
+        "A>B: one after the other",
+        group=WHAT,
     )
     model: tuple[str, ...] = setting(
         ("micro",), "embedded name, folder or hub id; NAME=PATH names it", group=WHAT

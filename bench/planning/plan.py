@@ -25,6 +25,7 @@ from bench.core.settings import parse
 from bench.planning.compatibility import in_words, refusals
 from bench.planning.method_names import chosen
 from bench.planning.model_info import default_rate, describe
+from bench.planning.name_groups import spelled_out
 from bench.planning.options import MIXED, Options
 from bench.rows.material import Material
 from bench.rows.prompting import by_letter, with_shots
@@ -56,6 +57,7 @@ def make_plan(options: Options) -> Plan:
     """
     if options.seeds < 1:
         raise BenchError(f"--seeds {options.seeds}: at least 1 seed is needed.")
+    options, left_out = spelled_out(options)
     if not options.methods or not options.tasks:
         raise BenchError("name at least one method and one task: --methods lwf --tasks cola")
     methods = _methods(options)
@@ -101,7 +103,7 @@ def make_plan(options: Options) -> Plan:
         lm_eval=tuple(dict.fromkeys(options.lm_eval)),
     )
     _check_rest(options, spec, tasks)
-    return Plan(spec, material, tuple(notes), options.submission)
+    return Plan(spec, material, (*left_out, *notes), options.submission)
 
 
 def _retention(path: str | None, data: str) -> tuple[RetentionSpec, str | None]:
