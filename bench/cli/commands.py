@@ -11,6 +11,7 @@ from bench.cli.parser import Parser, add_options, run_parser
 from bench.core.errors import BenchError, unknown_name
 from bench.planning.options import read
 from bench.planning.plugins import load_all
+from bench.render.layout import window
 from bench.rows.task import TASKS
 from bench.training.method import METHODS
 
@@ -36,7 +37,7 @@ def run(words: Sequence[str]) -> int:
     job = planned(read(given, config))
     if rank() == 0:
         done = len(job.cells) - len(job.todo)
-        print(plan_text(job.plan, job.folder, done, len(job.todo)), flush=True)
+        print(plan_text(job.plan, job.folder, done, len(job.todo), window()), flush=True)
     if dry_run:
         return OK
     runs = Runs(tuple(finished(job)), job.folder)
@@ -54,7 +55,7 @@ def list_names(words: Sequence[str]) -> int:
     from bench.render import cards
 
     text = {"methods": cards.methods, "tasks": cards.tasks, "models": cards.models}[what]
-    print(text(METHODS, TASKS))
+    print(text(METHODS, TASKS, window()))
     return OK
 
 
@@ -71,9 +72,9 @@ def show(words: Sequence[str]) -> int:
     if name not in names:
         raise unknown_name("method or task", whole, names)
     if name in METHODS.names():
-        print(cards.method(find(whole)[0]))
+        print(cards.method(find(whole)[0], window()))
     else:
-        print(cards.task(TASKS.get(whole)))
+        print(cards.task(TASKS.get(whole), window()))
     return OK
 
 
@@ -126,7 +127,7 @@ def status(words: Sequence[str]) -> int:
     from bench.render.status import status
 
     folder, _ = _of_folder(Parser("status"), words)
-    print(status(Store(folder).all(), folder))
+    print(status(Store(folder).all(), folder, window()))
     return OK
 
 
@@ -161,12 +162,11 @@ def _of_folder(parser: Parser, words: Sequence[str]) -> tuple[Path, dict[str, An
 def _show(runs: Runs, write: bool) -> None:
     """Print the boards, and write them into the folder."""
     from bench.render import terminal, write_all
-    from bench.render.layout import window
 
     found = runs.board().boards
     print(terminal.render(found, sys.stdout.encoding or "ascii", window()))
     if write:
-        print("written: " + ", ".join(str(path) for path in write_all(found, runs.folder)))
+        print("\n".join(f"written: {path}" for path in write_all(found, runs.folder)))
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {

@@ -22,14 +22,14 @@ PROGRAM = "run_bench.py"
 _ABOUT = """\
 Does forgetting help or hurt fine-tuning? Compare methods over tasks and seeds.
 
-  run_bench.py --methods lwf,recadam --tasks cola,rte     run the grid and print the board
-  run_bench.py list methods|tasks|models                  what there is, with settings
-  run_bench.py show NAME                                  all there is to know of a method or task
-  run_bench.py table DIR                                  print the boards of a folder
-  run_bench.py submission DIR --method M --seed S         the zip file for GLUE's server
-  run_bench.py status DIR                                 what is done, and why the rest is not
-  run_bench.py selfcheck METHOD [--plugin FILE]           every check on a method, yours too
-  run_bench.py env                                        versions, hardware, what is installed
+  run_bench.py --methods lwf,recadam --tasks cola  run the grid, print the board
+  run_bench.py list methods|tasks|models           what there is, with settings
+  run_bench.py show NAME                           a method's or a task's card
+  run_bench.py table DIR                           print the boards of a folder
+  run_bench.py status DIR                          what is done, what is not
+  run_bench.py submission DIR --method M --seed S  the zip for GLUE's server
+  run_bench.py selfcheck METHOD [--plugin FILE]    every check on a method
+  run_bench.py env                                 versions, what is installed
 """
 
 _EXAMPLES = """\
@@ -37,17 +37,17 @@ examples:
   the embedded model and rows, no network needed:
     run_bench.py --methods lwf,recadam --tasks cola,rte
   your model and GLUE in its classic folders, five seeds:
-    run_bench.py --methods ewc,lwf --tasks rte --model ./my-model --data ./glue --seeds 5
+    run_bench.py --methods ewc,lwf --tasks rte --seeds 5 --model ./m --data ./d
   a short try, to see that all works:
     run_bench.py --methods ewc --tasks cola --steps 20 --max-eval 200
-  other settings, from the command line or a TOML file (keys as the options below; one table
-  per method, and [train]):
-    run_bench.py --methods lwf --tasks cola --set lwf.interval=4 train.warmup=0.1
+  other settings, from the command line or a TOML file (keys as the options,
+  one table per method, and [train]):
+    run_bench.py --methods lwf --tasks cola --set lwf.interval=4 train.warmup=0
     run_bench.py --config run.toml
 
-A second call with the same words runs only what is not done yet; Ctrl-C stops safely.
-exit codes: 0 all cells done, 1 some failed or were refused (what does not fit), 2 a
-mistake in what was asked, or nothing fits, 130 stopped.
+A second call with the same words runs what is not done; Ctrl-C stops safely.
+exit codes: 0 all cells done, 1 some failed or were refused (what does not fit),
+2 a mistake in what was asked, or nothing fits, 130 stopped.
 """
 
 

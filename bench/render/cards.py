@@ -8,12 +8,12 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tabulate import tabulate
-
 from bench.core.errors import BenchError
 from bench.core.registry import Registry
 from bench.core.settings import allowed
 from bench.planning.plugins import place_of
+from bench.render.layout import WIDTH, table, wrap
+from bench.render.sections import Column
 from bench.rows.source import embedded_models, sources_by_name
 from bench.rows.task import SPLITS
 from bench.training.method import NEEDS, ROLES
@@ -22,25 +22,31 @@ if TYPE_CHECKING:
     from bench.rows.task import Task
     from bench.training.method import Method
 
-_WIDTH = 100
 _HOLD = "\N{NO-BREAK SPACE}"
 
 
-def methods(known: Registry[type[Method]], _: Registry[Task]) -> str:
+def methods(known: Registry[type[Method]], _: Registry[Task], width: int = WIDTH) -> str:
     """Every method with its paper, cost and settings, and all names behind them."""
-    cards = ["\n".join(_card(known.get(name))) for name in known.names()]
+    cards = ["\n".join(_card(known.get(name), width)) for name in known.names()]
     names = f"{len(cards)} methods: {', '.join(known.names())}. One of them: show METHOD"
-    return "\n\n".join([*cards, textwrap.fill(names, _WIDTH)])
+    return "\n\n".join([*cards, wrap(names, width)])
 
 
-def method(cls: type[Method]) -> str:
+def method(cls: type[Method], width: int = WIDTH) -> str:
     """A method's card, and what its class says of itself."""
-    title, *rest = _card(cls)
-    about = textwrap.indent(inspect.cleandoc(cls.__doc__ or ""), "  ")
+    title, *rest = _card(cls, width)
+    about = textwrap.indent(_narrow(inspect.cleandoc(cls.__doc__ or ""), width - 2), "  ")
     return "\n".join([title, *([about, ""] if about else []), *rest])
 
 
-def _card(cls: type[Method]) -> list[str]:
+def _narrow(text: str, width: int) -> str:
+    """`text` as it is where it fits, else with every paragraph broken anew."""
+    if max(map(len, text.split("\n"))) <= width:
+        return text
+    return "\n\n".join(wrap(" ".join(part.split()), width) for part in text.split("\n\n"))
+
+
+def _card(cls: type[Method], width: int) -> list[str]:
     """A method's title, what else its card says, its variants and its settings."""
     card = cls.card
     try:
@@ -63,8 +69,8 @@ def _card(cls: type[Method]) -> list[str]:
         f"  {cls.name}:{variant}: {', '.join(f'{k}={_value(v)}' for k, v in values.items())}"
         for variant, values in cls.variants.items()
     ]
-    wrapped = [textwrap.fill(line, _WIDTH, subsequent_indent="    ") for line in lines]
-    return [*wrapped, textwrap.indent(_settings(cls), "  ")]
+    wrapped = [wrap(line, width, "    ") for line in lines]
+    return [*wrapped, textwrap.indent(_settings(cls, width - 2), "  ")]
 
 
 def _told(said: Iterable[str], known: Mapping[Any, str]) -> str:
@@ -72,18 +78,19 @@ def _told(said: Iterable[str], known: Mapping[Any, str]) -> str:
     return "; ".join(f"{word} ({known.get(word, 'unknown')})" for word in sorted(said))
 
 
-def _settings(cls: type[Method]) -> str:
+def _settings(cls: type[Method], width: int) -> str:
     """A method's settings with their defaults, meanings and ranges, as a table."""
     rows = [(f"{cls.name}.{f.name}", _value(f.default), f) for f in dataclasses.fields(cls.Config)]
     if not rows:
         return "no settings"
-    used = 6 + max(len(name) for name, *_ in rows) + max(len(value) for _, value, _ in rows)
-    width = max(_WIDTH - used, 30)
+    used = 4 + max(len(name) for name, *_ in rows) + max(len(value) for _, value, _ in rows)
+    left = min(width, WIDTH - 2) - used
     wrapped = [
-        (name, value, textwrap.fill(_meaning(field), width, break_on_hyphens=False))
+        (name, value, textwrap.fill(_meaning(field), left, break_on_hyphens=False))
         for name, value, field in rows
     ]
-    return tabulate(wrapped, tablefmt="plain", disable_numparse=True).replace(_HOLD, " ")
+    lines, _ = table([Column("", left=True)] * 3, wrapped, width)
+    return "\n".join(lines).replace(_HOLD, " ")
 
 
 def _meaning(field: dataclasses.Field[object]) -> str:
@@ -98,7 +105,7 @@ def _value(value: object) -> str:
     )
 
 
-def tasks(_: Registry[type[Method]], known: Registry[Task]) -> str:
+def tasks(_: Registry[type[Method]], known: Registry[Task], width: int = WIDTH) -> str:
     """Every task with its kind, metrics, published numbers of rows, sources and paper."""
     found = [known.get(name) for name in known.names()]
     rows = [
@@ -108,16 +115,16 @@ def tasks(_: Registry[type[Method]], known: Registry[Task]) -> str:
             "\n".join(t.metrics),
             *_counts(t),
             "\n".join(name for name, _ in _places(t)),
-            textwrap.fill(t.paper, 44),
+            t.paper,
         )
         for t in found
     ]
-    headers = ("task", "kind", "metrics", "train", "dev", "from", "paper")
-    table = tabulate(rows, headers=headers, disable_numparse=True, colalign=_TASK_COLUMNS)
-    return f"{table}\n\n{textwrap.fill(_PUBLISHED, _WIDTH)}"
+    lines, gone = table(_TASK_COLUMNS, rows, width)
+    said = f"No room in {width} columns for: {', '.join(gone)}. " if gone else ""
+    return "\n".join([*lines, "", wrap(said + _PUBLISHED, width)])
 
 
-def task(one: Task) -> str:
+def task(one: Task, width: int = WIDTH) -> str:
     """A task's card."""
     answers = ", ".join(
         word if word == label else f"{word} ({label})"
@@ -137,14 +144,22 @@ def task(one: Task) -> str:
     }
     head = [f"{one.name}: {one.kind}", f"  {one.about}"]
     head += [f"  {name}: {text}" for name, text in facts.items() if text]
-    return "\n".join(textwrap.fill(line, _WIDTH, subsequent_indent="    ") for line in head)
+    return "\n".join(wrap(line, width, "    ") for line in head)
 
 
 _PUBLISHED = (
     "train, dev: as published; ~ marks numbers that were not counted in the files themselves. The "
     "commits on the hub were never loaded from there, for want of a network: `show TASK` has them."
 )
-_TASK_COLUMNS = ("left", "left", "left", "right", "right", "left", "left")
+_TASK_COLUMNS = (
+    Column("task", left=True),
+    Column("kind", left=True),
+    Column("metrics", left=True),
+    Column("train"),
+    Column("dev"),
+    Column("from", left=True),
+    Column("paper", 1, words=44, left=True),
+)
 _ANSWERS = {
     "classification": "",
     "regression": "",
@@ -166,7 +181,7 @@ def _places(one: Task) -> list[tuple[str, str]]:
     return [(name, there) for name, there in found if there]
 
 
-def models(*_: object) -> str:
+def models(_: Registry[type[Method]], __: Registry[Task], width: int = WIDTH) -> str:
     """The embedded models, and what else may be named."""
     rows = [(name, "embedded, generated world") for name in embedded_models()]
     rows += [
@@ -175,4 +190,5 @@ def models(*_: object) -> str:
         ("gpt2, ...", "the same for well-known ones: their owner is known"),
         ("NAME=MODEL", "any of these, called NAME on boards"),
     ]
-    return tabulate(rows, headers=("model", "what"), disable_numparse=True)
+    columns = (Column("model", left=True), Column("what", words=80, left=True))
+    return "\n".join(table(columns, rows, width)[0])

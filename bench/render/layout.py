@@ -23,8 +23,10 @@ def window() -> int:
 
 
 def wrap(line: str, width: int, indent: str = "") -> str:
-    """`line` over lines of at most `width` and 100, all but the first of them indented."""
-    return textwrap.fill(line, min(width, WIDTH), subsequent_indent=indent)
+    """`line` over lines of at most `width` and 100, all but the first of them indented. Names with
+    hyphens stay whole."""
+    most = min(width, WIDTH)
+    return textwrap.fill(line, most, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def table(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.cells.cell import THEN, TaskSpec
 from bench.core.settings import changed
 from bench.planning.compatibility import in_words
 from bench.planning.plan import Plan
+from bench.render.layout import WIDTH, wrap
 from bench.rows.source import places
 
 
-def plan_text(plan: Plan, folder: Path, done: int, todo: int) -> str:
-    """The plan of a run, for the terminal."""
+def plan_text(plan: Plan, folder: Path, done: int, todo: int, width: int = WIDTH) -> str:
+    """The plan of a run, for the terminal. The folder's path stays whole, to be copied."""
     spec = plan.spec
     counts = (
         (len(spec.methods), "method"),
@@ -29,26 +31,27 @@ def plan_text(plan: Plan, folder: Path, done: int, todo: int) -> str:
     recipes = dict.fromkeys(_recipe(training) for training in spec.training)
     refused = len(spec.refused) * len(spec.seeds)
     counted = f"{refused} refused, " if refused else ""
-    lines = [
-        f"plan: {product} = {done + todo + refused} cells, {counted}{done} done, {todo} to run",
-        f"  methods    {methods}",
-        f"  model      {models}",
-        f"  data       {', '.join(places(own, spec.data.source))}",
-        *_lines("task", [_task(plan, task) for task in learned.values()]),
-        *_lines("sequence", sequences),
-        *(f"  training   {recipe}" for recipe in recipes),
-        f"  retention  {spec.retention.name or 'text sampled from the base model'}",
-        *_lines("lm-eval", [", ".join(spec.lm_eval)] if spec.lm_eval else []),
-        f"  seeds      {', '.join(map(str, spec.seeds))}",
-        f"  results    {folder}",
-        *_lines("refused", in_words(spec.refused)),
-        *(f"  note       {note}" for note in plan.notes),
+    told: list[tuple[str, Sequence[str]]] = [
+        ("methods", [methods]),
+        ("model", [models]),
+        ("data", [", ".join(places(own, spec.data.source))]),
+        ("task", [_task(plan, task) for task in learned.values()]),
+        ("sequence", sequences),
+        ("training", list(recipes)),
+        ("retention", [spec.retention.name or "text sampled from the base model"]),
+        ("lm-eval", [", ".join(spec.lm_eval)] if spec.lm_eval else []),
+        ("seeds", [", ".join(map(str, spec.seeds))]),
+        ("results", [str(folder)]),
+        ("refused", in_words(spec.refused)),
+        ("note", plan.notes),
     ]
+    cells = f"{done + todo + refused} cells, {counted}{done} done, {todo} to run"
+    lines = [wrap(f"plan: {product} = {cells}", width, "  ")]
+    for name, texts in told:
+        for number, text in enumerate(texts):
+            line = f"  {'' if number else name:<10} {text}"
+            lines.append(line if name == "results" else wrap(line, width, " " * 13))
     return "\n".join(lines) + "\n"
-
-
-def _lines(name: str, texts: list[str]) -> list[str]:
-    return [f"  {name if i == 0 else '':<10} {text}" for i, text in enumerate(texts)]
 
 
 def _recipe(training: object) -> str:

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from tabulate import tabulate
-
 from bench.cells.result import CellResult
+from bench.render.layout import WIDTH, table, wrap
+from bench.render.sections import Column
 
 
-def status(results: Sequence[CellResult], folder: Path) -> str:
+def status(results: Sequence[CellResult], folder: Path, width: int = WIDTH) -> str:
     """How many cells of a run's folder are done, failed, refused or stopped, and why."""
     states = "done", "failed", "refused"
     number = Counter[str](result["status"] for result in results)
@@ -21,12 +21,13 @@ def status(results: Sequence[CellResult], folder: Path) -> str:
     for result in results:
         key = (result["labels"]["method"], result["cell"]["task"])
         counts.setdefault(key, [0, 0, 0])[states.index(result["status"])] += 1
-    rows = [(method, task, *each) for (method, task), each in sorted(counts.items())]
+    rows = [(*names, *map(str, each)) for names, each in sorted(counts.items())]
     if rows:
-        lines += ["", tabulate(rows, headers=("method", "task", *states))]
-    lines += [
-        f"! {r['labels']['method']} x {r['cell']['task']} x seed {r['cell']['seed']}: {r['error']}"
-        for r in results
-        if r["status"] != "done"
-    ]
+        words = (Column(name, words=40, left=True) for name in ("method", "task"))
+        lines += ["", *table((*words, *map(Column, states)), rows, width)[0]]
+    for result in results:
+        if result["status"] != "done":
+            label, cell = result["labels"]["method"], result["cell"]
+            said = f"! {label} x {cell['task']} x seed {cell['seed']}: {result['error']}"
+            lines.append(wrap(said, width, "  "))
     return "\n".join(lines)
