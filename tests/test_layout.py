@@ -31,7 +31,7 @@ TESTED_IN = {
     "bench.selfcheck.world",
     "bench/speed/test_kernels.py": "bench.speed.contests bench.speed.growth "
     "bench.speed.references bench.speed.worlds",
-    "bench/speed/test_methods.py": "bench.core.provenance",
+    "bench/running/test_memory.py": "bench.core.memory",
     "bench/speed/test_speed.py": "bench.speed.__main__ bench.speed.cells bench.speed.grid "
     "bench.speed.loop bench.speed.options bench.speed.scoring bench.speed.start "
     "bench.speed.timing",

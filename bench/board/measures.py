@@ -159,6 +159,12 @@ MEASURES: list[Measure] = [
         show="nonzero", in_sequences=True, importance=2,
     ),
     Measure(
+        "above_model_mib", "memory\n+MiB", "MiB",
+        lambda result: _costs(result).get("above_model_mib"), ".0f",
+        "memory: the peak above what the loaded model takes, of the GPU or else the process.",
+        over="highest", show="known", importance=2,
+    ),
+    Measure(
         "peak_mib", "peak\nMiB", "MiB", lambda result: _costs(result)["peak_memory_mib"], ".0f",
         "peak: memory of the GPU; without one of the process, which depends on what ran before.",
         over="highest", importance=1,

@@ -117,6 +117,7 @@ class Costs(TypedDict):
     steps: int  # optimizer steps on the task
     steps_per_second: float | None
     peak_memory_mib: float | None  # of the whole cell; None where the system cannot tell
+    above_model_mib: NotRequired[float | None]  # that above what is in use with the loaded model
 
 
 class CellResult(TypedDict):

@@ -1,4 +1,4 @@
-"""Where a result comes from: the code, the packages, the machine; and how much memory it took."""
+"""Where a result comes from: the code, the packages, the machine."""
 
 from __future__ import annotations
 
@@ -119,28 +119,3 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
-
-
-def reset_peak_memory() -> None:
-    """Start a new peak for `peak_memory_mib`, where the system can."""
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-    elif Path("/proc/self/clear_refs").exists():
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_memory_mib() -> float | None:
-    """Peak since the reset, in MiB: of the GPU's allocations, or of this process; else None."""
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
-    status = Path("/proc/self/status")
-    if not status.is_file():
-        return None
-    for line in status.read_text().splitlines():
-        if line.startswith("VmHWM"):
-            return int(line.split()[1]) / 1024
-    return None

@@ -16,7 +16,8 @@ from bench.cells.result import (
     Recall,
     Retention,
 )
-from bench.core.provenance import peak_memory_mib, provenance
+from bench.core.memory import above, peak_memory_mib
+from bench.core.provenance import provenance
 from bench.rows.source import source_named
 from bench.running.session import Measured
 from bench.scoring import lm_eval
@@ -114,6 +115,7 @@ def _costs(cell: Cell, stage: CellSession, record: TrainingRecord) -> Costs:
         "steps": cell.steps,
         "steps_per_second": cell.steps / record["train"] if record["train"] else None,
         "peak_memory_mib": peak_memory_mib(),
+        "above_model_mib": above(stage.loaded_mib),
     }
 
 

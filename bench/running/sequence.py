@@ -17,7 +17,8 @@ from bench.cells.cell import Cell, ModelInfo, TaskSequence
 from bench.cells.result import SCHEMA_VERSION, CellResult, Costs, Predictions
 from bench.core.files import atomic_write_text
 from bench.core.hashing import file_digest
-from bench.core.provenance import peak_memory_mib, provenance, reset_peak_memory
+from bench.core.memory import above, peak_memory_mib, reset_peak_memory
+from bench.core.provenance import provenance
 from bench.network.batches import Encoded
 from bench.network.loading import put_stage, save_stage
 from bench.rows.task import Task
@@ -51,6 +52,7 @@ class _Scored:
     outputs: Outputs
     value: float
     notes: list[str]
+    loaded_mib: float | None  # in use when the model was loaded
 
 
 def run_sequence(
@@ -78,7 +80,7 @@ def run_sequence(
     scoring = time.perf_counter()
     kept = _kept(sequence.stages[0], model, workspace)
     after += time.perf_counter() - scoring
-    costs = _costs(records, before, after, time.perf_counter() - clock)
+    costs = _costs(records, before, after, time.perf_counter() - clock, table[0][-1].loaded_mib)
     result = _result(sequence, table, records, costs)
     return cast(CellResult, result | kept), _predictions(sequence, table)
 
@@ -123,14 +125,22 @@ def _is_finished(note: Path, weights: Path) -> bool:
 
 def _scored(sequence: TaskSequence, model: ModelInfo, workspace: Workspace) -> list[_Scored]:
     """A row of R: every task of the sequence as `model` answers it."""
-    found = []
-    for cell in sequence.stages:
-        stage = CellSession(replace(cell, model=model), workspace)
-        outputs = stage.dev_outputs(base=True)
-        values, notes = stage.task_scores(outputs)
-        value = values[stage.task.primary]
-        found.append(_Scored(stage.task, stage.dev["dev"], outputs["dev"], value, notes))
-    return found
+    # a call each, so that one session has gone before the next one loads
+    return [_score(replace(cell, model=model), workspace) for cell in sequence.stages]
+
+
+def _score(cell: Cell, workspace: Workspace) -> _Scored:
+    stage = CellSession(cell, workspace)
+    outputs = stage.dev_outputs(base=True)
+    values, notes = stage.task_scores(outputs)
+    return _Scored(
+        task=stage.task,
+        rows=stage.dev["dev"],
+        outputs=outputs["dev"],
+        value=values[stage.task.primary],
+        notes=notes,
+        loaded_mib=stage.loaded_mib,
+    )
 
 
 def _kept(first: Cell, model: ModelInfo, workspace: Workspace) -> dict[str, Any]:
@@ -148,7 +158,11 @@ def _kept(first: Cell, model: ModelInfo, workspace: Workspace) -> dict[str, Any]
 
 
 def _costs(
-    records: list[StageRecord], score_before: float, score_after: float, total: float
+    records: list[StageRecord],
+    score_before: float,
+    score_after: float,
+    total: float,
+    loaded_mib: float | None,
 ) -> Costs:
     """The sums over the stages."""
     sums = {
@@ -170,6 +184,7 @@ def _costs(
         "steps": steps,
         "steps_per_second": steps / train if train else None,
         "peak_memory_mib": peak_memory_mib(),
+        "above_model_mib": above(loaded_mib),
     }
 
 

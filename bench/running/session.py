@@ -14,6 +14,7 @@ from bench.cells.cache import Cache
 from bench.cells.cell import Cell
 from bench.core.errors import CellError
 from bench.core.hashing import derive_seed
+from bench.core.memory import memory_mib, release_memory
 from bench.network import running_text
 from bench.network.batches import Encoded
 from bench.network.encoding import encode
@@ -73,6 +74,7 @@ class CellSession:
         self.cache = workspace.cache
         self.tokenizer = workspace.tokenizer(cell.model)
         self.head_seed = derive_seed(cell.task.name, cell.seed, "head")
+        release_memory()  # of the cell before
         self.loaded = load(cell.model, self.task.outputs, self.head_seed)
         length = min(cell.training.max_length, context_length(self.loaded.net))
         recipe, rows = cell.training, workspace.encoded_rows
@@ -102,6 +104,7 @@ class CellSession:
             finetuned=partial(finetuned, cell, workspace, self.cache),
             truth=source_named(cell.data.source).truth(),
         )
+        self.loaded_mib = memory_mib()
         self.lap("load")
 
     def lap(self, part: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bench.cells.cell import Cell
 from bench.cells.result import CellResult, Predictions
-from bench.core.provenance import reset_peak_memory
+from bench.core.memory import reset_peak_memory
 from bench.running.result_building import cell_result, predictions
 from bench.running.session import CellSession
 from bench.running.workspace import Workspace

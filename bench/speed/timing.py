@@ -50,7 +50,7 @@ def timed(work: Callable[[], object], clock: str) -> float:
 def growth_mib(work: Callable[[], object]) -> float | None:
     """How far the memory in use rises during a call above what it was before, at its peak, in MiB:
     of the GPU's allocations, or of this process; None where the system does not tell."""
-    from bench.core.provenance import peak_memory_mib, reset_peak_memory
+    from bench.core.memory import peak_memory_mib, reset_peak_memory
 
     gc.collect()
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):

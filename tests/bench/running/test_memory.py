@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import json
+import subprocess
+import sys
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +15,7 @@ import torch
 
 from bench.cells.store import Store
 from bench.core.errors import BenchError
+from bench.core.memory import memory_mib
 from bench.network import loading
 from bench.planning.plan import Plan
 from bench.planning.plugins import load_builtin
@@ -20,6 +24,7 @@ from bench.selfcheck.world import World, plan_for
 from bench.training.method import METHODS
 
 load_builtin()
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -80,3 +85,43 @@ def test_nor_a_cell_that_fails(
     plan = world.plan("finetune", "causal")
     assert alive(plan, tmp_path, loaded) == 0
     assert Store(tmp_path).all()[0]["status"] == "failed"
+
+
+_TEN = """\
+import sys
+from pathlib import Path
+import transformers as hf
+from bench.cells.store import Store
+from bench.running.executor import run_in_process
+from bench.selfcheck.world import plan_for
+
+folder, tiny, data, method, task = sys.argv[1:]
+tokenizer = hf.AutoTokenizer.from_pretrained(tiny)
+config = hf.AutoConfig.from_pretrained(tiny)
+config.hidden_size, config.intermediate_size, config.num_hidden_layers = 512, 1536, 6
+config.num_attention_heads = config.num_key_value_heads = 8
+config.head_dim = 64
+model = Path(folder, "model")
+hf.AutoModelForCausalLM.from_config(config).save_pretrained(model)
+tokenizer.save_pretrained(model)
+size = ["train.steps=2", "train.retention_tokens=64"]
+plan = plan_for([method], [task], model, data, *size, seeds=10 if task == "cola" else 4)
+run_in_process(plan, list(plan.spec.cells()), Store(Path(folder)), Path(folder), quiet=True)
+results = sorted(Store(Path(folder)).all(), key=lambda result: result["cell"]["seed"])
+print([result["costs"]["above_model_mib"] for result in results])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(memory_mib() is None, reason="this system does not tell its memory")
+@pytest.mark.parametrize(("method", "task"), [("recadam", "cola"), ("finetune", "cola>rte")])
+def test_the_last_cell_takes_no_more_than_the_first(
+    method: str, task: str, world: World, tmp_path: Path
+) -> None:
+    words = [tmp_path, world.models["causal"], world.data, method, task]
+    command = [sys.executable, "-c", _TEN, *map(str, words)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    peaks = json.loads(run.stdout.splitlines()[-1])
+    weights = 4 * 19e6 / 2**20
+    assert peaks[-1] == pytest.approx(peaks[0], rel=0.03)
+    assert 3 * weights < peaks[-1] < 6 * weights  # gradients, two moments, and activations

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.core.provenance import peak_memory_mib
+from bench.core.memory import peak_memory_mib
 from bench.speed.__main__ import main
 from bench.speed.methods import Cost, _compared
 from bench.speed.timing import growth_mib

@@ -1,0 +1,63 @@
+"""How much memory is in use, of a GPU, or without one of this process; in MiB."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from pathlib import Path
+
+_STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
+
+
+def release_memory() -> None:
+    """Give back to the system, or to other processes on the GPU, what the allocator only keeps."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    elif sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
+        if trim is not None:
+            trim(0)
+
+
+def reset_peak_memory() -> None:
+    """Start a new peak for `peak_memory_mib`, where the system can."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    elif _CLEAR.exists():
+        _CLEAR.write_text("5")
+
+
+def memory_mib() -> float | None:
+    """What is in use now; None where the system cannot tell."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.memory_allocated() / 2**20
+    return _of_process("VmRSS")
+
+
+def peak_memory_mib() -> float | None:
+    """The peak since the reset; None where the system cannot tell."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return _of_process("VmHWM")
+
+
+def above(loaded: float | None) -> float | None:
+    """How far the peak since the reset lies above `loaded`."""
+    peak = peak_memory_mib()
+    return None if peak is None or loaded is None else max(0.0, peak - loaded)
+
+
+def _of_process(key: str) -> float | None:
+    if not _STATUS.is_file():
+        return None
+    lines = _STATUS.read_text().splitlines()
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(key)), None)
