@@ -149,7 +149,8 @@ def test_csv_and_json_hold_the_same_tidy_rows_in_full_precision() -> None:
         "board suite_version model model_hash data data_hash task metric method reference "
         "seeds_done seeds_planned before after_mean after_half_width gain_mean gain_half_width "
         "retention forgotten facts drift backward forward forgetting seconds time_ratio "
-        "compile_seconds above_model_mib peak_mib negative_transfer_mean negative_transfer_half_width recovered"
+        "compile_seconds above_model_mib peak_mib negative_transfer_mean "
+        "negative_transfer_half_width recovered"
     )
     assert (lwf["after_mean"], lwf["gain_mean"]) == (1 / 3, 1 / 3 - 0.1)
     assert lwf["after_half_width"] is None
