@@ -72,7 +72,9 @@ def _start(model: str, data: str, task: str, threads: str, folder: str) -> None:
     else:
         from bench.network.loading import load, load_tokenizer
         from bench.planning.model_info import describe
+        from bench.planning.plugins import load_builtin
 
+        load_builtin()  # which embedded models there are
         info = describe(model)
         load_tokenizer(info)
         load(info, labels=2, head_seed=0)

@@ -11,7 +11,8 @@ import pytest
 
 from bench.cli.main import main
 from bench.core.errors import BenchError
-from bench.planning.plugins import load_builtin
+from bench.planning.plugins import load_builtin, load_plugin
+from bench.rows.source import Folder, source_named
 from bench.selfcheck.world import World
 from bench.training.method import METHODS
 
@@ -222,6 +223,18 @@ def test_a_refused_cell_runs_once_it_fits(
     code, out, _ = run(*words)
     assert "= 3 cells, 2 done, 1 to run" in out
     assert code == 0
+
+
+@pytest.mark.usefixtures("registry_of_this_test")
+def test_a_file_that_brings_a_source_may_be_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "toy.py"
+    path.write_text(
+        "from bench.rows.source import SOURCES, Folder\n"
+        f"SOURCES.add('toy', Folder({str(tmp_path)!r}), __name__)\n"
+    )
+    for _ in range(2):
+        load_plugin(path)
+    assert source_named("toy") == Folder(str(tmp_path))
 
 
 def test_an_installed_package_registers_by_its_entry_point(
