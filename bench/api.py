@@ -35,10 +35,10 @@ def compare(
     folder `out` is not run again.
 
     Methods are names as on the command line (`"lwf:ahead"`, `"ewc+lwf"`) or instances
-    (`EWC(EWC.Config(lam=2.0))`), whose class is registered if it has a `name` and is not; tasks are
-    names or instances of `Task`. All options of the command line are taken by the same words, with
-    _ for - (`--as` is `kind`): `model`, `data`, `seeds`, `forget`, `lr`, `steps`, ..., and
-    `settings={"lwf": {"interval": 8}}` for --set.
+    (`EWC(EWC.Config(strength=1.0))`), whose class is registered if it has a `name` and is not yet;
+    tasks are names or instances of `Task`. All options of the command line are taken by the same
+    words, with _ for - (`--as` is `kind`): `model`, `data`, `seeds`, `forget`, `lr`, `steps`, ...,
+    and `settings={"lwf": {"interval": 8}}` for --set.
 
     `out` is the folder of the results; left out, it is results/local/MODEL under the current
     folder, as on the command line. With `progress=False` only failures are said.

@@ -1,4 +1,7 @@
-"""The suite in Python: names or instances in, tables out, and the terminal's own numbers."""
+"""The suite in Python: names or instances in, tables out, and the terminal's own numbers.
+
+So bench.board.cell_table and bench.render.html are tested here.
+"""
 
 from __future__ import annotations
 

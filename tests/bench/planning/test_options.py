@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench import compare
 from bench.cells.cell import Training
+from bench.cli import parser
+from bench.cli.main import main
 from bench.cli.parser import run_parser
 from bench.core.errors import BenchError
 from bench.core.settings import parse
+from bench.planning import options
 from bench.planning.options import Options, read
 
+ADD_AN_OPTION = Path(__file__).parents[3] / "docs" / "add_an_option.md"
 FACES: list[tuple[list[str], str, dict[str, Any], Any]] = [
     (
         ["--methods", "lwf, ewc"],
@@ -50,22 +56,20 @@ def test_the_three_faces_say_the_same(
 
 def test_a_part_of_the_recipe_is_an_option_too(tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text("batch-size = 8\nlr = 1e-3")
-    for options in (
+    for found in (
         read(run_parser().read(["--batch-size", "8", "--lr", "1e-3"])),
         read({}, tmp_path / "run.toml"),
         read({"batch_size": 8, "lr": 0.001}),
     ):
-        assert parse(Training, options.settings["train"], "train") == Training(
-            batch_size=8, lr=0.001
-        )
+        assert parse(Training, found.settings["train"], "train") == Training(batch_size=8, lr=0.001)
 
 
 def test_the_command_line_is_over_the_file_and_set_over_its_tables(tmp_path: Path) -> None:
     config = tmp_path / "run.toml"
     config.write_text("seeds = 1\nsteps = 5\n[train]\nsteps = 7\nlr = 0.1\n[lwf]\ninterval = 3\n")
-    options = read({"seeds": "2", "settings": ["lwf.interval=5", "ewc.lam=2"]}, config)
-    assert options.seeds == 2
-    assert options.settings == {
+    found = read({"seeds": "2", "settings": ["lwf.interval=5", "ewc.lam=2"]}, config)
+    assert found.seeds == 2
+    assert found.settings == {
         "train": {"steps": 5, "lr": 0.1},
         "lwf": {"interval": "5"},
         "ewc": {"lam": "2"},
@@ -93,3 +97,25 @@ def test_a_mistake_is_one_line(given: dict[str, Any], message: str) -> None:
     with pytest.raises(BenchError) as caught:
         read(given)
     assert str(caught.value).startswith(message)
+
+
+def test_a_new_option_is_one_field_and_its_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    field, test = re.findall(r"```python\n(.*?)```", ADD_AN_OPTION.read_text("utf-8"), re.S)
+    names: dict[str, Any] = {**vars(options), "__name__": __name__}
+    exec(f"@dataclass(frozen=True)\nclass More(Options):\n{field}", names)
+    monkeypatch.setattr(options, "Options", names["More"])
+    monkeypatch.setattr(parser, "Options", names["More"])
+    exec(test, {"read": read, "run_parser": run_parser}, names)
+    names["test_a_note_is_said_in_three_ways"](tmp_path)
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "--note TEXT           a line for the plan" in capsys.readouterr().out
+    with pytest.raises(BenchError, match=r"^run.note = 3 is not text or none"):
+        compare("lwf", "cola", note=3)
+    asked = []
+    monkeypatch.setattr("bench.api.planned", asked.append)
+    with pytest.raises(AttributeError):  # there is no plan
+        compare("lwf", "cola", note="mine")
+    assert asked[0].note == "mine"
