@@ -80,7 +80,9 @@ def show(words: Sequence[str]) -> int:
 
 def selfcheck(words: Sequence[str]) -> int:
     """Check a method and print the report; 1 where a check failed or none could be made."""
-    parser = Parser("selfcheck")
+    about = "Every check that a method must pass, on tiny models made on the spot. One of your own "
+    about += "imports from bench alone: from bench import Card, Method, register_method, setting"
+    parser = Parser("selfcheck", description=about)
     parser.add_argument("method", metavar="METHOD", help="a method, a variant or a stack")
     add_options(parser, "settings")
     given = _read(parser, words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from bench.core.errors import BenchError, unknown_name
@@ -14,6 +15,12 @@ T = TypeVar("T")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
+def _typed_again(owner: str, before: str) -> bool:
+    """Whether both stand in a notebook or at a prompt, whose cells are run again and again."""
+    main = sys.modules["__main__"]
+    return owner == before == "__main__" and not hasattr(main, "__file__")
+
+
 class Registry(Generic[T]):
     """A dictionary that refuses duplicates, naming both owners, and knows what was meant."""
 
@@ -23,14 +30,14 @@ class Registry(Generic[T]):
         self._owners: dict[str, str] = {}
 
     def add(self, name: str, item: T, owner: str) -> None:
-        """Register `item`, defined in module `owner`.
+        """Register `item`, defined in module `owner`; a notebook's replaces its own from before.
 
         Raises:
             BenchError: the name is taken, or is not lower_case_with_digits.
         """
         if not _NAME.fullmatch(name):
             raise BenchError(f"{self.kind} name {name!r} in {owner} must match {_NAME.pattern}.")
-        if name in self._items:
+        if name in self._items and not _typed_again(owner, self._owners[name]):
             raise BenchError(
                 f"{self.kind} {name!r} is defined twice: in {self._owners[name]} and in {owner}."
             )

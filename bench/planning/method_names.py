@@ -46,17 +46,17 @@ def registered(made: Method) -> Method:
     registered under its `name` unless it is.
 
     Raises:
-        BenchError: the class has no name of its own, or the configuration cannot be.
+        BenchError: the class has no name of its own, or another's; the configuration cannot be.
     """
     cls = type(made)
     name = vars(cls).get("name")
-    if isinstance(name, str) and name not in METHODS.names():
-        register_method(name)(cls)
-    if not isinstance(name, str) or METHODS.get(name) is not cls:
+    if not isinstance(name, str):
         raise BenchError(
             f"{cls.__name__} is no registered method: put @register_method above the class, with a "
             "name of its own."
         )
+    if name not in METHODS.names() or METHODS.get(name) is not cls:
+        register_method(name)(cls)
     if not isinstance(made.config, cls.Config):
         raise BenchError(f"{name} takes a {cls.Config.__name__}, not {made.config!r}.")
     return cls(parse(cls.Config, made.settings, name))

@@ -153,6 +153,12 @@ class Fails(Method):
             raise ValueError("this seed is bad")
 
 
+class Taken(Fails):
+    """Has the name of another."""
+
+    name = "lwf"
+
+
 class Nameless(Fails):
     """Has no name of its own."""
 
@@ -185,6 +191,7 @@ def test_a_cell_that_fails_raises_nothing_and_is_told(
         ([L2SP(L2SP.Config(alpha=-1.0))], {}, "l2sp.alpha = -1.0 is out of range"),
         ([L2SP(None)], {}, "l2sp takes a L2SPConfig, not None."),
         ([Nameless(_Settings())], {}, "Nameless is no registered method: put @register_method"),
+        ([Taken(_Settings())], {}, "method 'lwf' is defined twice: in methods.lwf.method and in "),
         ([], {}, "name at least one method and one task"),
     ],
 )

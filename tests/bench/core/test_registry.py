@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,15 @@ def test_a_method_without_a_card(tmp_path: Path, methods: Registry[object]) -> N
 def test_a_missing_plugin(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"none\.py is not a file"):
         load_plugin(tmp_path / "none.py")
+
+
+def test_a_notebook_defines_again_what_it_has_defined(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry: Registry[int] = Registry("thing")
+    registry.add("one", 1, "__main__")
+    with pytest.raises(BenchError, match="defined twice"):
+        registry.add("one", 2, "__main__")  # a script's second is a mistake
+    monkeypatch.delattr(sys.modules["__main__"], "__file__")
+    registry.add("one", 2, "__main__")
+    assert registry.get("one") == 2
+    with pytest.raises(BenchError, match="defined twice"):
+        registry.add("one", 3, "elsewhere")
