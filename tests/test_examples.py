@@ -36,15 +36,17 @@ def notebook(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return names
 
 
+@pytest.mark.slow
 def test_the_notebook_compares_and_calculates(notebook: dict[str, Any]) -> None:
     runs, frame = notebook["runs"], notebook["frame"]
     assert isinstance(runs, Runs) and not runs.failed
     assert isinstance(runs.board(), Boards)
     assert runs.folder == Path("results/local/micro")
-    assert set(frame["variant"]) == {"finetune", "ewc", "recadam"} and len(frame) == 6
-    assert set(notebook["points"].index) == {"finetune", "ewc", "ewc[strength=1.0]"}
+    assert set(frame["variant"]) == {"finetune", "l2sp", "recadam"} and len(frame) == 6
+    assert set(notebook["points"].index) == {"finetune", "l2sp", "l2sp[alpha=1.0]"}
 
 
+@pytest.mark.slow
 def test_the_notebook_plots(notebook: dict[str, Any]) -> None:
     if importlib.util.find_spec("matplotlib") is None:
         pytest.skip("needs matplotlib: pip install '.[plot]'")
