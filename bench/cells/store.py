@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
-
-from filelock import FileLock
+from typing import Any, cast
 
 from bench.cells.cell import Identity
 from bench.cells.result import ADDED, SCHEMA_VERSION, CellResult, Predictions
 from bench.core.errors import BenchError
-from bench.core.files import atomic_write_text, unwritable
+from bench.core.files import atomic_write_text
+from bench.core.lease import Lease
 
-if TYPE_CHECKING:
-    pass
+_SAY_SECONDS = 5.0
 
 
 class Store:
@@ -87,20 +87,20 @@ class Store:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold the folder's lock: one writer at a time, over all processes of this machine."""
-        try:
-            self.cells.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.cells / ".lock")
-            lock.acquire()
-        except OSError as error:
-            raise unwritable(self.cells, error) from error
+        """Hold the folder's lock: one writer at a time, over all processes and machines."""
+        lease, start, said = Lease(self.cells / ".lock"), time.monotonic(), False
+        while not lease.take():
+            if time.monotonic() - start > _SAY_SECONDS and not said:
+                print(f"waiting to write into {self.cells}: {lease.holder()}", file=sys.stderr)
+                said = True
+            time.sleep(0.02)
         try:
             # Writers hold the lock, so what is still temporary was left by one that was killed.
             for left in self.cells.glob(".*.tmp"):
                 left.unlink(missing_ok=True)
             yield
         finally:
-            lock.release()
+            lease.drop()
 
 
 def _to_json(value: Mapping[str, Any]) -> str:

@@ -31,8 +31,8 @@ def run(words: Sequence[str]) -> int:
     config, dry_run = given.pop("config", None), given.pop("dry_run", False)
     from bench.api import Runs
     from bench.render.plan import plan_text
-    from bench.running.executor import rank
     from bench.running.job import finished, planned
+    from bench.running.sharing import rank
 
     job = planned(read(given, config))
     if rank() == 0:

@@ -22,6 +22,10 @@ class TerminatedError(SystemExit):
     """The process was told to end (SIGTERM)."""
 
 
+class TakenOverError(Exception):
+    """Another process runs this one's cell, for this one was stopped too long."""
+
+
 class CellError(Exception):
     """One cell cannot be finished (a loss that is not a number, say); the grid goes on."""
 

@@ -15,7 +15,9 @@ def status(results: Sequence[CellResult], folder: Path, width: int = WIDTH) -> s
     """How many cells of a run's folder are done, failed, refused or stopped, and why."""
     states = "done", "failed", "refused"
     number = Counter[str](result["status"] for result in results)
-    stopped = len(list((folder / "checkpoints").rglob("checkpoint.json")))
+    ended = {result["hash"][:24] for result in results}
+    begun = (path for path in (folder / "checkpoints").glob("*") if path.name.isalnum())
+    stopped = sum(path.name not in ended for path in begun)
     lines = [f"{folder}: {', '.join(f'{number[s]} {s}' for s in states)}, {stopped} stopped"]
     counts: dict[tuple[str, str], list[int]] = {}
     for result in results:

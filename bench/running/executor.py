@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cells.cell import AnyCell, TaskSequence
 from bench.cells.store import Store
-from bench.core.errors import BenchError, CellError, TerminatedError, UnfitCheckpointError
+from bench.core.errors import (
+    BenchError,
+    CellError,
+    TakenOverError,
+    TerminatedError,
+    UnfitCheckpointError,
+)
 from bench.core.files import atomic_write_text
 from bench.planning.plan import Plan
 from bench.planning.plugins import place_of
 from bench.running.progress import Display
-from bench.scoring.glue_server import lacks_answers
+from bench.running.sharing import Shared, in_step, is_done, processes, rank
+from bench.training.memory import free_memory, half_of_micro_batch, is_out_of_memory
 from bench.training.stack import build
 
 if TYPE_CHECKING:
@@ -35,59 +42,87 @@ def open_cells(
     todo, done = [], []
     for cell in cells:
         result = store.read(cell.hash)
-        missing = submission and lacks_answers(store.folder, cell)
-        if result is not None and result["status"] == "done" and not missing:
+        if result is not None and is_done(result, cell, store, submission):
             done.append(result)
         else:
             todo.append(cell)
     return todo, done
 
 
-def rank() -> int:
-    """Of this process among those that accelerate started; only the first, 0, says what it does
-    and writes results. Failures are said by all."""
-    return int(os.environ.get("RANK", "0"))
-
-
 def run_in_process(
     plan: Plan, cells: Sequence[AnyCell], store: Store, folder: Path, quiet: bool = False
 ) -> None:
-    """Run `cells` in this process; each result is on disk before the next cell starts. If `quiet`,
-    only failures are said.
+    """Run `cells` in this process, but for those that other processes run in the same folder,
+    which are waited for; each result is on disk before the next cell starts. If `quiet`, only
+    failures are said.
 
     Raises:
         KeyboardInterrupt: stopped; finished cells are kept and the running one has a checkpoint.
         BenchError: a cell failed in some of several processes only, or a result cannot be written.
     """
-    from bench.running.result_building import failed_result
     from bench.running.workspace import Workspace
-    from bench.training import checkpoint
 
     share = any("finetuned" in build(cell.method).needs for cell in cells)
     with Display(cells, quiet=quiet or rank() > 0) as display:
-        workspace = Workspace(folder, display.progress, plan.material, plan.submission)
-        for cell in cells:
-            display.start(cell)
-            predictions = log = None
-            try:
+        shared = Shared(cells, store, plan.submission, display.say, display.passed)
+
+        def progress(stage: str, done: int, total: int, loss: float | None) -> None:
+            if shared.lost and processes() == 1:
+                raise TakenOverError
+            display.progress(stage, done, total, loss)
+
+        workspace = Workspace(folder, progress, plan.material, plan.submission)
+        with closing(shared.take()) as mine:
+            for cell in in_step(mine):
+                display.start(cell)
                 try:
-                    result, predictions = _run(cell, workspace, share)
-                except UnfitCheckpointError as error:
-                    display.say(f"{error}: {cell} starts anew")
-                    result, predictions = _run(cell, workspace, share)
-                json.dumps([result, predictions], allow_nan=False)
-            except TerminatedError:
-                raise
-            except (Exception, SystemExit) as error:  # a hook may call sys.exit()
-                result = failed_result(cell, _reason(error))
-                log = _logged(cell, error, store.log(result))
-                if not _all_failed():  # the others wait for this one, in the midst of the cell
-                    text = f"process {rank()} failed {cell}, and not all others: {result['error']}"
-                    raise BenchError(f"{text}. The run ends here.") from error
-            if rank() == 0:
-                store.write(result, predictions)
-                checkpoint.remove(workspace.checkpoint(cell))  # the result is there before it goes
-            display.end(cell, result, log)
+                    _keep(cell, workspace, store, share, display)
+                except TakenOverError:
+                    display.say(f"{cell} was taken over: this process had been silent too long")
+
+
+def _keep(cell: AnyCell, workspace: Workspace, store: Store, share: bool, display: Display) -> None:
+    """Run a cell and keep its result, or why it has none."""
+    from bench.running.result_building import failed_result
+    from bench.training import checkpoint
+
+    predictions = log = None
+    try:
+        result, predictions = _finished(cell, workspace, share, display.say)
+        json.dumps([result, predictions], allow_nan=False)
+    except (KeyboardInterrupt, TerminatedError, TakenOverError):
+        raise
+    except BaseException as error:  # a hook may raise anything, and call sys.exit()
+        result = failed_result(cell, _reason(error))
+        log = _logged(cell, error, store.log(result))
+        if not _all_failed():  # the others wait for this one, in the midst of the cell
+            text = f"process {rank()} failed {cell}, and not all others: {result['error']}"
+            raise BenchError(f"{text}. The run ends here.") from error
+    if rank() == 0:
+        store.write(result, predictions)
+        if result["status"] == "done":  # there before its training goes; a failed one keeps that
+            checkpoint.remove(workspace.checkpoint(cell))
+    display.end(cell, result, log)
+
+
+def _finished(
+    cell: AnyCell, workspace: Workspace, share: bool, say: Callable[[str], None]
+) -> tuple[CellResult, Predictions]:
+    """Run a cell; once again where its checkpoint cannot be used, or with half the micro-batch
+    where memory runs out while it is trained."""
+    workspace.micro_batch = None
+    try:
+        return _run(cell, workspace, share)
+    except UnfitCheckpointError as error:
+        say(f"{error}: {cell} starts anew")
+    except (MemoryError, RuntimeError) as error:
+        half = half_of_micro_batch(cell)
+        if not is_out_of_memory(error) or half is None or processes() > 1:
+            raise
+        say(f"{cell}: memory ran out; once again with train.micro_batch = {half}")
+        workspace.micro_batch = half
+    free_memory()  # out of the handler, whose traceback holds the tensors
+    return _run(cell, workspace, share)
 
 
 def _run(cell: AnyCell, workspace: Workspace, share: bool) -> tuple[CellResult, Predictions]:

@@ -11,7 +11,8 @@ from bench.core.files import check_writable
 from bench.planning.options import Options
 from bench.planning.plan import Plan, make_plan
 from bench.planning.plugins import load_all
-from bench.running.executor import keep_refusals, open_cells, rank, run_in_process
+from bench.running.executor import keep_refusals, open_cells, run_in_process
+from bench.running.sharing import processes, rank
 
 if TYPE_CHECKING:
     from bench.cells.cell import AnyCell
@@ -53,7 +54,7 @@ def finished(job: Job, quiet: bool = False) -> list[CellResult]:
     """
     check_writable(job.folder)
     store = Store(job.folder)
-    if job.todo:
+    if job.todo or processes() > 1:  # the first process says what is to run
         run_in_process(job.plan, job.todo, store, job.folder, quiet)
     if rank():
         return []

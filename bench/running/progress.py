@@ -60,7 +60,8 @@ class Display:
     """
 
     def __init__(self, cells: Sequence[AnyCell], quiet: bool = False) -> None:
-        self.cells = list(cells)
+        self.left = list(cells)  # the first of them runs
+        self.count = len(self.left)
         self.console = Console(stderr=True)
         self.quiet = quiet
         self.moves = self.console.is_terminal and not quiet
@@ -84,7 +85,9 @@ class Display:
             self.live.stop()
 
     def start(self, cell: AnyCell) -> None:
-        """The next cell begins."""
+        """A cell begins."""
+        self.left.remove(cell)
+        self.left.insert(0, cell)
         self.started = self.printed = time.monotonic()
         self.progress("load", 0, 1, None)
         if self.lines:
@@ -103,10 +106,16 @@ class Display:
         if not self.quiet:
             self._line(f"{self._number()} {text}")
 
+    def passed(self, cell: AnyCell, result: CellResult) -> None:
+        """Another process has ended a cell."""
+        self.say(f"{cell}: {result['status']} by another process")
+        self.left.remove(cell)
+
     def end(self, cell: AnyCell, result: CellResult, log: Path | None = None) -> None:
         """The cell is finished or has failed, which is told at length in `log`."""
         seconds = time.monotonic() - self.started
         number = self._number()
+        self.left.remove(cell)
         self.finished.append((cell, seconds))
         if result["scores"] is None:
             self.failed += 1
@@ -120,8 +129,8 @@ class Display:
             )
 
     def _number(self) -> str:
-        width = len(str(len(self.cells)))
-        return f"[{len(self.finished) + 1:>{width}}/{len(self.cells)}]"
+        number = min(self.count, self.count - len(self.left) + 1)
+        return f"[{number:>{len(str(self.count))}}/{self.count}]"
 
     def _line(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -135,7 +144,7 @@ class Display:
 
     def _eta(self) -> str:
         spent = time.monotonic() - self.started
-        todo = self.cells[len(self.finished) :]
+        todo = self.left
         left = remaining_seconds(self.finished, todo, spent)
         if left is None and self.stage == "train" and self.done:
             left = spent * (self.total / self.done - 1) + spent * (len(todo) - 1)
@@ -144,14 +153,14 @@ class Display:
     def _picture(self) -> Table:
         """The live display: the run's row above the cell's."""
         grid = Table.grid(padding=(0, 2))
-        if len(self.finished) == len(self.cells):
+        if not self.left:
             return grid
         share = 100 * self.done / max(1, self.total)
-        cell = self.cells[len(self.finished)]
+        cell, done = self.left[0], self.count - len(self.left)
         failed = f", {self.failed} failed" if self.failed else ""
         grid.add_row(
-            f"run {len(self.finished)}/{len(self.cells)} cells{failed}",
-            ProgressBar(total=len(self.cells), completed=len(self.finished), width=24),
+            f"run {done}/{self.count} cells{failed}",
+            ProgressBar(total=self.count, completed=done, width=24),
             self._eta(),
         )
         grid.add_row(str(cell), ProgressBar(completed=share, width=24), self._where())

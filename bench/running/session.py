@@ -103,6 +103,7 @@ class CellSession:
             progress=workspace.progress,
             finetuned=partial(finetuned, cell, workspace, self.cache),
             truth=source_named(cell.data.source).truth(),
+            micro_batch=workspace.micro_batch,
         )
         self.loaded_mib = memory_mib()
         self.lap("load")

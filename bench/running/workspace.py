@@ -30,6 +30,7 @@ class Workspace:
     progress: Progress
     material: Material
     submission: bool = False  # whether GLUE's test rows are answered too
+    micro_batch: int | None = None  # in place of the recipe's, where memory ran out
     tokenizers: dict[str, Any] = field(default_factory=dict)
     encoded: dict[tuple[Any, ...], Encoded] = field(default_factory=dict)
 

@@ -53,6 +53,7 @@ class TrainingContext:
     truth: Callable[[str], bool | None] | None = None
     """Whether a text repeats planted, conflicting knowledge (True) or true knowledge (False); None
     where that cannot be told."""
+    micro_batch: int | None = None  # in place of the recipe's, where memory ran out
     model: nn.Module = field(init=False)
     task_model: TaskModel = field(init=False)
     optimizer: Any = field(init=False)  # accelerate's wrapper of the method's optimizer

@@ -16,12 +16,19 @@ import torch
 from accelerate.utils import broadcast_object_list
 
 from bench.cells.cell import Training
-from bench.core.errors import BenchError, CellError, TerminatedError, UnfitCheckpointError
+from bench.core.errors import (
+    BenchError,
+    CellError,
+    TakenOverError,
+    TerminatedError,
+    UnfitCheckpointError,
+)
 from bench.core.hashing import derive_seed
 from bench.network.batches import micro_batches, step_batches
 from bench.network.compilation import Clock, compile_clock, compiled
 from bench.training import checkpoint
 from bench.training.context import TrainingContext
+from bench.training.memory import is_out_of_memory
 from bench.training.method import Method
 
 
@@ -64,14 +71,28 @@ def train(
         optimizer, record = _resumed(run, method, folder)
     else:
         optimizer, record = _begun(run, method)
-    _Loop(run, method, optimizer, folder, record).train_until(
-        run.steps if stop_at is None else min(stop_at, run.steps)
-    )
+    if run.micro_batch and run.step < run.steps:
+        note = f"memory ran out: micro-batches of {run.micro_batch}, the same batch for each step"
+        record["notes"] += [note] if note not in record["notes"] else []
+    try:
+        _Loop(run, method, optimizer, folder, record).train_until(
+            run.steps if stop_at is None else min(stop_at, run.steps)
+        )
+    except BaseException as error:
+        if folder and run.accelerator.is_main_process and not _goes_on(error):
+            checkpoint.remove(folder)  # what was mended since starts at the beginning
+        raise
     clock = time.perf_counter()
     if run.step == run.steps:
         method.finish(run)
     record["finish"] = time.perf_counter() - clock
     return record
+
+
+def _goes_on(error: BaseException) -> bool:
+    """Whether a training that this ended may go on from its checkpoint."""
+    stops = KeyboardInterrupt, TerminatedError, TakenOverError
+    return isinstance(error, stops) or is_out_of_memory(error)
 
 
 def _settled(run: TrainingContext, folder: Path) -> bool:
@@ -263,7 +284,7 @@ class _Loop:
         parts = micro_batches(
             run.train_rows,
             indices,
-            self.recipe.micro_batch,
+            run.micro_batch or self.recipe.micro_batch,
             run.tokenizer.pad_token_id,
             accelerator.process_index,
             accelerator.num_processes,

@@ -1,10 +1,22 @@
-"""What several processes agree on when a cell fails."""
+"""What a failure costs: its cell, never its training; and what several processes agree on."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.cells.store import Store
+from bench.core.errors import CellError
+from bench.render.status import status
+from bench.running.executor import run_in_process
+from bench.running.session import CellSession
+from bench.selfcheck.world import plan_for
+from bench.training.context import TrainingContext
+from methods.finetune import Finetune
 
 ROOT = Path(__file__).parents[3]
 
@@ -34,3 +46,68 @@ def test_processes_see_whether_all_have_failed(tmp_path: Path) -> None:
     finally:
         for process in two:
             process.kill()
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The steps that finetune makes."""
+    made: list[int] = []
+
+    def count(_: Finetune, run: TrainingContext) -> None:
+        made.append(run.step)
+
+    monkeypatch.setattr(Finetune, "after_step", count)
+    return made
+
+
+@pytest.mark.parametrize("tasks", ["cola", "cola>rte"])
+def test_a_failure_while_it_is_scored_keeps_the_training(
+    tiny_causal: Path,
+    tiny_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    steps: list[int],
+    tasks: str,
+) -> None:
+    scores = CellSession.task_scores
+
+    def broken(session: CellSession, outputs: Any) -> Any:
+        if steps:
+            raise ValueError("no room to score in")
+        return scores(session, outputs)
+
+    plan = plan_for(["finetune"], [tasks], tiny_causal, tiny_data)
+    cells, store = list(plan.spec.cells()), Store(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(CellSession, "task_scores", broken)
+        run_in_process(plan, cells, store, tmp_path)
+    assert [one["status"] for one in store.all()] == ["failed"]
+    assert "0 done, 1 failed, 0 refused, 0 stopped" in status(store.all(), tmp_path)
+    assert len(steps) == 4  # of a sequence, its first stage
+    run_in_process(plan, cells, store, tmp_path)
+    assert [one["status"] for one in store.all()] == ["done"]
+    assert len(steps) == 4 * len(tasks.split(">"))
+    assert not any((tmp_path / "checkpoints").iterdir())
+
+
+class _OddError(BaseException):
+    """What no hook should raise."""
+
+
+@pytest.mark.parametrize("error", [_OddError("odd"), SystemExit(3), CellError("no"), ValueError()])
+def test_whatever_a_hook_raises_costs_its_cell_only(
+    tiny_causal: Path,
+    tiny_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+) -> None:
+    def fails_once(_: Finetune, run: TrainingContext) -> None:
+        if run.cell.seed == 0 and run.step == 2:
+            raise error
+
+    plan = plan_for(["finetune"], ["cola"], tiny_causal, tiny_data, seeds=2)
+    monkeypatch.setattr(Finetune, "after_step", fails_once)
+    run_in_process(plan, list(plan.spec.cells()), Store(tmp_path), tmp_path)
+    assert [one["status"] for one in Store(tmp_path).all()] == ["failed", "done"]
+    assert not any((tmp_path / "checkpoints").iterdir())  # the method may be mended before the next

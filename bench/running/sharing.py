@@ -1,0 +1,137 @@
+"""Which cells this process runs, where several processes and machines share a folder."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.cells.cell import AnyCell
+from bench.cells.store import Store
+from bench.core.lease import Lease
+from bench.scoring.glue_server import lacks_answers
+
+if TYPE_CHECKING:
+    from bench.cells.result import CellResult
+
+_LOOK_SECONDS = 2.0  # between two looks at what others run
+_SAY_SECONDS = 60.0
+
+
+def rank() -> int:
+    """Of this process among those that accelerate started; only the first, 0, says what it does
+    and writes results. Failures are said by all."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def processes() -> int:
+    """How many accelerate started for this run."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_done(result: CellResult | None, cell: AnyCell, store: Store, submission: bool) -> bool:
+    """Whether a cell is finished; with `submission`, also whether it has answered its test rows."""
+    if result is None or result["status"] != "done":
+        return False
+    return not (submission and lacks_answers(store.folder, cell))
+
+
+@dataclass
+class Shared:
+    """The cells of a run, of which each process that works in its folder takes what is left."""
+
+    cells: Sequence[AnyCell]
+    store: Store
+    submission: bool
+    say: Callable[[str], None]
+    passed: Callable[[AnyCell, CellResult], None]  # told of each cell that another process ended
+    lease: Lease | None = None  # on the cell in hand
+    _leases: dict[str, Lease] = field(default_factory=dict)
+
+    def take(self) -> Generator[AnyCell | None]:
+        """The cells one by one, each leased while it is in hand. Those that others run are left to
+        them and waited for in the end; None is given at each look at them.
+
+        A result that came since the call, also of a failure, is another process's, and is passed.
+        """
+        before = {cell.hash: self._read(cell) for cell in self.cells}
+        left, said = list(self.cells), 0.0
+        while left:
+            theirs = []
+            for cell in left:
+                lease = self._lease(cell)
+                if not lease.take():
+                    theirs.append(cell)
+                    continue
+                try:
+                    result = self._read(cell)
+                    if result is not None and (self._is_done(cell) or result != before[cell.hash]):
+                        self.passed(cell, result)
+                        continue
+                    self.lease = lease
+                    yield cell
+                    if lease.lost:
+                        theirs.append(cell)
+                finally:
+                    self.lease = None
+                    lease.drop()
+            left = theirs
+            if left:
+                said = self._wait_for(left, said)
+                yield None
+
+    @property
+    def lost(self) -> bool:
+        """Whether another process has taken over the cell in hand."""
+        return self.lease is not None and self.lease.lost
+
+    def _wait_for(self, cells: Sequence[AnyCell], said: float) -> float:
+        """Wait for a moment; says for whom, unless that was said a minute ago. When it was said."""
+        now = time.monotonic()
+        holder = self._lease(cells[0]).holder()
+        if holder and (not said or now - said > _SAY_SECONDS):
+            more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
+            self.say(f"waiting for {cells[0]}{more}: {holder} runs it")
+            said = now
+        time.sleep(_LOOK_SECONDS if holder else 0.1)
+        return said
+
+    def _lease(self, cell: AnyCell) -> Lease:
+        # kept from one look to the next: it knows when its holder last gave a sign of life
+        if cell.hash not in self._leases:
+            self._leases[cell.hash] = Lease(_path(self.store.folder, cell))
+        return self._leases[cell.hash]
+
+    def _read(self, cell: AnyCell) -> CellResult | None:
+        return self.store.read(cell.hash)
+
+    def _is_done(self, cell: AnyCell) -> bool:
+        return is_done(self._read(cell), cell, self.store, self.submission)
+
+
+def _path(folder: Path, cell: AnyCell) -> Path:
+    return folder / "locks" / f"{cell.hash[:24]}.lock"
+
+
+def in_step(cells: Iterator[AnyCell | None]) -> Iterator[AnyCell]:
+    """The cells that the first of accelerate's processes takes, in all of them alike."""
+    if processes() == 1:
+        yield from (cell for cell in cells if cell is not None)
+        return
+    from accelerate import PartialState
+    from accelerate.utils import broadcast_object_list
+
+    PartialState()
+    while True:
+        word: list[tuple[bool, AnyCell | None]] = [(False, None)]
+        if rank() == 0:
+            word = [next(((True, cell) for cell in cells), (False, None))]
+        broadcast_object_list(word)
+        goes_on, cell = word[0]
+        if not goes_on:
+            return
+        if cell is not None:
+            yield cell
