@@ -82,6 +82,7 @@ GSM8K = Task(
     counted=SPLITS,
     target="answer",
     extract=r"#### *(\$?-?[0-9.,]+)",
+    bare_numbers=True,
     max_new_tokens=256,
     note="scored on its test split",
 )

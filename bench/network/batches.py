@@ -34,6 +34,7 @@ class Encoded:
     sizes: list[list[int]] = field(default_factory=list)
     references: list[Any] = field(default_factory=list)  # `gold`, if it is not given
     choices: int = 1
+    alike: int = 0  # rows that were shortened to what one with other texts was shortened to
 
     def __post_init__(self) -> None:
         self.references = self.references or list(self.gold)

@@ -13,6 +13,8 @@ from bench.network.batches import Encoded
 from bench.network.generation import start_tokens
 from bench.rows.task import Row, Task, extracted
 
+_WORD = 16  # tokens: more than an ordinary word has
+
 
 class LongPromptError(BenchError):
     """A prompt has no room for anything of its row."""
@@ -46,24 +48,27 @@ def _encode_encoder(rows: Sequence[Row], task: Task, tokenizer: Any, limit: int)
         texts = [texts[0], [" ".join(row) for row in zip(*texts[1:], strict=True)]]
     full = tokenizer(*texts)["input_ids"]
     cut = tokenizer(*texts, truncation="longest_first", max_length=limit)
+    places = [range(i, i + choices) for i in range(0, len(full), choices)]
+    shortened = [i for i, at in enumerate(places) if any(len(full[k]) > limit for k in at)]
     return Encoded(
         ids=[row["id"] for row in rows],
         gold=[task.gold(row) for row in rows],
         prompts=cut["input_ids"],
         answers=[],
         types=cut.get("token_type_ids", []),
-        truncated=sum(
-            any(len(ids) > limit for ids in full[i : i + choices])
-            for i in range(0, len(full), choices)
-        ),
+        truncated=len(shortened),
         references=_references(rows, task, []),
         choices=choices,
+        alike=_alike(
+            [[text[k] for text in texts for k in places[i]] for i in shortened],
+            [[cut["input_ids"][k] for k in places[i]] for i in shortened],
+        ),
     )
 
 
 def _encode_causal(rows: Sequence[Row], task: Task, tokenizer: Any, limit: int) -> Encoded:
     rows = [{**row, **{c: str(row[c]) for c in task.columns}} for row in rows]
-    truncated = 0
+    shortened = []
     encoded = [_split(row, task, tokenizer) for row in _chunks(rows)]
     prompts = [prompt for part in encoded for prompt in part[0]]
     answers = [answer for part in encoded for answer in part[1]]
@@ -73,7 +78,7 @@ def _encode_causal(rows: Sequence[Row], task: Task, tokenizer: Any, limit: int) 
         longest = limit - len(prompts[i]) if task.kind == "text" else limit // 2
         room = limit - min(longest, max(task.max_new_tokens, *map(len, answers[i])))
         if len(prompts[i]) > room or max(map(len, answers[i])) > longest:
-            truncated += 1
+            shortened.append(i)
             prompts[i], answers[i] = _shortened(row, task, tokenizer, room)
             answers[i] = [answer[:longest] for answer in answers[i]]
     return Encoded(
@@ -82,10 +87,22 @@ def _encode_causal(rows: Sequence[Row], task: Task, tokenizer: Any, limit: int) 
         prompts=prompts,
         answers=answers,
         types=[],
-        truncated=truncated,
+        truncated=len(shortened),
         sizes=[[len(answer.encode()) for answer in task.answers(row)] for row in rows],
         references=_references(rows, task, answers),
+        alike=_alike(
+            [[rows[i][column] for column in task.columns] for i in shortened],
+            [[prompts[i]] for i in shortened],
+        ),
     )
+
+
+def _alike(texts: list[list[str]], prompts: list[list[list[int]]]) -> int:
+    """How many of these shortened rows have the prompts of one whose texts are others."""
+    texts_of: dict[str, set[str]] = {}
+    for prompt, text in zip(map(repr, prompts), map(repr, texts), strict=True):
+        texts_of.setdefault(prompt, set()).add(text)
+    return sum(len(texts_of[repr(prompt)]) > 1 for prompt in prompts)
 
 
 def _references(rows: Sequence[Row], task: Task, answers: list[list[list[int]]]) -> list[Any]:
@@ -175,23 +192,44 @@ def _common_prefix(first: list[int], second: list[int]) -> int:
 def _shortened(
     row: Row, task: Task, tokenizer: Any, room: int
 ) -> tuple[list[int], list[list[int]]]:
-    """The row's prompt in at most `room` tokens: the longest column loses its last words.
+    """The row's prompt in at most `room` tokens: the longest column loses its last words. A text
+    that this would empty, or cut by more than an ordinary word, has few blanks or none (Chinese,
+    code, a link): there all columns are cut at one number of characters, the most that fit.
 
     Raises:
         LongPromptError: the prompt is too long even with every column empty.
     """
+    words = _without_last_words(row, task, tokenizer, room)
+    ((prompt,), (answers,)) = _split([words], task, tokenizer)
+    emptied = any(row[column] and not words[column] for column in task.columns)
+    if words == row or (not emptied and room - len(prompt) < _WORD):
+        return prompt, answers
+    fitting, longest = 0, max(len(row[column]) for column in task.columns)
+    while fitting < longest - 1:
+        middle = (fitting + longest) // 2
+        cut = {**row, **{column: row[column][:middle] for column in task.columns}}
+        ((found,), (their_answers,)) = _split([cut], task, tokenizer)
+        if len(found) <= room:
+            fitting, prompt, answers = middle, found, their_answers
+        else:
+            longest = middle
+    return prompt, answers
+
+
+def _without_last_words(row: Row, task: Task, tokenizer: Any, room: int) -> Row:
+    """The row with so much of its columns, in whole words, that the prompt has `room` tokens."""
     row = dict(row)
     while True:
-        ((prompt,), (answers,)) = _split([row], task, tokenizer)
+        ((prompt,), _) = _split([row], task, tokenizer)
         over = len(prompt) - room
         if over <= 0:
-            return prompt, answers
-        column = max(task.columns, key=lambda name: len(row[name]))
-        words = row[column].split(" ")
-        if not row[column]:
+            return row
+        column = max(task.columns, key=lambda name: len(row[name]), default=None)
+        if column is None or not row[column]:
             raise LongPromptError(
                 f"task {task.name}: the prompt around a row has {len(prompt)} tokens, and "
                 f"{room} is the most beside an answer (train.max_length, or the model's context)."
             )
+        words = row[column].split(" ")
         # a word has at least one token, so dropping over/8 words at a time cannot overshoot by far
         row[column] = " ".join(words[: -max(1, over // 8)])

@@ -11,6 +11,7 @@ from bench.cells.cell import ModelInfo
 from bench.core.errors import BenchError
 from bench.core.files import atomic_write_tensors
 from bench.network.limits import vocabulary
+from bench.network.literal_text import take_literally
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -99,6 +100,7 @@ def load_tokenizer(info: ModelInfo) -> Any:
         token, number = getattr(tokenizer, f"{name}_token"), getattr(tokenizer, f"{name}_token_id")
         if number is not None and (number < known or not known):
             tokenizer.pad_token = token
+            take_literally(tokenizer)
             return tokenizer
     raise BenchError(
         f"model {info.name}: its tokenizer has no token to pad with among the {known} that the "

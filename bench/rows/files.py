@@ -6,6 +6,7 @@ import codecs
 import csv
 import json
 import math
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from bench.core.errors import BenchError
 from bench.rows.task import Classic, Row, Task
 
+_LONGEST = 2**31 - 1  # characters of a cell, the most that fits the module's C long everywhere
 Record = tuple[int, dict[str, Any]]
 """A line's number, and what stands in it: our column -> value, `label` as the file spells it."""
 
@@ -74,9 +76,18 @@ def labelled(task: Task, found: dict[str, Any], spellings: Sequence[str | int]) 
     if task.kind == "multiple_choice" and isinstance(given, str) and not spellings:
         spellings = [found[choice] for choice in task.labels]
     known = list(spellings or range(len(task.labels)))
-    if given not in known:
+    if given in known:
+        return {**found, "label": known.index(given)}
+    plain = [_plain(label) for label in known]
+    if _plain(given) not in plain:
         raise ValueError(f"unknown label {brief([given])}; known: {brief(known)}")
-    return {**found, "label": known.index(given)}
+    return {**found, "label": plain.index(_plain(given))}
+
+
+def _plain(label: Any) -> str:
+    """A label without what a table's program adds to it: blanks around it, and to a whole number
+    `.0` (pandas, where another row has none)."""
+    return re.sub(r"(?<=\d)\.0+$", "", str(label).strip())
 
 
 def _is_unicode(text: str) -> bool:
@@ -108,22 +119,39 @@ def _table(classic: Classic, path: Path) -> Iterator[Record]:
 
 
 def _fields(classic: Classic, path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Each line's number and columns. In a tab-separated file quotes are text: CoLA and MRPC have
-    unpaired ones."""
+    """Each line's number and columns. In GLUE's files quotes are text: CoLA and MRPC have unpaired
+    ones."""
     lines = _lines(path)
-    if classic.format == "csv":
-        reader = csv.reader((f"{line}\n" for line in lines), strict=True)
-        try:
-            for fields in reader:
-                yield reader.line_num, fields
-        except csv.Error as error:
-            raise BenchError(f"{path}:{reader.line_num}: {error}.") from error
+    if classic.format in ("csv", "csv_tabs"):
+        yield from _quoted(lines, "," if classic.format == "csv" else "\t", path)
         return
     for number, line in enumerate(lines, start=1):
         if classic.format == "lines":
             yield from [(number, [line])] if line.strip() else []
         else:
             yield number, line.split(" ", 1) if classic.format == "sst" else line.split("\t")
+
+
+def _quoted(lines: list[str], delimiter: str, path: Path) -> list[tuple[int, list[str]]]:
+    """The number of each row's last line, and its columns, whose quotes are those of CSV."""
+    advice = "; a quote in a text is written twice, in quotes" if delimiter == "\t" else ""
+    reader = csv.reader((f"{line}\n" for line in lines), strict=True, delimiter=delimiter)
+    usual = csv.field_size_limit(_LONGEST)  # the module's own, of all its readers
+    tabs = {line.count("\t") for line in lines[:1]}
+    found, last = [], 0
+    try:
+        for fields in reader:
+            read, last = lines[last : reader.line_num], reader.line_num
+            # a quote that is not closed, down to the next one: none of the lines looks cut
+            if advice and len(read) > 1 and {line.count("\t") for line in read} == tabs:
+                raise csv.Error(f"a quote goes over {len(read)} whole lines")
+            if any(map(str.strip, fields)) or any('"' in line for line in read):
+                found.append((last, fields))
+    except csv.Error as error:
+        raise BenchError(f"{path}:{reader.line_num}: {error}{advice}.") from error
+    finally:
+        csv.field_size_limit(usual)
+    return found
 
 
 def _json(classic: Classic, path: Path) -> Iterator[Record]:
@@ -148,7 +176,8 @@ def _objects(classic: Classic, path: Path) -> Iterator[tuple[int, Any]]:
     lines = _lines(path)
     if classic.format == "jsonl":
         for number, line in enumerate(lines, start=1):
-            yield number, _parsed(line, path, number)
+            if line.strip():
+                yield number, _parsed(line, path, number)
     elif lines:
         found = _parsed("\n".join(lines), path, 1)
         if not isinstance(found, list):
@@ -167,7 +196,13 @@ def _parsed(text: str, path: Path, first_line: int) -> Any:
 
 
 def pick(record: Any, column: str) -> Any:
-    """What stands in an object at a path such as `choices.0.text`; raises LookupError(column)."""
+    """What stands in an object under this name, or at a path such as `choices.0.text`.
+
+    Raises:
+        LookupError: (column) nothing does.
+    """
+    if isinstance(record, dict) and column in record:
+        return record[column]
     value = record
     for part in column.split("."):
         try:

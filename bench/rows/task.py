@@ -18,9 +18,10 @@ regression the score, a float; 0 where `Task.target` holds the answer), and `id`
 its split. `Task.target`, and in multiple choice every name in `Task.labels`, are columns too."""
 
 SPLITS = ("train", "dev")
-Format = Literal["tsv", "csv", "json", "jsonl", "sst", "lines"]
-"""Of a file: tab- or comma-separated, a list of JSON objects, one object a line, (the Stanford
-Sentiment Treebank's) a label, a blank and a text, or a text on each line that is not empty."""
+Format = Literal["tsv", "csv", "csv_tabs", "json", "jsonl", "sst", "lines"]
+"""Of a file: tab-separated with quotes that are text (GLUE's), comma-separated, the same with tabs,
+a list of JSON objects, one object a line, (the Stanford Sentiment Treebank's) a label, a blank and
+a text, or a text on each line. Lines that are empty are passed over but in GLUE's."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,8 @@ class Task:
         or like one of `words`. Where `extract` is given, only what its first group finds counts.
     text: nothing is asked; the text of the column `target` is predicted, token by token.
 
+    With `bare_numbers`, a number counts without what people dress it in: -$5, +2, €12, **12**.
+
     `metrics[0]` is the primary metric. `extra` are dev splits that are scored beside dev;
     `train_from` is the task whose training rows are taken. `about` is for lists and cards, as
     are `rows`, the published numbers of train and dev rows, of which those of the splits in
@@ -119,6 +122,7 @@ class Task:
     counted: tuple[str, ...] = ()
     target: str = ""
     extract: str = ""
+    bare_numbers: bool = False
     max_new_tokens: int = 0
     extra: tuple[str, ...] = ()
     train_from: Task | None = None
@@ -156,10 +160,15 @@ class Task:
         return 1 if self.kind in ("regression", "multiple_choice") else len(self.labels)
 
 
+_DRESS = str.maketrans("−", "-", "*+€£¥\\")
+
+
 def extracted(task: Task, text: str) -> str:
     """The part of a written text that counts: all of it, or what `extract` finds."""
     if not task.extract:
         return text.strip()
+    if task.bare_numbers:
+        text = text.translate(_DRESS).replace("-$", "$-")
     found = re.search(task.extract, text)
     return found[1] if found else ""
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 from bench.core.errors import BenchError, unknown_name
-from bench.rows.files import Record, brief, labelled, read_bytes, records
+from bench.rows.files import Record, brief, labelled, pick, read_bytes, records
 from bench.rows.task import SPLITS, Classic, Files, Format, Kind, Row, Task
 
 FORMATS: dict[str, Format] = {
     ".csv": "csv",
-    ".tsv": "tsv",
+    ".tsv": "csv_tabs",
     ".json": "json",
     ".jsonl": "jsonl",
 }
@@ -268,9 +268,14 @@ def _parquet(files: Files, path: Path) -> Iterator[Record]:
     except (OSError, ArrowException) as error:
         first = str(error).partition("\n")[0].rstrip(".")
         raise BenchError(f"{path} cannot be read: {first}.") from None
-    for theirs in files.columns.values():
-        if theirs not in table.column_names:
-            raise BenchError(f"{path}: no column {theirs!r}; found: {brief(table.column_names)}.")
-    columns = [table.column(theirs).to_pylist() for theirs in files.columns.values()]
-    for number, values in enumerate(zip(*columns, strict=True), start=1):
-        yield number, dict(zip(files.columns, values, strict=True))
+    there = table.column_names
+    heads = {c: c if c in there else c.partition(".")[0] for c in files.columns.values()}
+    for theirs, head in heads.items():
+        if head not in there:
+            raise BenchError(f"{path}: no column {theirs!r}; found: {brief(there)}.")
+    for number, record in enumerate(table.select(sorted(set(heads.values()))).to_pylist(), start=1):
+        try:
+            yield number, {ours: pick(record, theirs) for ours, theirs in files.columns.items()}
+        except LookupError as error:
+            place = f"{path}, row {number}"
+            raise BenchError(f"{place}: no {error.args[0]!r} in {brief([record])}.") from None

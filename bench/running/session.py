@@ -194,6 +194,8 @@ class CellSession:
         for split, rows in self.dev.items():
             front = "" if split == "dev" else f"{split}_"
             values, remarks = task_scores(self.task, rows, outputs[split])
+            if rows.alike:
+                remarks = [*remarks, f"{rows.alike} different rows are alike when shortened"]
             notes += [f"{front}{remark}" for remark in remarks]
             found |= {f"{front}{name}": value for name, value in values.items()}
         return found, notes

@@ -103,7 +103,11 @@ def spearman(gold: Numbers, predicted: Numbers) -> float:
 
 def exact_match(gold: Texts, predicted: Texts) -> float:
     """The share of equal texts, blanks at the ends aside; numbers are compared by value, so that
-    "$1,000.00" is "1000". Raises ValueError for no rows, or lists of unequal length."""
+    "$1,000.00" is "1000", and "**-€5**" is "-5".
+
+    Raises:
+        ValueError: no rows, or lists of unequal length.
+    """
     _check(gold, predicted)
     pairs = zip(gold, predicted, strict=True)
     return sum(_value(g) == _value(p) for g, p in pairs) / len(gold)
@@ -216,8 +220,10 @@ def _finite(value: float) -> float:
 def _value(text: str) -> str | Decimal:
     """The number that a text spells, or the text without blanks at its ends."""
     plain = text.strip()
+    bare = plain.strip("*").replace(",", "").removesuffix(".")
+    sign = bare[:1] if bare[:1] in ("-", "+", "−") else ""
     try:
-        number = Decimal(plain.removeprefix("$").replace(",", "").removesuffix("."))
+        number = Decimal(sign.replace("−", "-") + bare.removeprefix(sign).strip("$€£¥ "))
     except InvalidOperation:
         return plain
     return number if number.is_finite() else plain

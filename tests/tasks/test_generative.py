@@ -14,6 +14,7 @@ from bench.core.errors import BenchError
 from bench.planning.plugins import load_builtin
 from bench.rows.source import Folder, load_rows
 from bench.rows.task import TASKS, Task, extracted
+from bench.scoring.metrics import exact_match
 from tasks.generative import DENTAL, GENERATIVE, GSM8K, PSYCHOL, QASC, SST5
 
 NAMED = {task.name: task for task in GENERATIVE}
@@ -157,6 +158,25 @@ def test_qasc_as_ai2_hands_it_out(tmp_path: Path) -> None:
         write(tmp_path, ai2(), bad, name="qasc/dev.jsonl")
         with pytest.raises(BenchError, match=message):
             load_rows(QASC, data, "dev")
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        ("-$5", "-5"),
+        ("$-5", "-5"),
+        ("+2", "2"),
+        ("€12", "12"),
+        ("**12**", "12"),
+        ("**-£1,000.50**", "-1000.5"),
+        (r"\$7", "7"),
+        ("−3", "-3"),
+        ("$5", "5"),
+    ],
+)
+def test_a_number_counts_without_what_it_is_dressed_in(written: str, number: str) -> None:
+    text = f"2*3+1 and so on\n#### {written}\n\nQuestion: how many?\nAnswer: #### 8"
+    assert exact_match([extracted(GSM8K, f"#### {number}")], [extracted(GSM8K, text)]) == 1.0
 
 
 def test_a_csv_file_with_quotes_and_line_breaks(tmp_path: Path) -> None:

@@ -119,3 +119,88 @@ def test_the_core_gives_the_tokens_of_its_wrapper(
     expected = tokenizer(texts)["input_ids"]
     tokenizer(texts, truncation=True, max_length=4, padding="max_length")  # leaves its settings
     assert token_ids(tokenizer, texts) == expected
+
+
+@pytest.fixture(scope="module")
+def letters() -> Any:
+    """A tokenizer with a token for every character, blanks too."""
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    known = [chr(i) for i in range(10, 127)] + [chr(0x4E00 + i) for i in range(600)]
+    words = {word: i for i, word in enumerate(["[UNK]", "[END]", *known])}
+    core = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    core.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="[END]", pad_token="[END]")
+
+
+def review(text: str, label: int = 1) -> dict[str, Any]:
+    return {"id": text[:8], "sentence": text, "label": label}
+
+
+CHINESE = ["".join(chr(0x4E00 + (i * step) % 600) for i in range(600)) for step in (1, 7)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CHINESE[0],
+        "x" * 2000,
+        "https://a.b/" + "c/d" * 300,
+        "def f():\n\treturn" * 60,
+        "标题 " + CHINESE[1],
+        "a film " + "z" * 800 + " and so on",
+        CHINESE[0] + " " + CHINESE[1],
+    ],
+)
+def test_a_text_without_blanks_is_cut_where_the_room_ends(text: str, letters: Any) -> None:
+    task, limit = TASKS.get("sst2"), 256
+    encoded = encode([review(text)], task, letters, "causal", limit)
+    (prompt,), (answers,) = encoded.prompts, encoded.answers
+    room = limit - max(map(len, answers))
+    around = len(letters(task.prompt.format(sentence=""))["input_ids"])
+    kept = text[: room - around]  # a token is a character
+    assert prompt == letters(task.prompt.format(sentence=kept))["input_ids"]
+    assert (len(prompt), encoded.truncated, encoded.alike) == (room, 1, 0)
+
+
+def test_two_long_texts_keep_as_much_of_each(letters: Any) -> None:
+    task = TASKS.get("mrpc")
+    row = {"id": "1", "sentence1": CHINESE[0], "sentence2": CHINESE[1], "label": 1}
+    for limit in (200, 201):
+        encoded = encode([row, {**row, "sentence2": "short"}], task, letters, "causal", limit)
+        first, second = ("".join(letters.convert_ids_to_tokens(p)) for p in encoded.prompts)
+        kept = [next(n for n in range(600) if text[: n + 1] not in first) for text in CHINESE]
+        assert kept[0] == kept[1] > 30
+        assert "short" in second
+        room = limit - max(map(len, encoded.answers[0]))
+        assert all(room - 1 <= len(prompt) <= room for prompt in encoded.prompts)
+
+
+def test_texts_with_blanks_lose_whole_words(letters: Any) -> None:
+    task = TASKS.get("sst2")
+    text = "a fine film about nothing much " * 20
+    ((prompt,), (answers,)) = (lambda e: (e.prompts, e.answers))(
+        encode([review(text)], task, letters, "causal", 256)
+    )
+    shown = "".join(letters.convert_ids_to_tokens(prompt))
+    kept = shown.removeprefix("Review: ").partition("\n")[0]
+    assert text.startswith(f"{kept} ")
+    assert 256 - max(map(len, answers)) - 16 < len(prompt)
+
+
+def test_an_answer_that_is_too_long_takes_nothing_of_a_prompt_that_fits(letters: Any) -> None:
+    task = TASKS.get("psychol")
+    row = {"id": "1", "question": "why" * 10, "label": 0, **dict.fromkeys("abcd", "y" * 300)}
+    encoded = encode([row], task, letters, "causal", 256)
+    assert encoded.prompts == [letters(task.prompt.format(**row))["input_ids"]]
+    assert [len(answer) for answer in encoded.answers[0]] == [128] * 4
+
+
+@pytest.mark.parametrize("kind", ["causal", "encoder"])
+def test_rows_that_are_alike_when_shortened_are_counted(kind: Any, letters: Any) -> None:
+    task = TASKS.get("sst2")
+    rows = [review(CHINESE[0]), review(CHINESE[0] + "x", 0), review(CHINESE[1]), review("good")]
+    rows.append(dict(rows[2]))  # the very same text is no accident
+    assert encode(rows, task, letters, kind, 128).alike == 2
+    assert encode(rows, task, letters, kind, 1024).alike == 0

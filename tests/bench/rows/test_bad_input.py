@@ -211,7 +211,7 @@ def test_an_empty_line(task: Task, before: int, tmp_path: Path) -> None:
     lines = lines_of(task, rows)
     at = before + shape(task).header
     content = raw([*lines[:at], "", *lines[at:]])
-    if shape(task).format in ("json", "lines") or shape(task).skip_short:
+    if shape(task).format not in ("tsv", "sst") or shape(task).skip_short:
         assert len(place.load(content)) == 2
     else:
         assert place.error(content).startswith(place.line(before + 1))

@@ -322,10 +322,15 @@ BROKEN: dict[str, tuple[str, str | bytes, str]] = {
         '{"body": null, "class": "ham"}',
         ":1: 'text' is no text but None.",
     ),
-    "jsonl, an empty line": (
-        "jsonl",
-        '{"body": "a", "class": "ham"}\n\n{"body": "b", "class": "ham"}\n',
-        ":2: not JSON (Expecting value).",
+    "tsv, a quote left open": (
+        "tsv",
+        'body\tclass\n"a cat\tham\n"a dog\tham\n',
+        ":3: '\t' expected after '\"'; a quote in a text is written twice, in quotes.",
+    ),
+    "tsv, a quote closed rows later": (
+        "tsv",
+        'body\tclass\n"a cat\tham\nb\tham\na dog\tham"\n',
+        ":4: a quote goes over 3 whole lines; a quote in a text is written twice, in quotes.",
     ),
     "csv, a column twice": (
         "csv",

@@ -101,6 +101,14 @@ def test_a_correlation_with_a_constant_is_0_and_a_note(name: str) -> None:
 
 def test_exact_match_compares_numbers_by_value_and_texts_as_they_are() -> None:
     equal = [("1000", "$1,000.00"), ("72", " 72. "), ("-3", "-3.0"), ("Paris", "Paris\n")]
+    equal += [
+        ("-5", "-$5"),
+        ("2", "+2"),
+        ("12", "€12"),
+        ("12", "**12**"),
+        ("-5", "−5"),
+        ("3", "3 €"),
+    ]
     other = [
         ("72", "7 2"),
         ("72", "-72"),
@@ -108,6 +116,8 @@ def test_exact_match_compares_numbers_by_value_and_texts_as_they_are() -> None:
         ("1", "one"),
         ("nan", "inf"),
         ("", "0"),
+        ("23", "2*3"),
+        ("5", "-$-5"),
     ]
     for pairs, expected in ((equal, 1.0), (other, 0.0)):
         for gold, predicted in pairs:
