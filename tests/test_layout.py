@@ -18,6 +18,7 @@ TESTED_IN = {
     "bench/cli/test_main.py": "bench.cli.commands bench.core.version "
     "bench.render.plan bench.render.status bench.running.job bench.running.progress",
     "bench/gradients/test_collect.py": "bench.gradients.layers",
+    "bench/network/test_likelihood.py": "bench.network.limits bench.network.probes",
     "bench/planning/test_compatibility.py": "bench.cells.grid bench.planning.plan",
     "bench/planning/test_plugins.py": "bench.training.method",
     "bench/render/test_render.py": "bench.render.sections bench.render.terminal",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bench import api
 from bench.cli.main import main
 from bench.selfcheck.world import World
 
@@ -108,6 +111,19 @@ def test_the_task_runs_in_both_forms(
     assert main([*words, *own, "--tasks", "spam,my_spam"]) == 0
     out = capsys.readouterr().out
     assert "spam: accuracy" in out and "my_spam: accuracy" in out
+
+
+def test_the_lines_of_python_run(
+    tiny_causal: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = {"model": str(tiny_causal), "data": str(tiny_data), "steps": 1, "out": tmp_path / "run"}
+    settings = {"train": {"retention_tokens": 128}, "lwf": {"samples": 4, "fisher_rows": 4}}
+    shown = partial(api.compare, progress=False, settings=settings, **small)
+    monkeypatch.setattr(api, "compare", shown)
+    names: dict[str, Any] = {}
+    exec(block("README.md", "python", "compare("), names)
+    assert len(names["runs"].frame()) == 6 and names["runs"].failed == ()
+    assert "cola" in str(names["runs"].board())
 
 
 def test_the_settings_file_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

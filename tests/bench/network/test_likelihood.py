@@ -1,4 +1,7 @@
-"""Scores of label words against the slow way: one row, one word, the whole network at a time."""
+"""Scores of label words against the slow way: one row, one word, the whole network at a time.
+
+Which shortcuts it takes is found out by bench.network.probes, within bench.network.limits.
+"""
 
 from __future__ import annotations
 
