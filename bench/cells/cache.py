@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core.files import atomic_write_tensors, atomic_write_text
-from bench.core.hashing import digest
+from bench.core.hashing import digest, file_digest
 from bench.core.version import SUITE_VERSION
 
 if TYPE_CHECKING:
@@ -33,10 +34,8 @@ class Cache:
     ) -> dict[str, Tensor]:
         """The tensors that `compute` gives, computed at most once for each JSON value `key`."""
         path = self._path(kind, key, "safetensors")
-        if not path.is_file():
+        if not self._found(path):
             self.put_tensors(kind, key, *self._timed(compute))
-        else:
-            self.saved_seconds += _price(path)
         from safetensors.torch import load_file
 
         stored: dict[str, Tensor] = load_file(path)
@@ -44,28 +43,40 @@ class Cache:
 
     def put_tensors(self, kind: str, key: Any, value: dict[str, Tensor], seconds: float) -> None:
         """Keep tensors that cost `seconds` to compute."""
-        path = self._priced(kind, key, "safetensors", seconds)
+        path = self._path(kind, key, "safetensors")
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in value.items()}
         atomic_write_tensors(path, plain)
+        _keep_price(path, seconds)
 
     def json(self, kind: str, key: Any, compute: Callable[[], Any]) -> Any:
         """The same for a JSON value."""
         path = self._path(kind, key, "json")
-        if not path.is_file():
+        if not self._found(path):
             value, seconds = self._timed(compute)
-            atomic_write_text(self._priced(kind, key, "json", seconds), json.dumps(value))
-        else:
-            self.saved_seconds += _price(path)
+            atomic_write_text(path, json.dumps(value))
+            _keep_price(path, seconds)
         return json.loads(path.read_text(encoding="utf-8"))
 
     def _path(self, kind: str, key: Any, suffix: str) -> Path:
         return self.folder / f"{kind}-{digest([SUITE_VERSION, key])[:24]}.{suffix}"
 
-    def _priced(self, kind: str, key: Any, suffix: str, seconds: float) -> Path:
-        """The path of an entry about to be written, whose price is there already."""
-        path = self._path(kind, key, suffix)
-        atomic_write_text(path.with_suffix(".seconds"), json.dumps(seconds))
-        return path
+    def _found(self, path: Path) -> bool:
+        """Whether an entry is there as it was written; a damaged one is named. Its price counts as
+        saved."""
+        if not path.is_file():
+            return False
+        try:
+            price = json.loads(path.with_suffix(".seconds").read_text(encoding="utf-8"))
+            seconds = float(price["seconds"])
+            whole = price["sha256"] == file_digest(path) and 0 <= seconds < float("inf")
+            reason = "not as it was written"
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+            whole, reason = False, f"{type(error).__name__}: {error}".partition("\n")[0]
+        if whole:
+            self.saved_seconds += seconds
+        else:
+            print(f"{path} is damaged ({reason}) and computed again", file=sys.stderr)
+        return whole
 
     def _timed(self, compute: Callable[[], Any]) -> tuple[Any, float]:
         """A value and its price: the seconds it took, and those that the cache saved it."""
@@ -75,5 +86,7 @@ class Cache:
         return value, took + self.saved_seconds - self.compile_seconds - besides
 
 
-def _price(path: Path) -> float:
-    return float(json.loads(path.with_suffix(".seconds").read_text(encoding="utf-8")))
+def _keep_price(path: Path, seconds: float) -> None:
+    """Keep what an entry cost, and its digest: from here on it is whole."""
+    price = {"seconds": seconds, "sha256": file_digest(path)}
+    atomic_write_text(path.with_suffix(".seconds"), json.dumps(price))

@@ -47,7 +47,8 @@ examples:
 
 A second call with the same words runs what is not done; Ctrl-C stops safely.
 exit codes: 0 all cells done, 1 some failed or were refused (what does not fit),
-2 a mistake in what was asked, or nothing fits, 130 stopped.
+2 a mistake in what was asked, or nothing fits, 130 stopped by Ctrl-C, 143 by
+SIGTERM.
 """
 
 

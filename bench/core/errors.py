@@ -19,7 +19,9 @@ class RefusedError(BenchError):
 
 
 class TerminatedError(SystemExit):
-    """The process was told to end (SIGTERM)."""
+    """The process was told to end (SIGTERM); `code` is its exit code."""
+
+    code: int
 
 
 class TakenOverError(Exception):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,7 +48,7 @@ def test_a_price_holds_what_others_had_computed_for_it(tmp_path: Path, clock: li
     cache = Cache(tmp_path)
     assert cache.json("above", 0, lambda: above(cache)) == 2
     (price,) = tmp_path.glob("above-*.seconds")
-    assert json.loads(price.read_text()) == 7.0
+    assert json.loads(price.read_text())["seconds"] == 7.0
 
 
 def test_compilation_is_in_no_price(tmp_path: Path, clock: list[float]) -> None:
@@ -59,7 +61,8 @@ def test_compilation_is_in_no_price(tmp_path: Path, clock: list[float]) -> None:
 
     for seed in (0, 1):  # and the first one's compilation is in the second's price no more
         cache.json("text", seed, compiled)
-    assert [json.loads(path.read_text()) for path in tmp_path.glob("*.seconds")] == [2.0, 2.0]
+    prices = [json.loads(path.read_text()) for path in tmp_path.glob("*.seconds")]
+    assert [price["seconds"] for price in prices] == [2.0, 2.0]
 
 
 def test_another_version_of_the_suite_computes_anew(
@@ -77,3 +80,48 @@ def test_tensors_come_back_as_they_were(tmp_path: Path) -> None:
     for _ in range(2):
         found = Cache(tmp_path).tensors("fisher", 0, lambda: {"w": value})
         assert torch.equal(found["w"], value)
+
+
+_DAMAGES: dict[str, Callable[[Path, Path], object]] = {
+    "cut": lambda entry, price: os.truncate(entry, 5),
+    "empty": lambda entry, price: os.truncate(entry, 0),
+    "one bit": lambda entry, price: entry.write_bytes(entry.read_bytes()[:-1] + b"\x5c"),
+    "no price": lambda entry, price: price.unlink(),
+    "a cut price": lambda entry, price: os.truncate(price, 3),
+    "a price that is no number": lambda entry, price: price.write_text('{"seconds": "x"}'),
+    "a price without a digest": lambda entry, price: price.write_text("3.0"),
+    "an endless price": lambda entry, price: price.write_text(
+        price.read_text().replace("0.0", "Infinity")
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", _DAMAGES)
+@pytest.mark.parametrize("kind", ["json", "tensors"])
+@pytest.mark.usefixtures("clock")
+def test_a_damaged_entry_is_named_and_computed_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, damage: str
+) -> None:
+    import torch
+
+    calls: list[int] = []
+
+    def compute() -> dict[str, torch.Tensor] | dict[str, int]:
+        calls.append(1)
+        return {"a": torch.ones(2)} if kind == "tensors" else {"a": 1}
+
+    def find() -> dict[str, torch.Tensor] | dict[str, int]:
+        found: dict[str, torch.Tensor] | dict[str, int] = getattr(Cache(tmp_path), kind)(
+            "some", 0, compute
+        )
+        return found
+
+    find()
+    (entry,) = (path for path in tmp_path.iterdir() if path.suffix != ".seconds")
+    _DAMAGES[damage](entry, entry.with_suffix(".seconds"))
+    for _ in range(2):
+        assert torch.as_tensor(find()["a"]).flatten()[0] == 1
+        assert len(calls) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert said.startswith(f"{entry} is damaged (") and said.endswith(") and computed again\n")

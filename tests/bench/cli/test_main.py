@@ -218,6 +218,42 @@ def test_a_stopped_run_has_a_checkpoint(
     assert json.loads((checkpoint / "checkpoint.json").read_text())["step"] > 0
 
 
+_SLOW = """\
+import os, signal, sys, time
+os.kill(os.getpid(), signal.{name})
+for _ in range(20):
+    time.sleep(0.01)
+print("imported whole", flush=True)
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_stop_waits_for_an_import_to_end(tmp_path: Path, name: str, code: int) -> None:
+    """One that came in its midst may be swallowed there, and leave a package half imported."""
+    (tmp_path / "slow_import.py").write_text(_SLOW.format(name=name))
+    script = (
+        "import sys\n"
+        "from bench.cli import commands\n"
+        "from bench.cli.main import main\n"
+        "def run(words):\n"
+        "    try:\n"
+        "        import slow_import\n"
+        "    except BaseException:\n"
+        "        print('swallowed')\n"
+        "    while True: pass\n"
+        "commands.run = run\n"
+        "sys.exit(main(['--x']))\n"
+    )
+    path = os.pathsep.join([str(ROOT), str(tmp_path)])
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": path},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.stdout == "imported whole\n"
+    said = "stopped. The same command goes on from here.\n"
+    assert (done.returncode, done.stderr) == (code, said)
+
+
 def test_lists_and_tables_are_quick_and_need_no_torch(
     run: Run, grid: list[object], tmp_path: Path
 ) -> None:
