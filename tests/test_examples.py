@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import bench
 from bench.api import Boards, Runs
 
+USAGE = Path(__file__).parents[1] / "docs" / "usage.md"
+PUBLIC = [name for name in vars(Runs) if not name.startswith("_")]
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "compare.ipynb"
 
 
@@ -56,6 +60,13 @@ def test_the_notebook_plots(notebook: dict[str, Any]) -> None:
     (source,) = (source for source, plots in code_cells() if plots)
     exec(compile(source, str(NOTEBOOK), "exec"), notebook)
     assert len(notebook["axes"].texts) == 3
+
+
+def test_what_docs_show_of_python_is_there() -> None:
+    (shown,) = re.findall(r"```python\n(.*?)```", USAGE.read_text(encoding="utf-8"), re.S)
+    compile(shown, str(USAGE), "exec")
+    assert set(re.findall(r"runs\.(\w+)", shown)) == set(PUBLIC)
+    assert {"compare", "load"} <= set(bench.__all__)
 
 
 def test_nothing_that_was_run_is_kept_in_the_notebook() -> None:

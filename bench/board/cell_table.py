@@ -37,12 +37,12 @@ def named(result: CellResult) -> dict[str, Any]:
     """What a cell is called: one row of any table of cells."""
     cell, labels = result["cell"], result["labels"]
     return {
-        "model": labels["model"],
-        "data": labels["data"],
         "method": cell["method"],
         "variant": labels["method"],
         "task": cell["task"],
         "seed": cell["seed"],
+        "model": labels["model"],
+        "data": labels["data"],
     }
 
 

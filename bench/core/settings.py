@@ -119,7 +119,7 @@ def _listed(value: Any, kind: Any, where: str) -> tuple[Any, ...]:
         what = "paths" if kind is Path else "names"
         raise BenchError(f"{where} must be a list of {what}, not {value!r}.")
     if kind is Path:
-        return tuple(map(Path, words))
+        return tuple(map(_to_path, words))
     names = [word if isinstance(word, others) else os.fspath(word).strip() for word in words]
     return tuple(name for name in names if name)
 
@@ -155,7 +155,11 @@ def _to_str(value: Any) -> str:
     return text
 
 
-_CASTS: dict[Any, Any] = {bool: _to_bool, int: _to_int, float: _to_float, Path: Path}
+def _to_path(value: Any) -> Path:
+    return Path(value).expanduser()
+
+
+_CASTS: dict[Any, Any] = {bool: _to_bool, int: _to_int, float: _to_float, Path: _to_path}
 
 
 def _check_range(value: Any, metadata: Mapping[str, Any], where: str) -> None:

@@ -38,6 +38,7 @@ FACES: list[tuple[list[str], str, dict[str, Any], Any]] = [
         {"plugin": ["a,b", "c"]},
         (Path("a,b"), Path("c")),
     ),
+    (["--out", "~/a"], 'out = "~/a"', {"out": Path("~/a")}, Path.home() / "a"),
     (["--task-file", "a"], 'task-file = "a"', {"task_file": Path("a")}, (Path("a"),)),
 ]
 
