@@ -22,7 +22,7 @@ TESTED_IN = {
     "bench/planning/test_compatibility.py": "bench.cells.grid bench.planning.plan",
     "bench/planning/test_plugins.py": "bench.training.method",
     "bench/render/test_render.py": "bench.render.sections bench.render.terminal",
-    "bench/test_api.py": "bench.board.cell_table bench.render.html",
+    "bench/test_api.py": "bench.render.html",
     "bench/rows/test_bad_input.py": "bench.rows.files",
     "bench/running/test_single.py": "bench.rows.material bench.running.result_building "
     "bench.running.session "

@@ -1,6 +1,6 @@
 """The suite in Python: names or instances in, tables out, and the terminal's own numbers.
 
-So bench.board.cell_table and bench.render.html are tested here.
+So bench.render.html is tested here.
 """
 
 from __future__ import annotations
