@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,7 +159,7 @@ class Boards:
         from bench.render import terminal
         from bench.render.layout import window
 
-        return terminal.render(self.boards, width=window())
+        return terminal.render(self.boards, sys.stdout.encoding or "ascii", window())
 
     def _repr_html_(self) -> str:
         from bench.render import html

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -163,12 +162,12 @@ def _of_folder(parser: Parser, words: Sequence[str]) -> tuple[Path, dict[str, An
 
 def _show(runs: Runs, write: bool) -> None:
     """Print the boards, and write them into the folder."""
-    from bench.render import terminal, write_all
+    from bench.render import write_all
 
-    found = runs.board().boards
-    print(terminal.render(found, sys.stdout.encoding or "ascii", window()))
+    board = runs.board()
+    print(board)
     if write:
-        print("\n".join(f"written: {path}" for path in write_all(found, runs.folder)))
+        print("\n".join(f"written: {path}" for path in write_all(board.boards, runs.folder)))
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
