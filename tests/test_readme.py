@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from functools import partial
 from pathlib import Path
@@ -52,6 +53,32 @@ def test_the_examples_are_those_that_are_shown(name: str, file: str) -> None:
     kept = (EXAMPLES / file).read_text(encoding="utf-8")
     assert block(name, "python", "register_") == kept
     assert len([line for line in kept.splitlines() if line]) <= 30
+
+
+def test_what_is_said_of_needs_is_what_the_committed_board_shows() -> None:
+    with (ROOT / "results/boards/micro/leaderboard.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["model"] == "micro"]
+    means = {row["method"]: row for row in rows if row["task"] == "average"}
+    text = page("README.md")
+    for name in ("lwf", "recadam", "ewc"):
+        gain, half = (100 * float(means[name][f"gain_{part}"]) for part in ("mean", "half_width"))
+        assert f"`{name}` {gain:.2f} ± {half:.2f}" in text
+    drift = {name: float(row["drift"]) for name, row in means.items()}
+    shown = "`recadam`: drift {recadam:.1f}, `ewc` {ewc:.1f}, finetune {finetune:.1f}"
+    assert shown.format(**drift) in text
+    lost = {name: -100 * float(row["facts"]) for name, row in means.items()}
+    fewer = [lost["finetune"] - lost[name] for name in ("ewc", "recadam")]
+    assert fewer == pytest.approx([1.3, 1.3], abs=0.051) and "lose 1.3 points fewer" in text
+    assert f"of finetune's {lost['finetune']:.1f}" in text
+    rise = float(means["finetune"]["retention"]) - float(means["ewc"]["retention"])
+    assert f"`ewc` lowers its rise by {rise:.3f} " in text
+    times = {name: round(float(row["time_ratio"])) for name, row in means.items()}
+    assert times == {"finetune": 1, "recadam": 1, "ewc": 3, "lwf": 3}
+    cost = sorted(100 * float(row["negative_transfer_mean"] or 0) for row in rows)
+    clear = {round(value) for value in cost if value > 10}
+    assert (min(clear), max(clear)) == (16, 48) and "costs 16 to 48 points on six of the" in text
+    tasks = {row["task"] for row in rows if float(row["negative_transfer_mean"] or 0) > 0.1}
+    assert len(tasks) == 6
 
 
 @pytest.mark.usefixtures("registry_of_this_test")
