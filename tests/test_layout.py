@@ -12,8 +12,7 @@ LIGHT = ("core", "rows", "cells", "planning", "board", "render")
 HEAVY = ("torch", "transformers", "datasets", "pandas")
 
 TESTED_IN = {
-    "bench/board/test_leaderboard.py": "bench.board.measures bench.render.markdown "
-    "bench.render.tidy",
+    "bench/board/test_leaderboard.py": "bench.render.markdown bench.render.tidy",
     "bench/cells/test_store.py": "bench.cells.result bench.core.files",
     "bench/cli/test_main.py": "bench.cli.commands bench.core.version "
     "bench.render.plan bench.render.status bench.running.job bench.running.progress",
@@ -21,7 +20,7 @@ TESTED_IN = {
     "bench/network/test_likelihood.py": "bench.network.limits bench.network.probes",
     "bench/planning/test_compatibility.py": "bench.cells.grid bench.planning.plan",
     "bench/planning/test_plugins.py": "bench.training.method",
-    "bench/render/test_render.py": "bench.render.sections bench.render.terminal",
+    "bench/render/test_render.py": "bench.render.terminal",
     "bench/test_api.py": "bench.render.html",
     "bench/rows/test_bad_input.py": "bench.rows.files",
     "bench/running/test_single.py": "bench.rows.material bench.running.result_building "
