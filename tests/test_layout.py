@@ -14,7 +14,7 @@ HEAVY = ("torch", "transformers", "datasets", "pandas")
 TESTED_IN = {
     "bench/board/test_leaderboard.py": "bench.render.markdown bench.render.tidy",
     "bench/cells/test_store.py": "bench.cells.result bench.core.files",
-    "bench/cli/test_main.py": "bench.cli.commands bench.core.version "
+    "bench/cli/test_main.py": "bench.core.version "
     "bench.render.plan bench.render.status bench.running.job bench.running.progress",
     "bench/gradients/test_collect.py": "bench.gradients.layers",
     "bench/network/test_likelihood.py": "bench.network.limits bench.network.probes",

@@ -1,6 +1,6 @@
 """The command line as a person uses it: boards, second calls, and every mistake in one line.
 
-It is what tests bench.cli.commands, bench.render.plan, bench.render.status, bench.running.job and
+It is what tests bench.render.plan, bench.render.status, bench.running.job and
 bench.running.progress, too.
 """
 
