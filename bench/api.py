@@ -59,18 +59,22 @@ def compare(
 
 
 def load(folder: str | Path) -> Runs:
-    """Everything that runs have left in a folder.
+    """Everything that runs have left in a folder; a file that is damaged is set aside, and named
+    in `set_aside`.
 
     Raises:
-        BenchError: there is no such folder, it holds no results, or one is damaged.
+        BenchError: there is no such folder, or it holds no results.
     """
     place = Path(folder).expanduser()
     if not place.is_dir():
         raise BenchError(f"{folder} is not a folder.")
-    results = Store(place).all()
+    store = Store(place)
+    results = store.all()
     if not results:
-        raise BenchError(f"{folder} holds no results.")
-    return Runs(tuple(results), place)
+        raise BenchError(
+            f"{folder} holds no results{''.join(f'; {s}' for s in store.set_aside[:1])}."
+        )
+    return Runs(tuple(results), place, tuple(store.set_aside))
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,7 @@ class Runs:
 
     results: tuple[CellResult, ...]
     folder: Path
+    set_aside: tuple[str, ...] = ()  # a line for each file that cannot be read
 
     def __repr__(self) -> str:
         bad = f", {len(self.failed)} failed or refused" if self.failed else ""

@@ -13,7 +13,8 @@ HEAVY = ("torch", "transformers", "datasets", "pandas")
 
 TESTED_IN = {
     "bench/board/test_leaderboard.py": "bench.render.markdown bench.render.tidy",
-    "bench/cells/test_store.py": "bench.cells.result bench.core.files",
+    "bench/cells/test_store.py": "bench.cells.reading bench.cells.result bench.core.files "
+    "bench.core.shapes bench.core.text",
     "bench/cli/test_main.py": "bench.core.version "
     "bench.render.plan bench.render.status bench.running.job bench.running.progress",
     "bench/gradients/test_collect.py": "bench.gradients.layers",

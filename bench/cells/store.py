@@ -3,38 +3,44 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from bench.cells.cell import Identity
-from bench.cells.result import ADDED, SCHEMA_VERSION, CellResult, Predictions
+from bench.cells.reading import DamagedError, read_predictions, read_result
+from bench.cells.result import CellResult, Predictions
 from bench.core.errors import BenchError
 from bench.core.files import atomic_write_text
 from bench.core.lease import Lease
 
 _SAY_SECONDS = 5.0
+_END = b"}\n"  # of every file that was written whole
 
 
 class Store:
     """The results under `folder/cells/`, one `NAME.json` per cell with `NAME.rows.json` beside it.
 
     Reading takes no lock and writes nothing, so a board can be shown while cells are being run.
+    `set_aside` has a line for each file that the last `all` could not read.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.cells = folder / "cells"
+        self.set_aside: list[str] = []
 
     def write(self, result: CellResult, predictions: Predictions | None) -> None:
         """Keep a result; its predictions reach the disk first, so that no result is without them.
 
         A failed or refused result is replaced by any later one. A finished one stays: writing the
-        same scores again, or a failure of the same cell, changes nothing.
+        same scores again, or a failure of the same cell, changes nothing, but that answers which
+        were lost are kept again. A damaged file is kept beside, as `NAME.json.damaged`.
 
         Raises:
             BenchError: the cell is there with other scores, or the folder cannot be written.
@@ -45,32 +51,36 @@ class Store:
         text = _to_json(result)
         rows = None if predictions is None else _to_json(predictions)
         with self._locked():
-            if _keeps(path, result):
-                return
-            if rows is not None:
+            stays = _keeps(path, result)
+            if rows is not None and not (stays and self.has_predictions(result)):
                 atomic_write_text(self.cells / f"{name}.rows.json", rows)
-            atomic_write_text(path, text)
+            if not stays:
+                atomic_write_text(path, text)
 
-    def read(self, hash: str) -> CellResult | None:
-        """The result of the cell with this hash, None where there is none.
+    def read(self, identity: Identity, hash: str) -> CellResult | None:
+        """The result of a cell, None where there is none that can be read.
 
         Raises:
-            BenchError: its file is damaged, or of another schema version.
+            BenchError: a newer version of this program wrote it.
         """
-        for path in sorted(self.cells.glob(f"*-{_safe(hash[:12])}.json")):
-            result = _load(path)
-            if result["hash"] == hash:
-                return result
-        return None
+        path = self.cells / f"{_name_of(identity, hash)}.json"
+        try:
+            result = read_result(path) if path.is_file() else None
+        except DamagedError:
+            return None
+        return result if result is not None and result["hash"] == hash else None
 
     def all(self) -> list[CellResult]:
-        """Every result, by task, method, seed and hash.
-
-        Raises:
-            BenchError: a file is damaged, or of another schema version; the message names it.
-        """
-        paths = (p for p in self.cells.glob("*.json") if not p.name.endswith(".rows.json"))
-        return sorted((_load(path) for path in paths), key=_order)
+        """Every result that can be read, by task, method, seed and hash."""
+        found, self.set_aside = [], []
+        for path in self.cells.glob("*.json"):
+            if not path.name.endswith(".rows.json"):
+                try:
+                    found.append(read_result(path))
+                except BenchError as error:
+                    self.set_aside.append(f"set aside: {error}")
+        self.set_aside.sort()
+        return sorted(found, key=_order)
 
     def predictions(self, result: CellResult) -> Predictions | None:
         """The answers of a finished cell, row by row; None where they were not kept.
@@ -78,8 +88,20 @@ class Store:
         Raises:
             BenchError: the file is damaged.
         """
-        path = self.cells / f"{_file_name(result)}.rows.json"
-        return cast(Predictions, _parsed(path)) if path.is_file() else None
+        path = self._rows(result)
+        return read_predictions(path) if path.is_file() else None
+
+    def has_predictions(self, result: CellResult) -> bool:
+        """Whether the answers of a cell are there and were not cut off; quick."""
+        try:
+            with self._rows(result).open("rb") as file:
+                file.seek(-len(_END), os.SEEK_END)
+                return file.read() == _END
+        except OSError:
+            return False
+
+    def _rows(self, result: CellResult) -> Path:
+        return self.cells / f"{_file_name(result)}.rows.json"
 
     def log(self, result: CellResult) -> Path:
         """Where the traceback of a failed cell is kept."""
@@ -113,8 +135,11 @@ def _safe(text: str) -> str:
 
 
 def _file_name(result: CellResult) -> str:
-    cell = result["cell"]
-    parts = (cell["method"], cell["task"], f"seed{cell['seed']}", result["hash"][:12])
+    return _name_of(result["cell"], result["hash"])
+
+
+def _name_of(cell: Identity, hash: str) -> str:
+    parts = (cell["method"], cell["task"], f"seed{cell['seed']}", hash[:12])
     return "-".join(_safe(part) for part in parts).lstrip(".")
 
 
@@ -127,7 +152,12 @@ def _keeps(path: Path, new: CellResult) -> bool:
     """Whether the finished result at `path` stays; raises BenchError where `new` contradicts it."""
     if not path.exists():
         return False
-    old = _load(path)
+    try:
+        old = read_result(path)
+    except DamagedError as error:
+        path.replace(path.with_name(f"{path.name}.damaged"))
+        print(f"{error} It is kept as {path.name}.damaged.", file=sys.stderr)
+        return False
     if old["status"] != "done":
         return False
     if new["status"] == "done" and (old["hash"], old["scores"]) != (new["hash"], new["scores"]):
@@ -136,52 +166,3 @@ def _keeps(path: Path, new: CellResult) -> bool:
             "Nothing was overwritten. Move the file away to keep the new result."
         )
     return True
-
-
-def _parsed(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text("utf-8"), parse_constant=_refuse_constant)
-    except (OSError, ValueError) as error:
-        raise BenchError(
-            f"{path} is no readable result ({error}). Move it away, and its cell is run again."
-        ) from error
-
-
-def _load(path: Path) -> CellResult:
-    value = _parsed(path)
-    _upgrade(value)
-    if problem := _problem(value):
-        raise BenchError(f"{path} {problem}")
-    return cast(CellResult, value)
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number in JSON")
-
-
-def _upgrade(value: Any) -> None:
-    """Give the result of an older version what came since: None, and whether its rows are made up,
-    which the label of its data said."""
-    version = value.get("schema_version") if isinstance(value, dict) else None
-    if isinstance(version, int) and 0 < version < SCHEMA_VERSION:
-        value.update({part: None for part, since in ADDED.items() if version < since})
-        if version < ADDED["generated"]:
-            value["generated"] = "generated, not GLUE" in str(value.get("labels"))
-        value["schema_version"] = SCHEMA_VERSION
-
-
-def _problem(value: Any) -> str | None:
-    """What keeps a parsed file from being a CellResult of this version, None where nothing does."""
-    version = value.get("schema_version") if isinstance(value, dict) else None
-    if version is None:
-        return "is no result: it has no schema_version."
-    if version != SCHEMA_VERSION:
-        newer = isinstance(version, int) and version > SCHEMA_VERSION
-        advice = " A newer version of this program wrote it: update." if newer else ""
-        return f"has schema_version {version!r}, this program reads {SCHEMA_VERSION}.{advice}"
-    missing = CellResult.__required_keys__ - value.keys()
-    if not missing:
-        missing = Identity.__required_keys__ - value["cell"].keys()
-    if not missing and value["status"] == "done":
-        missing = {name for name in ("scores", "costs") if value[name] is None}
-    return f"lacks {', '.join(sorted(missing))}." if missing else None

@@ -128,7 +128,8 @@ def status(words: Sequence[str]) -> int:
     from bench.render.status import status
 
     folder, _ = _of_folder(Parser("status"), words)
-    print(status(Store(folder).all(), folder, window()))
+    store = Store(folder)
+    print(status(store.all(), folder, window(), store.set_aside))
     return OK
 
 
@@ -166,6 +167,8 @@ def _show(runs: Runs, write: bool) -> None:
 
     board = runs.board()
     print(board)
+    for line in runs.set_aside:
+        print(f"! {line}")
     if write:
         print("\n".join(f"written: {path}" for path in write_all(board.boards, runs.folder)))
 

@@ -11,8 +11,11 @@ from bench.render.layout import WIDTH, table, wrap
 from bench.render.sections import Column
 
 
-def status(results: Sequence[CellResult], folder: Path, width: int = WIDTH) -> str:
-    """How many cells of a run's folder are done, failed, refused or stopped, and why."""
+def status(
+    results: Sequence[CellResult], folder: Path, width: int = WIDTH, set_aside: Sequence[str] = ()
+) -> str:
+    """How many cells of a run's folder are done, failed, refused or stopped, and why; and which
+    files were set aside."""
     states = "done", "failed", "refused"
     number = Counter[str](result["status"] for result in results)
     ended = {result["hash"][:24] for result in results}
@@ -32,4 +35,4 @@ def status(results: Sequence[CellResult], folder: Path, width: int = WIDTH) -> s
             label, cell = result["labels"]["method"], result["cell"]
             said = f"! {label} x {cell['task']} x seed {cell['seed']}: {result['error']}"
             lines.append(wrap(said, width, "  "))
-    return "\n".join(lines)
+    return "\n".join([*lines, *(wrap(f"! {line}", width, "  ") for line in set_aside)])

@@ -41,7 +41,7 @@ def open_cells(
     a cell is open too that has not answered its test rows."""
     todo, done = [], []
     for cell in cells:
-        result = store.read(cell.hash)
+        result = store.read(cell.identity(), cell.hash)
         if result is not None and is_done(result, cell, store, submission):
             done.append(result)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,4 +62,7 @@ def finished(job: Job, quiet: bool = False) -> list[CellResult]:
     keep_refusals(job.plan, store)
     refused = (cell for cell, _ in job.plan.spec.refusals())
     wanted = {cell.hash for cell in (*job.cells, *refused)}
-    return [result for result in store.all() if result["hash"] in wanted]
+    results = store.all()
+    for line in store.set_aside:
+        print(line, file=sys.stderr)
+    return [result for result in results if result["hash"] in wanted]

@@ -33,8 +33,9 @@ def processes() -> int:
 
 
 def is_done(result: CellResult | None, cell: AnyCell, store: Store, submission: bool) -> bool:
-    """Whether a cell is finished; with `submission`, also whether it has answered its test rows."""
-    if result is None or result["status"] != "done":
+    """Whether a cell is finished and its answers are there; with `submission`, those to its test
+    rows, too."""
+    if result is None or result["status"] != "done" or not store.has_predictions(result):
         return False
     return not (submission and lacks_answers(store.folder, cell))
 
@@ -106,7 +107,7 @@ class Shared:
         return self._leases[cell.hash]
 
     def _read(self, cell: AnyCell) -> CellResult | None:
-        return self.store.read(cell.hash)
+        return self.store.read(cell.identity(), cell.hash)
 
     def _is_done(self, cell: AnyCell) -> bool:
         return is_done(self._read(cell), cell, self.store, self.submission)

@@ -1,7 +1,14 @@
+"""Results on disk: whole or absent, never replaced, and never hidden by a bad neighbour.
+
+Files are written by bench.core.files and read by bench.cells.reading, which asks bench.core.shapes
+what is wrong and bench.core.text for what can be printed.
+"""
+
 from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -45,13 +52,13 @@ def files(store: Store) -> set[str]:
 def test_a_result_comes_back_as_it_was(tmp_path: Path) -> None:
     store, new = Store(tmp_path), result("lwf", seed=3)
     store.write(new, predictions(new))
-    assert store.read(new["hash"]) == new
+    assert store.read(new["cell"], new["hash"]) == new
     assert store.all() == [new]
     name = f"lwf-cola-seed3-{new['hash'][:12]}"
     assert files(store) == {f"{name}.json", f"{name}.rows.json"}
     assert json.loads((store.cells / f"{name}.rows.json").read_text()) == predictions(new)
-    assert store.read("0" * 64) is None
-    assert store.read(new["hash"][:12] + "0" * 52) is None
+    assert store.read(new["cell"], "0" * 64) is None
+    assert store.read(new["cell"], new["hash"][:12] + "0" * 52) is None
     assert Store(tmp_path / "nothing here").all() == []
 
 
@@ -156,39 +163,102 @@ def test_every_write_point_is_tested_above(tmp_path: Path, monkeypatch: pytest.M
     assert calls == ["fsync", "replace", "fsync"] * 2
 
 
+_WRONG: dict[str, Any] = {
+    ": cell must be a table, not None": {"cell": None},
+    " lacks scores": {"scores": None},
+    ": cell lacks data, forget": {"cell": {}},
+    ": cell.seed must be a whole number, not '0'": {"cell": {**result()["cell"], "seed": "0"}},
+    ": labels.method must be text, not 3": {"labels": {"method": 3}},
+    ": status must be one of 'done', 'failed', 'refused', not 'well'": {"status": "well"},
+    ": curve.1.loss must be a finite number, not 'x'": {"curve": [{}, {"loss": "x"}]},
+    ": drift must be a finite number, not True": {"drift": True},
+    ": scores.primary must be a score, not 'f1'": {
+        "scores": {"primary": "f1", "before": {"a": 0.5}, "after": {"f1": 0.5}}
+    },
+    ": sequence.matrix must have a row more than": {
+        "sequence": {"tasks": ["a", "b"], "metrics": ["m", "m"], "matrix": [[0.5, 0.5]]}
+    },
+}
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ('{"schema_version": 1, "status": "do', "is no readable result.*Move it away"),
-        ("\udcff", "is no readable result"),
-        ('{"schema_version": 1, "drift": NaN}', "NaN is no number in JSON"),
-        ("[]", "has no schema_version"),
-        ("{}", "has no schema_version"),
-        ('{"schema_version": 999}', f"schema_version 999, this program reads {NOW}.*newer"),
-        ('{"schema_version": "x"}', f"schema_version 'x', this program reads {NOW}"),
-        ('{"schema_version": 0}', f"schema_version 0, this program reads {NOW}"),
-        ('{"schema_version": 1}', "lacks cell, costs"),
+        (b'{"schema_version": 1, "status": "do', " is no readable result.*Move it away"),
+        (b"\xff", " is no readable result"),
+        (b"[" * 100_000, " is no readable result"),
+        (b'{"schema_version": 1, "drift": NaN}', " is no readable result.*NaN is no number in"),
+        (b"[]", " is no result: it has no schema_version"),
+        (b"{}", " is no result: it has no schema_version"),
+        (b'{"schema_version": 999}', f" has schema_version 999, this program reads {NOW}.*newer"),
+        (b'{"schema_version": "x"}', f" has schema_version 'x', this program reads {NOW}"),
+        (b'{"schema_version": true}', f" has schema_version True, this program reads {NOW}"),
+        (b'{"schema_version": 0}', f" has schema_version 0, this program reads {NOW}"),
+        (b'{"schema_version": 1}', " lacks cell, costs"),
+        *(
+            (json.dumps({**result(), **part}, default=str).encode(), s)
+            for s, part in _WRONG.items()
+        ),
     ],
 )
-def test_a_damaged_file_is_named(tmp_path: Path, content: str, says: str) -> None:
-    store, good = Store(tmp_path), result()
+def test_a_damaged_file_is_named_and_hides_no_other(
+    tmp_path: Path, content: bytes, says: str
+) -> None:
+    store, good, other = Store(tmp_path), result(), result("ewc")
     store.write(good, None)
-    bad = store.cells / f"ewc-cola-seed0-{'b' * 12}.json"
-    bad.write_bytes(content.encode(errors="surrogateescape"))
-    for reading in (store.all, lambda: store.read("b" * 64)):
-        with pytest.raises(BenchError, match=f"(?s){bad.name} .*{says}") as caught:
-            reading()
-        assert "\n" not in str(caught.value)
-    assert store.read(good["hash"]) == good  # the others can still be read
+    bad = store.cells / f"ewc-cola-seed0-{other['hash'][:12]}.json"
+    bad.write_bytes(content)
+    assert store.all() == [good]
+    (said,) = store.set_aside
+    assert re.match(f"set aside: .*/{bad.name}{says}", said), said
+    assert "\n" not in said
+    if "newer" in says:
+        with pytest.raises(BenchError, match="A newer version of this program wrote it: update"):
+            store.read(other["cell"], other["hash"])
+    else:
+        assert store.read(other["cell"], other["hash"]) is None
 
 
-@pytest.mark.parametrize(
-    ("holes", "says"), [({"scores": None}, "lacks scores"), ({"cell": {}}, "lacks data, forget")]
-)
-def test_a_result_with_holes_is_named(tmp_path: Path, holes: dict[str, object], says: str) -> None:
-    atomic_write_text(tmp_path / "cells/x.json", json.dumps({**result(), **holes}))
-    with pytest.raises(BenchError, match=f"x.json {says}"):
-        Store(tmp_path).all()
+def test_a_damaged_file_is_kept_beside_the_new_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, new = Store(tmp_path), result()
+    store.write(new, predictions(new))
+    (path,) = (path for path in store.cells.iterdir() if not path.name.endswith(".rows.json"))
+    path.write_text("{")
+    store.write(new, predictions(new))
+    assert store.all() == [new] and not store.set_aside
+    assert path.with_name(f"{path.name}.damaged").read_text() == "{"
+    assert f"It is kept as {path.name}.damaged." in capsys.readouterr().err
+
+
+def test_lost_answers_are_kept_again(tmp_path: Path) -> None:
+    store, new = Store(tmp_path), result()
+    store.write(new, None)
+    assert not store.has_predictions(new) and store.predictions(new) is None
+    store.write(new, predictions(new))
+    assert store.has_predictions(new)
+    (rows,) = store.cells.glob("*.rows.json")
+    os.truncate(rows, 40)
+    assert not store.has_predictions(new)
+    with pytest.raises(BenchError, match=f"{rows.name} is no readable result"):
+        store.predictions(new)
+    store.write(new, predictions(new))
+    assert store.predictions(new) == predictions(new)
+    rows.write_text(json.dumps({**predictions(new), "gold": [0]}))
+    with pytest.raises(
+        BenchError, match=f"{rows.name} has columns of unequal lengths: .*'gold': 1"
+    ):
+        store.predictions(new)
+
+
+def test_texts_of_strangers_can_be_printed(tmp_path: Path) -> None:
+    odd = result(label="\x1b[31mred\x07\u202eder\n\ud800")
+    path = tmp_path / "cells" / "x.json"
+    atomic_write_text(path, json.dumps(odd))
+    (found,) = Store(tmp_path).all()
+    assert found["labels"]["method"] == "?[31mred??der??"
+    found["labels"]["method"].encode()
 
 
 @pytest.mark.parametrize(
@@ -198,12 +268,13 @@ def test_odd_names_stay_in_the_folder(tmp_path: Path, odd: str) -> None:
     store = Store(tmp_path / "run")
     for new in (result(odd), result(task=odd)):
         store.write(new, predictions(new))
-        assert store.read(new["hash"]) == new
+        found = store.read(new["cell"], new["hash"])
+        assert found is not None and found["hash"] == new["hash"]
     assert len(files(store)) == 4  # none of them hidden
     assert {p.name for p in tmp_path.iterdir()} == {"run"}
     assert {p.name for p in (tmp_path / "run").iterdir()} == {"cells"}
     assert all(set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789_.-") for name in files(store))
-    assert store.read("../*") is None
+    assert store.read({**new["cell"], "method": "../*"}, new["hash"]) is None
 
 
 def test_what_is_no_number_is_not_written(tmp_path: Path) -> None:

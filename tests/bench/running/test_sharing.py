@@ -14,6 +14,7 @@ from bench.running import sharing
 from bench.running.result_building import failed_result
 from bench.running.sharing import Shared, in_step
 from bench.selfcheck.world import cells_of, plan_for
+from tests.helpers.made_up import predictions, result
 
 
 @pytest.fixture
@@ -43,8 +44,7 @@ def _lease(folder: Path, cell: AnyCell) -> Lease:
 
 
 def _done(cell: AnyCell) -> Any:
-    scores = {"primary": "a", "before": {"a": 0.5}, "after": {"a": 0.5}}
-    return {**failed_result(cell, ""), "status": "done", "scores": scores, "costs": {}}
+    return {**result(), "hash": cell.hash, "cell": cell.identity()}
 
 
 def test_each_cell_is_in_hand_once_and_leased_then(three: list[Any], tmp_path: Path) -> None:
@@ -64,7 +64,8 @@ def test_what_another_runs_is_left_to_it_and_waited_for(three: list[Any], tmp_pa
     assert next(given) is None and next(given) is None
     (said,) = shared.told  # once, not at each look
     assert said.startswith(f"waiting for {three[0]}: process ") and said.endswith(" runs it")
-    shared.store.write(_done(three[0]), None)
+    done = _done(three[0])
+    shared.store.write(done, predictions(done))
     theirs.drop()
     assert list(given) == []
     assert shared.left_out == [three[0]]

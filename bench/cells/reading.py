@@ -1,0 +1,118 @@
+"""From a file, whoever wrote it, to a result or rows of answers: one line says what is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+from bench.cells.result import ADDED, SCHEMA_VERSION, CellResult, Predictions
+from bench.core.errors import BenchError
+from bench.core.shapes import check_of
+from bench.core.text import may_be_odd, printable, printable_values
+
+
+class DamagedError(BenchError):
+    """A file that is not what it should be."""
+
+
+def read_result(path: Path) -> CellResult:
+    """The result in a file, that of an older version with what came since; all its texts can be
+    printed.
+
+    Raises:
+        DamagedError: it cannot be read, or something in it is of another kind.
+        BenchError: a newer version of this program wrote it.
+    """
+    value = parsed(path)
+    _upgrade(value)
+    version = value.get("schema_version") if isinstance(value, dict) else None
+    if type(version) is int and version > SCHEMA_VERSION:
+        raise BenchError(
+            f"{_name(path)} has schema_version {version}, this program reads {SCHEMA_VERSION}. "
+            "A newer version of this program wrote it: update."
+        )
+    if problem := _problem(value, version):
+        raise DamagedError(f"{_name(path)}{problem}.")
+    return cast(CellResult, value)
+
+
+def read_predictions(path: Path) -> Predictions:
+    """The rows of answers in a file; raises DamagedError as `read_result`."""
+    value = parsed(path)
+    if problem := check_of(Predictions)(value) or _unequal(value):
+        raise DamagedError(f"{_name(path)}{_said(problem)}.")
+    return cast(Predictions, value)
+
+
+def parsed(path: Path) -> Any:
+    """The JSON value in a file, printable; raises DamagedError where there is none."""
+    try:
+        text = path.read_text("utf-8")
+        value = json.loads(text, parse_constant=_refuse_constant)
+        return printable_values(value) if may_be_odd(text) else value
+    except (OSError, ValueError, RecursionError) as error:
+        reason = printable(str(error))
+        raise DamagedError(
+            f"{_name(path)} is no readable result ({reason}). "
+            "Move it away, and its cell is run again."
+        ) from error
+
+
+def _name(path: Path) -> str:
+    return printable(str(path))
+
+
+def _said(problem: str) -> str:
+    """A problem behind a file's name: ": scores.before must be ..." or " lacks ..."."""
+    return f": {problem[1:]}" if problem.startswith(".") else problem
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number in JSON")
+
+
+def _upgrade(value: Any) -> None:
+    """Give the result of an older version what came since: None, and whether its rows are made up,
+    which the label of its data said."""
+    version = value.get("schema_version") if isinstance(value, dict) else None
+    if type(version) is int and 0 < version < SCHEMA_VERSION:
+        value.update({part: None for part, since in ADDED.items() if version < since})
+        if version < ADDED["generated"]:
+            value["generated"] = "generated, not GLUE" in str(value.get("labels"))
+        value["schema_version"] = SCHEMA_VERSION
+
+
+def _problem(value: Any, version: Any) -> str | None:
+    """What keeps a parsed file from being a CellResult of this version, None where nothing does."""
+    if version is None:
+        return " is no result: it has no schema_version"
+    if type(version) is not int or version != SCHEMA_VERSION:
+        return f" has schema_version {version!r}, this program reads {SCHEMA_VERSION}"
+    problem = check_of(CellResult)(value) or _unfinished(value)
+    return _said(problem) if problem else None
+
+
+def _unfinished(value: CellResult) -> str | None:
+    """What a finished result must have besides."""
+    if value["status"] != "done":
+        return None
+    scores = value["scores"]
+    if scores is None or value["costs"] is None:
+        return f" lacks {'scores' if scores is None else 'costs'}"
+    for part in (scores["before"], scores["after"]):
+        if scores["primary"] not in part:
+            return f".scores.primary must be a score, not {scores['primary']!r}"
+    sequence = value["sequence"]
+    if sequence is not None:
+        n = len(sequence["tasks"])
+        sizes = [len(sequence["metrics"]), *map(len, sequence["matrix"])]
+        if n < 2 or sizes != [n] * (n + 2):
+            return ".sequence.matrix must have a row more than its tasks, and a column for each"
+    return None
+
+
+def _unequal(value: Predictions) -> str | None:
+    columns = ("id", "gold", "before", "after", "scores_after")
+    sizes = {name: len(value[name]) for name in columns}  # type: ignore[literal-required]
+    return None if len(set(sizes.values())) == 1 else f" has columns of unequal lengths: {sizes}"
