@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.planning.method_names import parts_of
 from bench.planning.plugins import place_of
+from bench.render.layout import window, wrap
 
 if TYPE_CHECKING:
     from bench.selfcheck.checks import Subject
@@ -40,9 +41,9 @@ def report(method: str, settings: Sequence[str], plugins: Sequence[str]) -> bool
     with tempfile.TemporaryDirectory() as folder:
         for outcome in outcomes(method, settings, plugins, Path(folder)):
             statuses.append(outcome.status)
-            print(f"  {outcome.status:<7} {outcome.check}", flush=True)
-            if outcome.why:
-                print(f"          {outcome.why}", flush=True)
+            for line in (f"  {outcome.status:<7} {outcome.check}", f"{'':10}{outcome.why}"):
+                if line.strip():
+                    print(wrap(line, window(), " " * 10), flush=True)
     counts = ", ".join(f"{statuses.count(each)} {each}" for each in ("passed", "FAILED", "n/a"))
     print(f"\n{counts}, in {time.monotonic() - start:.0f} s")
     return "passed" in statuses and "FAILED" not in statuses

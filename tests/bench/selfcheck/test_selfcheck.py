@@ -84,12 +84,15 @@ def test_the_report_names_the_line_of_a_crash(
         raise ValueError("two crash")
 
     monkeypatch.setattr(processes, "on_two_processes", two)
+    monkeypatch.setenv("COLUMNS", "80")
     assert main(["selfcheck", "wrong", "--plugin", str(path)]) == 1
     out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80
+    words = " ".join(out.split())
     assert "FAILED  Training moves every matrix" in out
-    assert "causal: ValueError: this is wrong (wrong.py:15); encoder: ValueError" in out
+    assert "causal: ValueError: this is wrong (wrong.py:15); encoder: ValueError" in words
     assert "n/a     Averaged over seeds" in out
-    assert "the class does not say what it is for (`meaning`)" in out
+    assert "the class does not say what it is for (`meaning`)" in words
     assert (
         "FAILED  Two processes, stopped and resumed, end as one" in out
         and "ValueError: two crash" in out
@@ -118,7 +121,7 @@ def test_a_stack_is_checked_but_for_what_its_parts_say(tmp_path: Path) -> None:
 
 def test_a_stack_that_clashes_fits_no_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["selfcheck", "recadam+lwf"]) == 1
-    out = capsys.readouterr().out
+    out = " ".join(capsys.readouterr().out.split())
     assert "the stack is not defined: lwf takes" in out
 
 
