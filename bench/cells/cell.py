@@ -93,6 +93,7 @@ class ModelInfo:
     tokenizer: str  # hash of what the tokenizer is loaded from
     hidden_size: int  # 0 where the configuration does not say
     twin: str | None = None  # the model pretrained alike, without this one's planted conflict
+    trusted: bool = False  # whether the Python code beside its weights may run
     weights: Path | None = None  # safetensors in place of the source's: an earlier stage's
 
     @property

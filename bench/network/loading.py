@@ -41,7 +41,7 @@ def load(info: ModelInfo, labels: int, head_seed: int) -> Loaded:
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
-    options: dict[str, Any] = {"revision": info.revision, "dtype": torch.float32}
+    options: dict[str, Any] = {**_place(info), "dtype": torch.float32}
     factory = AutoModelForCausalLM
     if info.kind == "encoder":
         factory = AutoModelForSequenceClassification
@@ -72,9 +72,7 @@ def load_language_model(info: ModelInfo) -> Any:
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
     factory = AutoModelForCausalLM if info.kind == "causal" else AutoModelForMaskedLM
-    net, missing = _from_pretrained(
-        factory, info, {"revision": info.revision, "dtype": torch.float32}
-    )
+    net, missing = _from_pretrained(factory, info, {**_place(info), "dtype": torch.float32})
     if missing:
         raise BenchError(
             f"model {info.name}: no pretrained language-model head in the checkpoint "
@@ -91,11 +89,11 @@ def load_tokenizer(info: ModelInfo) -> Any:
 
     logging.set_verbosity_error()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(info.source, revision=info.revision)
+        tokenizer = AutoTokenizer.from_pretrained(info.source, **_place(info))
     except (OSError, ValueError, KeyError) as error:
         first = str(error).strip().splitlines()[0]
         raise BenchError(f"model {info.name}: the tokenizer cannot be loaded: {first}") from None
-    known = vocabulary(AutoConfig.from_pretrained(info.source, revision=info.revision))
+    known = vocabulary(AutoConfig.from_pretrained(info.source, **_place(info)))
     for name in ("pad", "eos", "unk"):
         token, number = getattr(tokenizer, f"{name}_token"), getattr(tokenizer, f"{name}_token_id")
         if number is not None and (number < known or not known):
@@ -150,6 +148,12 @@ def _require_causal(net: Any, info: ModelInfo) -> None:
         )
 
 
+def _place(info: ModelInfo) -> dict[str, Any]:
+    """What every loader of transformers is told. Left out, it would ask at a prompt whether a
+    model's own code may run."""
+    return {"revision": info.revision, "trust_remote_code": info.trusted}
+
+
 def _from_pretrained(
     factory: Any, info: ModelInfo, options: dict[str, Any], head_seed: int | None = None
 ) -> Any:
@@ -164,7 +168,8 @@ def _from_pretrained(
         )
     except (OSError, ValueError, RuntimeError) as error:
         first = str(error).strip().splitlines()[0]
-        raise BenchError(f"model {info.name} cannot be loaded: {first}") from None
+        advice = " --trust-remote-code allows that." if "trust_remote_code" in str(error) else ""
+        raise BenchError(f"model {info.name} cannot be loaded: {first}{advice}") from None
     missing = set(report["missing_keys"])
     if info.weights:
         put_stage(net, missing, info.weights, head_seed)

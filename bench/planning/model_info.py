@@ -12,6 +12,7 @@ from typing import Any
 from bench.cells.cell import ModelInfo, ModelKind
 from bench.core.errors import BenchError, meant
 from bench.core.hub import hub_access
+from bench.planning.model_files import check_config, check_folder
 from bench.rows.source import embedded_models
 
 _SUFFIXES = {".json", ".safetensors", ".txt", ".model"}
@@ -35,13 +36,14 @@ _OWNERS = {
 }
 
 
-def describe(name: str, kind: ModelKind | None = None) -> ModelInfo:
+def describe(name: str, kind: ModelKind | None = None, trusted: bool = False) -> ModelInfo:
     """What `name` stands for: an embedded model, a folder or a hub id, each also as TITLE=NAME,
-    which is then called TITLE. `kind` overrides what the configuration says.
+    which is then called TITLE. `kind` overrides what the configuration says; the Python code that
+    lies beside the weights of a `trusted` one may run.
 
     Raises:
-        BenchError: no such folder, no network, no safetensors, no tokenizer, or an architecture
-            that is neither a causal LM nor an encoder.
+        BenchError: no such folder, no network, no safetensors, no tokenizer, an architecture that
+            is neither a causal LM nor an encoder, or files that would load others from elsewhere.
     """
     title, name = _titled(name)
     embedded = embedded_models()
@@ -57,15 +59,20 @@ def describe(name: str, kind: ModelKind | None = None) -> ModelInfo:
         raise BenchError(f"model {name}: no tokenizer ({', '.join(_TOKENIZER_FILES)}) in {folder}.")
     if revision is None and not list(folder.glob("*.safetensors")):
         raise BenchError(f"model {name}: no *.safetensors in {folder} (pickles are not loaded).")
+    check_config(config, name, trusted)
+    if revision is None:
+        check_folder(folder, name)
+    suffixes = _SUFFIXES | {".py"} if trusted else _SUFFIXES
     return ModelInfo(
         name=title,
         source=str(folder) if revision is None else name,
         revision=revision,
         kind=_kind_of(config, name, kind),
-        hash=_hash_folder(folder, _SUFFIXES) if revision is None else f"{name}@{revision}",
+        hash=_hash_folder(folder, suffixes) if revision is None else f"{name}@{revision}",
         tokenizer=_hash_folder(folder, _SUFFIXES - {".safetensors"}),
         hidden_size=_number(config, "hidden_size", "n_embd", "dim"),
         twin=embedded[name].twin if name in embedded else None,
+        trusted=trusted,
     )
 
 

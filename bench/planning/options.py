@@ -46,6 +46,9 @@ class Options:
         flag="--as",
         group=WHAT,
     )
+    trust_remote_code: bool = setting(
+        False, "run the Python code that lies beside a model's weights", group=WHAT
+    )
     data: str = setting("micro", "micro, a folder, or hub", metavar="D", group=WHAT)
     seeds: int = setting(3, "seeds per method and task", group=WHAT)
     first_seed: int = setting(0, "the first of them", low=0, group=WHAT)

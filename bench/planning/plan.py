@@ -174,7 +174,10 @@ def _tasks(names: Sequence[str]) -> tuple[tuple[Task, ...], tuple[tuple[Task, ..
 
 def _models(options: Options) -> tuple[ModelInfo, ...]:
     """Raises BenchError where two have one name, by which boards and refusals tell them apart."""
-    models = tuple(describe(name, options.kind) for name in dict.fromkeys(options.model))
+    models = tuple(
+        describe(name, options.kind, options.trust_remote_code)
+        for name in dict.fromkeys(options.model)
+    )
     for name in (model.name for model in models):
         alike = [model.source for model in models if model.name == name]
         if len(alike) > 1:

@@ -36,8 +36,10 @@ def _skeleton(model: ModelInfo) -> Any | None:
     causal = model.kind == "causal"
     factory = AutoModelForCausalLM if causal else AutoModelForSequenceClassification
     try:
-        config = AutoConfig.from_pretrained(model.source, revision=model.revision)
+        config = AutoConfig.from_pretrained(
+            model.source, revision=model.revision, trust_remote_code=model.trusted
+        )
         with torch.device("meta"):
-            return factory.from_config(config)
+            return factory.from_config(config, trust_remote_code=model.trusted)
     except Exception:  # whatever an architecture does when it is built without values
         return None
