@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -68,7 +69,7 @@ class Cache:
         try:
             price = json.loads(path.with_suffix(".seconds").read_text(encoding="utf-8"))
             seconds = float(price["seconds"])
-            whole = price["sha256"] == file_digest(path) and 0 <= seconds < float("inf")
+            whole = price["sha256"] == file_digest(path) and math.isfinite(seconds)
             reason = "not as it was written"
         except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
             whole, reason = False, f"{type(error).__name__}: {error}".partition("\n")[0]

@@ -117,9 +117,6 @@ class Store:
                 said = True
             time.sleep(0.02)
         try:
-            # Writers hold the lock, so what is still temporary was left by one that was killed.
-            for left in self.cells.glob(".*.tmp"):
-                left.unlink(missing_ok=True)
             yield
         finally:
             lease.drop()

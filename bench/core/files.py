@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
 import secrets
+import socket
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +17,8 @@ from bench.core.errors import BenchError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_DAY_SECONDS = 86_400
 
 
 def atomic_write_text(path: Path, text: str) -> None:
@@ -44,7 +50,7 @@ def atomic_write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _atomic_write(path: Path, write: Callable[[Path], object]) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f".{path.name}.{_host()}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -58,6 +64,35 @@ def _atomic_write(path: Path, write: Callable[[Path], object]) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         raise unwritable(path, error) from error
+
+
+def sweep(folder: Path) -> None:
+    """Delete what writers that were killed left below `folder`: temporary files of processes of
+    this machine that are gone, and of any machine after a day."""
+    for path in folder.rglob(".*-*-*.tmp"):
+        host, pid = path.name.split(".")[-2].split("-")[:2]
+        try:
+            old = time.time() - path.stat().st_mtime > _DAY_SECONDS
+            if old or (host == _host() and not _is_alive(int(pid))):
+                path.unlink()
+        except (OSError, ValueError):  # another process was quicker; not one of ours
+            continue
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
+@functools.cache
+def _host() -> str:
+    """A short name of this machine, without a dot or a dash."""
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 
 
 def check_writable(folder: Path) -> None:

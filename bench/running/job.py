@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cells.store import Store
-from bench.core.files import check_writable
+from bench.core.files import check_writable, sweep
 from bench.planning.options import Options
 from bench.planning.plan import Plan, make_plan
 from bench.planning.plugins import load_all
@@ -55,6 +56,8 @@ def finished(job: Job, quiet: bool = False) -> list[CellResult]:
     """
     check_writable(job.folder)
     store = Store(job.folder)
+    if rank() == 0:
+        _sweep(job)
     if job.todo or processes() > 1:  # the first process says what is to run
         run_in_process(job.plan, job.todo, store, job.folder, quiet)
     if rank():
@@ -66,3 +69,14 @@ def finished(job: Job, quiet: bool = False) -> list[CellResult]:
     for line in store.set_aside:
         print(line, file=sys.stderr)
     return [result for result in results if result["hash"] in wanted]
+
+
+def _sweep(job: Job) -> None:
+    """Delete what runs that were killed have left: temporary files, and checkpoints of cells that
+    are done."""
+    sweep(job.folder)
+    todo = {cell.hash for cell in job.todo}
+    done = {cell.hash[:24] for cell in job.cells if cell.hash not in todo}
+    for path in (job.folder / "checkpoints").glob("*"):
+        if path.name.partition(".")[0] in done:
+            shutil.rmtree(path, ignore_errors=True)

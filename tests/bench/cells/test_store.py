@@ -12,6 +12,7 @@ import re
 import resource
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,8 +23,9 @@ import pytest
 from bench.cells.result import ADDED
 from bench.cells.result import SCHEMA_VERSION as NOW
 from bench.cells.store import Store
+from bench.core import files as files_module
 from bench.core.errors import BenchError
-from bench.core.files import atomic_write_tensors, atomic_write_text, check_writable
+from bench.core.files import atomic_write_tensors, atomic_write_text, check_writable, sweep
 from tests.helpers.made_up import predictions, result
 
 # A writer that is killed without any clean-up at its COUNTth call of os.FUNCTION.
@@ -140,9 +142,45 @@ def test_killed_at_a_write_point_leaves_old_or_new(
     if found == [new]:  # never a finished result without its predictions
         assert json.loads(next(store.cells.glob("*.rows.json")).read_text()) == predictions(new)
 
-    store.write(new, predictions(new))  # the lock of the dead is free, its leavings are swept
+    store.write(new, predictions(new))  # the lock of the dead is free
     assert store.all() == [new]
-    assert not list(store.cells.glob(".*.tmp"))
+    sweep(tmp_path)
+    assert not list(store.cells.glob(".*"))
+
+
+def test_only_what_the_dead_have_left_is_swept(tmp_path: Path) -> None:
+    def kept(host: str, pid: int, age: float) -> bool:
+        path = tmp_path / "deep" / f".x.json.{host}-{pid}-abcd.tmp"
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        os.utime(path, (time.time() - age,) * 2)
+        sweep(tmp_path)
+        return path.exists()
+
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    mine = files_module._host()
+    assert kept(mine, os.getpid(), 5.0) and kept("elsewhere", gone.pid, 5.0)
+    assert not kept(mine, gone.pid, 5.0)
+    assert not kept("elsewhere", gone.pid, 100_000.0)
+    (tmp_path / ".theirs-and-not-ours.tmp").touch()
+    sweep(tmp_path)
+    assert (tmp_path / ".theirs-and-not-ours.tmp").exists()
+
+
+def test_a_cell_is_found_without_a_look_at_all_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of many cells would look as often as it has cells."""
+
+    def listed(*_: object) -> None:
+        raise AssertionError("the folder is listed")
+
+    store, new = Store(tmp_path), result()
+    store.write(new, predictions(new))
+    for name in ("glob", "iterdir", "rglob"):
+        monkeypatch.setattr(Path, name, listed)
+    assert store.read(new["cell"], new["hash"]) == new and store.has_predictions(new)
 
 
 def test_every_write_point_is_tested_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli.main import main
+from bench.core import files
 from bench.core.version import SUITE_VERSION
 
 ROOT = Path(__file__).parents[3]
@@ -133,6 +134,22 @@ def test_a_failed_cell_is_shown_and_the_others_finish(
     code, out, _ = run(*words)
     assert code == 0
     assert "6 done, 2 to run" in out
+
+
+def test_what_a_killed_run_left_is_swept(run: Run, grid: list[object], tmp_path: Path) -> None:
+    """Killed between a result and the end of its checkpoint, and while it wrote into the cache."""
+    folder = tmp_path / "run"
+    run(*grid, "--seeds", 1, "--no-reference")
+    cell, _ = {json.loads(p.read_text())["hash"] for p in folder.glob("cells/*.rows.json")}
+    for suffix in ("", ".new", ".old"):
+        (folder / "checkpoints" / f"{cell[:24]}{suffix}").mkdir(parents=True)
+    assert ", 0 stopped" in run("status", folder)[1]
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for path in (".leaderboard.md", "cache/.x.json"):
+        (folder / f"{path}.{files._host()}-{gone.pid}-abcd.tmp").touch()
+    run(*grid, "--seeds", 1, "--no-reference")
+    assert not any((folder / "checkpoints").iterdir()) and not list(folder.rglob(".*.tmp"))
 
 
 @pytest.mark.usefixtures("registry_of_this_test")
