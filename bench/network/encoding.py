@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any
 
 from bench.cells.cell import ModelKind
@@ -47,7 +47,9 @@ def _encode_encoder(rows: Sequence[Row], task: Task, tokenizer: Any, limit: int)
     elif len(texts) > 2:  # a pair is all that an encoder reads
         texts = [texts[0], [" ".join(row) for row in zip(*texts[1:], strict=True)]]
     full = tokenizer(*texts)["input_ids"]
-    cut = tokenizer(*texts, truncation="longest_first", max_length=limit)
+    cut = tokenizer(
+        *texts, truncation="longest_first", max_length=limit, return_token_type_ids=True
+    )
     places = [range(i, i + choices) for i in range(0, len(full), choices)]
     shortened = [i for i, at in enumerate(places) if any(len(full[k]) > limit for k in at)]
     return Encoded(
@@ -55,7 +57,7 @@ def _encode_encoder(rows: Sequence[Row], task: Task, tokenizer: Any, limit: int)
         gold=[task.gold(row) for row in rows],
         prompts=cut["input_ids"],
         answers=[],
-        types=cut.get("token_type_ids", []),
+        types=_types(cut),
         truncated=len(shortened),
         references=_references(rows, task, []),
         choices=choices,
@@ -64,6 +66,16 @@ def _encode_encoder(rows: Sequence[Row], task: Task, tokenizer: Any, limit: int)
             [[cut["input_ids"][k] for k in places[i]] for i in shortened],
         ),
     )
+
+
+def _types(tokens: Any) -> list[list[int]]:
+    """Token types, 0 for the first text and 1 for the second, also where the tokenizer itself does
+    not tell them apart; `TaskModel` gives them to networks that do."""
+    types: list[list[int]] = tokens["token_type_ids"]
+    if not tokens.is_fast or any(1 in row for row in types):
+        return types
+    origins = [tokens.sequence_ids(i) for i in range(len(types))]
+    return [list(accumulate((origin or 0 for origin in row), max)) for row in origins]
 
 
 def _encode_causal(rows: Sequence[Row], task: Task, tokenizer: Any, limit: int) -> Encoded:

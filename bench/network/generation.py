@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +13,9 @@ from bench.core.errors import CellError
 
 Report = Callable[[int, int], None]
 """Told of the prompts that are done, and of how many there are."""
-_BATCH = 32
+_MODES = ((32, True), (1, True), (1, False))  # prompts side by side, and whether there is a cache
+_TRIED = 16  # tokens written to see whether a mode is right
+log = logging.getLogger(__name__)
 
 
 def sample(
@@ -66,20 +69,22 @@ def _continued(
     progress: Report | None,
     **options: Any,
 ) -> list[list[int]]:
-    """Prompts of like length share a batch, padded on the left; the bound is static."""
+    """Prompts of like length share a batch, padded on the left, where that is right; the bound is
+    static."""
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     answers: list[list[int]] = [[] for _ in prompts]
     training, preferred = net.training, net.generation_config
     net.eval()
     # what the model's authors prefer to sample with (penalties, min-p) is no part of its knowledge
     net.generation_config = GenerationConfig()
-    for start in range(0, len(order), _BATCH):
-        chosen = order[start : start + _BATCH]
-        rows = _generate(net, tokenizer, [prompts[i] for i in chosen], **options)
+    size, cache = _mode(net, tokenizer, [prompts[i] for i in order], options["max_new_tokens"])
+    for start in range(0, len(order), size):
+        chosen = order[start : start + size]
+        rows = _generate(net, tokenizer, [prompts[i] for i in chosen], use_cache=cache, **options)
         for i, row in zip(chosen, rows, strict=True):
             answers[i] = row
         if progress:
-            progress(min(start + _BATCH, len(order)), len(order))
+            progress(min(start + size, len(order)), len(order))
     net.generation_config = preferred
     net.train(training)
     return answers
@@ -100,17 +105,54 @@ def start_tokens(tokenizer: Any) -> list[int]:
 def _generate(
     net: Any, tokenizer: Any, prompts: list[list[int]], **options: Any
 ) -> list[list[int]]:
+    end = tokenizer.eos_token_id
+    out = _called(net, tokenizer.pad_token_id, prompts, eos_token_id=end, **options)
+    rows = out[:, max(map(len, prompts)) :].tolist()
+    return [row[: row.index(end)] if end in row else row for row in rows]
+
+
+def _called(net: Any, pad: int, prompts: list[list[int]], **options: Any) -> Any:
     width = max(len(prompt) for prompt in prompts)
-    pad = tokenizer.pad_token_id
     ids = [[pad] * (width - len(prompt)) + prompt for prompt in prompts]
     mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-    out = net.generate(
+    return net.generate(
         input_ids=torch.tensor(ids, device=net.device),
         attention_mask=torch.tensor(mask, device=net.device),
         pad_token_id=pad,
-        eos_token_id=tokenizer.eos_token_id,
         **options,
     )
-    end = tokenizer.eos_token_id
-    rows = out[:, width:].tolist()
-    return [row[: row.index(end)] if end in row else row for row in rows]
+
+
+def _mode(
+    net: Any, tokenizer: Any, prompts: list[list[int]], max_new_tokens: int
+) -> tuple[int, bool]:
+    """The fastest of _MODES in which the shortest, a middling and the longest prompt are continued
+    by the network's own logits, without padding and cache; prompts are in the order of length."""
+    if not prompts:
+        return _MODES[0]
+    probe = [prompts[i] for i in sorted({0, len(prompts) // 2, len(prompts) - 1})]
+    for size, cache in _MODES[:-1]:
+        parts = [probe[i : i + size] for i in range(0, len(probe), size)]
+        tokens = min(_TRIED, max_new_tokens)
+        if all(_is_right(net, tokenizer.pad_token_id, part, tokens, cache) for part in parts):
+            return size, cache
+    log.warning("text is written without a cache (slow), which would change it")
+    return _MODES[-1]
+
+
+@torch.no_grad()
+def _is_right(net: Any, pad: int, prompts: list[list[int]], tokens: int, cache: bool) -> bool:
+    """Whether each token is chosen by the logits that the network has for the text before it."""
+    told = {"output_logits": True, "return_dict_in_generate": True, "do_sample": False}
+    try:
+        out = _called(net, pad, prompts, max_new_tokens=tokens, use_cache=cache, **told)
+    except Exception:  # whatever an architecture makes of a padded prompt, or of a cache
+        return False
+    for i, prompt in enumerate(prompts):
+        text = torch.tensor(prompt, device=net.device)
+        text = torch.cat([text, out.sequences[i, -tokens:-1]])
+        own = net(input_ids=text[None]).logits[0, len(prompt) - 1 :].float()
+        given = torch.stack([step[i] for step in out.logits]).float()
+        if not torch.allclose(given, own, rtol=0, atol=1e-3 * max(1.0, float(own.abs().max()))):
+            return False
+    return True

@@ -94,7 +94,11 @@ def cell_result(
             "dev_rows": len(dev),
             "truncated_rows": stage.run.train_rows.truncated + dev.truncated,
         },
-        "provenance": {**provenance(), "resumes": record["resumes"]},
+        "provenance": {
+            **provenance(),
+            "resumes": record["resumes"],
+            "ways": dict(stage.run.task_model.ways),
+        },
     }
 
 
