@@ -128,7 +128,8 @@ class _Use:
     kwargs: dict[str, Any]
     version: int  # of the layer's main input
     shape: torch.Size  # of the output
-    output: Tensor | None  # kept only while it is unclear whose rows these are
+    output: Tensor | None  # kept only until the forward pass is done
+    output_version: int
 
 
 class _Collector:
@@ -211,7 +212,9 @@ class _Collector:
         if unclear and not self.misfits:
             self._examine(values, unclear)
         for use in self.uses:
-            use.output = None
+            out, use.output = use.output, None
+            if out is not None and out._version != use.output_version and out._is_view():
+                self._misfit(use, "'s output is changed in place")  # and loses its hook
         self.uses.clear()
         return values
 
@@ -247,13 +250,17 @@ class _Collector:
         names = [self.fast[id(p)] for p in module._parameters.values() if id(p) in self.fast]
         if not names or not torch.is_grad_enabled():
             return None
+        if not isinstance(out, Tensor):
+            why = f"{type(module).__name__} gives no tensor"
+            self.misfits |= dict.fromkeys(names, why)
+            return None
         source = main_input(args, kwargs)
         if kind_of(module) == "embedding" and source.dim() > 1 and len(source) == 1 < self.lead:
             source, out = (x.expand(self.lead, *x.shape[1:]) for x in (source, out))
             args, kwargs = (source,), {}
         if not out.requires_grad:  # nothing below has a gradient: the graph begins here
             out = out.detach().requires_grad_().clone()  # cloned: leaves bear no in-place change
-        use = _Use(module, args, kwargs, source._version, out.shape, out)
+        use = _Use(module, args, kwargs, source._version, out.shape, out, out._version)
         if kind_of(module) == "norm" and module not in self.offset:
             affine, self.offset[module] = try_norm(module, args, kwargs)
             if not affine:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from transformers import GenerationConfig
+from transformers import GenerationConfig, TemperatureLogitsWarper, TopPLogitsWarper
 
 from bench.core.errors import CellError
 
 Report = Callable[[int, int], None]
 """Told of the prompts that are done, and of how many there are."""
-_MODES = ((32, True), (1, True), (1, False))  # prompts side by side, and whether there is a cache
+_SIZES = (32, 1)  # prompts side by side, with a cache
 _TRIED = 16  # tokens written to see whether a mode is right
 log = logging.getLogger(__name__)
 
@@ -77,14 +77,15 @@ def _continued(
     net.eval()
     # what the model's authors prefer to sample with (penalties, min-p) is no part of its knowledge
     net.generation_config = GenerationConfig()
-    size, cache = _mode(net, tokenizer, [prompts[i] for i in order], options["max_new_tokens"])
-    for start in range(0, len(order), size):
-        chosen = order[start : start + size]
-        rows = _generate(net, tokenizer, [prompts[i] for i in chosen], use_cache=cache, **options)
+    size = _size(net, tokenizer, [prompts[i] for i in order], options["max_new_tokens"])
+    for start in range(0, len(order), size or 1):
+        chosen = order[start : start + (size or 1)]
+        write = _generate if size else _step_by_step
+        rows = write(net, tokenizer, [prompts[i] for i in chosen], **options)
         for i, row in zip(chosen, rows, strict=True):
             answers[i] = row
         if progress:
-            progress(min(start + size, len(order)), len(order))
+            progress(min(start + (size or 1), len(order)), len(order))
     net.generation_config = preferred
     net.train(training)
     return answers
@@ -123,29 +124,59 @@ def _called(net: Any, pad: int, prompts: list[list[int]], **options: Any) -> Any
     )
 
 
-def _mode(
-    net: Any, tokenizer: Any, prompts: list[list[int]], max_new_tokens: int
-) -> tuple[int, bool]:
-    """The fastest of _MODES in which the shortest, a middling and the longest prompt are continued
-    by the network's own logits, without padding and cache; prompts are in the order of length."""
+@torch.no_grad()
+def _step_by_step(
+    net: Any,
+    tokenizer: Any,
+    prompts: list[list[int]],
+    *,
+    max_new_tokens: int,
+    do_sample: bool,
+    top_k: int = 0,
+    **warped: float,
+) -> list[list[int]]:
+    """The same by the network's own call on one text each time."""
+    assert top_k == 0, "of all tokens"
+    rows: list[list[int]] = []
+    for prompt in prompts:
+        rows.append([])
+        while len(rows[-1]) < max_new_tokens:
+            ids = torch.tensor([prompt + rows[-1]], device=net.device)
+            logits = net(input_ids=ids).logits[:, -1].float()
+            if do_sample:
+                logits = TemperatureLogitsWarper(warped["temperature"])(ids, logits)
+                logits = TopPLogitsWarper(warped["top_p"])(ids, logits)
+                token = int(logits.softmax(-1).multinomial(1))
+            else:
+                token = int(logits.argmax())
+            if token == tokenizer.eos_token_id:
+                break
+            rows[-1].append(token)
+    return rows
+
+
+def _size(net: Any, tokenizer: Any, prompts: list[list[int]], max_new_tokens: int) -> int:
+    """How many prompts side by side, padded and with a cache, are continued by the network's own
+    logits, as the shortest, a middling and the longest tell (they are in the order of length); 0
+    where no number is."""
     if not prompts:
-        return _MODES[0]
+        return _SIZES[0]
     probe = [prompts[i] for i in sorted({0, len(prompts) // 2, len(prompts) - 1})]
-    for size, cache in _MODES[:-1]:
+    tokens = min(_TRIED, max_new_tokens)
+    for size in _SIZES:
         parts = [probe[i : i + size] for i in range(0, len(probe), size)]
-        tokens = min(_TRIED, max_new_tokens)
-        if all(_is_right(net, tokenizer.pad_token_id, part, tokens, cache) for part in parts):
-            return size, cache
+        if all(_is_right(net, tokenizer.pad_token_id, part, tokens) for part in parts):
+            return size
     log.warning("text is written without a cache (slow), which would change it")
-    return _MODES[-1]
+    return 0
 
 
 @torch.no_grad()
-def _is_right(net: Any, pad: int, prompts: list[list[int]], tokens: int, cache: bool) -> bool:
+def _is_right(net: Any, pad: int, prompts: list[list[int]], tokens: int) -> bool:
     """Whether each token is chosen by the logits that the network has for the text before it."""
     told = {"output_logits": True, "return_dict_in_generate": True, "do_sample": False}
     try:
-        out = _called(net, pad, prompts, max_new_tokens=tokens, use_cache=cache, **told)
+        out = _called(net, pad, prompts, max_new_tokens=tokens, **told)
     except Exception:  # whatever an architecture makes of a padded prompt, or of a cache
         return False
     for i, prompt in enumerate(prompts):

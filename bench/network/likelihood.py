@@ -178,7 +178,7 @@ def settled_on(
     model: TaskModel, encoded: Encoded, pad: int, device: torch.device
 ) -> AbstractContextManager[None]:
     """Inside, `answer_scores` of these rows go the fastest way on which the weights as they are now
-    give the longest, a middling and the shortest row the scores of the slowest."""
+    give rows from the shortest to the longest the scores of the slowest."""
     probe = unlike(encoded)
 
     def scores() -> Tensor:
@@ -220,9 +220,9 @@ def answer_scores(
 
 
 def unlike(encoded: Encoded) -> list[int]:
-    """The longest, a middling and the shortest example."""
+    """The shortest and the longest example, and six between."""
     order = sorted(range(len(encoded)), key=encoded.length)
-    return sorted({order[0], order[len(order) // 2], order[-1]})
+    return sorted({order[(len(order) - 1) * part // 7] for part in range(8)})
 
 
 def longest(encoded: Encoded) -> int:
@@ -243,6 +243,6 @@ def _clean(tokens: Tensor) -> Tensor:
 def _gives(expected: Tensor, compute: Callable[[], Tensor]) -> bool:
     """Whether `compute` gives `expected`, but for rounding; where it fails it does not."""
     try:
-        return torch.allclose(compute(), expected, rtol=1e-4, atol=5e-4, equal_nan=True)
+        return torch.allclose(compute(), expected, rtol=2e-5, atol=2e-4, equal_nan=True)
     except Exception:  # whatever an architecture makes of padding, or of a cache
         return False

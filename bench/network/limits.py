@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 NO_LIMIT = 1 << 30
 _LEAST = 8  # tokens: a context below that is no length but a mistake or a sign (-1: none)
 _CONTEXTS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_target_positions")
-_WINDOWS = ("window", "chunk")
+_WINDOWS = ("window", "chunk", "index_topk")
 
 
 def context_length(net: Any) -> int:
@@ -43,9 +43,10 @@ def _is_count(value: object) -> TypeGuard[int]:
 def _table_lengths(net: Any) -> Iterator[int]:
     """Tokens that a table of positions with a row for padding has room for."""
     for name, module in net.named_modules():
-        padding = getattr(module, "padding_idx", None)
-        if "position" in name.rpartition(".")[2] and padding is not None:
-            yield len(module.weight) - padding - 1
+        padding, table = getattr(module, "padding_idx", None), getattr(module, "weight", None)
+        named = "position" in name.rpartition(".")[2]
+        if named and padding is not None and table is not None:
+            yield len(table) - padding - 1
 
 
 def _windows(values: dict[Any, Any]) -> Iterator[int]:

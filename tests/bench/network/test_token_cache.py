@@ -9,7 +9,7 @@ import pytest
 
 from bench.network.batches import Encoded
 from bench.network.token_cache import pack, unpack
-from bench.running import single
+from bench.running import workspace
 from bench.selfcheck.world import plan_for, stage_for
 
 
@@ -43,8 +43,8 @@ def test_a_second_start_tokenises_nothing_and_has_the_same(
         calls.append(args[1].name)
         return encode(*args)
 
-    encode = single.encode
-    monkeypatch.setattr(single, "encode", counted)
+    encode = workspace.encode
+    monkeypatch.setattr(workspace, "encode", counted)
     plan = plan_for(["finetune"], ["cola"], folder, tiny_data)
     first = stage_for(plan, tmp_path)
     assert calls
@@ -59,7 +59,7 @@ def test_a_second_start_tokenises_nothing_and_has_the_same(
     stage_for(plan_for(["finetune"], ["cola"], folder, tiny_data, "train.max_train=8"), tmp_path)
     assert calls == ["cola"]  # the training rows only
     changed = plan_for(["finetune"], ["cola"], folder, tiny_data)
-    changed.rows["cola", str(tiny_data), "dev"][0]["sentence"] += " again"
+    changed.material.rows["cola", str(tiny_data), "dev"][0]["sentence"] += " again"
     calls.clear()
     stage_for(changed, tmp_path)
     assert calls == ["cola"]
