@@ -95,6 +95,8 @@ class ModelInfo:
     twin: str | None = None  # the model pretrained alike, without this one's planted conflict
     trusted: bool = False  # whether the Python code beside its weights may run
     weights: Path | None = None  # safetensors in place of the source's: an earlier stage's
+    predicts_words: bool = True  # whether an encoder has its head that predicts masked words
+    head: tuple[str, ...] = ()  # the labels of a head that it was fine-tuned with, in order
 
     @property
     def generates(self) -> bool:

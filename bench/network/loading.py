@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -31,12 +32,15 @@ class Loaded:
         return [(n, p) for n, p in self.net.named_parameters() if n in self.base]
 
 
-def load(info: ModelInfo, labels: int, head_seed: int) -> Loaded:
-    """Load a model in float32; an encoder gets a head of `labels` outputs from `head_seed`.
+def load(
+    info: ModelInfo, labels: int, head_seed: int, order: Sequence[int] | None = None
+) -> Loaded:
+    """Load a model in float32. An encoder gets a head of `labels` outputs: a new one from
+    `head_seed`, or with `order` that of its checkpoint, where output order[i] stands for label i.
 
     Raises:
-        BenchError: the checkpoint does not hold the weights of its own architecture, or is no
-            causal LM though its configuration says so.
+        BenchError: the checkpoint does not hold the weights of its own architecture, holds some
+            that are no numbers, or is no causal LM though its configuration says so.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
@@ -48,7 +52,16 @@ def load(info: ModelInfo, labels: int, head_seed: int) -> Loaded:
         options["num_labels"] = labels
     with torch.random.fork_rng():
         torch.manual_seed(head_seed)
-        net, missing = _from_pretrained(factory, info, options, head_seed)
+        net, missing, resized = _from_pretrained(factory, info, options)
+        names = {name for name, _ in net.named_parameters()} if info.kind == "encoder" else set()
+        head = {name for name in names if _stands_outside(net, name)}
+        if not head & missing:  # fine-tuned for this task, or for another one
+            if order is None or resized:
+                missing |= _new_head(net, head)
+            else:
+                _reorder(net, labels, order)
+    if info.weights:
+        put_stage(net, missing | head, info.weights, head_seed)
     lost = [name for name in missing if info.kind == "causal" or not _belongs_to_head(net, name)]
     if lost:
         raise BenchError(
@@ -72,12 +85,15 @@ def load_language_model(info: ModelInfo) -> Any:
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
     factory = AutoModelForCausalLM if info.kind == "causal" else AutoModelForMaskedLM
-    net, missing = _from_pretrained(factory, info, {**_place(info), "dtype": torch.float32})
-    if missing:
+    options = {**_place(info), "dtype": torch.float32}
+    net, missing, resized = _from_pretrained(factory, info, options)
+    if lost := sorted(missing | resized):
         raise BenchError(
             f"model {info.name}: no pretrained language-model head in the checkpoint "
-            f"({sorted(missing)[0]} is missing)."
+            f"({lost[0]} is missing)."
         )
+    if info.weights:
+        put_stage(net, set(), info.weights, None)
     return net
 
 
@@ -107,27 +123,28 @@ def load_tokenizer(info: ModelInfo) -> Any:
 
 
 def save_stage(loaded: Loaded, head_seed: int, path: Path) -> None:
-    """Write a model's weights for `ModelInfo.weights`: by name, those of a new head (which another
-    task's head shares its names with) with the seed it was drawn from, and all earlier heads."""
+    """Write a model's weights for `ModelInfo.weights`: by name, those of a task's head (which
+    another task's head shares its names with) with the head's seed, and all earlier heads."""
     from safetensors.torch import load_file
 
     earlier = load_file(loaded.info.weights) if loaded.info.weights else {}
     weights = {name: value for name, value in earlier.items() if "@" in name}
     for name, value in loaded.net.named_parameters():
-        key = name if name in loaded.base else f"{name}@{head_seed}"
+        of_task = loaded.info.kind == "encoder" and _stands_outside(loaded.net, name)
+        key = f"{name}@{head_seed}" if of_task or name not in loaded.base else name
         weights[key] = value.detach().cpu().contiguous()
     atomic_write_tensors(path, weights)
 
 
-def put_stage(net: Any, missing: set[str], path: Path, head_seed: int | None) -> None:
-    """The inverse: a network gets the weights that it has there; `missing` names its new head."""
+def put_stage(net: Any, head: set[str], path: Path, head_seed: int | None) -> None:
+    """The inverse: a network gets the weights that it has there; `head` names its task's own."""
     import torch
     from safetensors.torch import load_file
 
     stored = load_file(path)
     with torch.no_grad():
         for name, parameter in net.named_parameters():
-            value = stored.get(f"{name}@{head_seed}" if name in missing else name)
+            value = stored.get(f"{name}@{head_seed}" if name in head else name)
             if value is not None:
                 parameter.copy_(value)
 
@@ -154,28 +171,79 @@ def _place(info: ModelInfo) -> dict[str, Any]:
     return {"revision": info.revision, "trust_remote_code": info.trusted}
 
 
-def _from_pretrained(
-    factory: Any, info: ModelInfo, options: dict[str, Any], head_seed: int | None = None
-) -> Any:
-    """(model in training mode, names of weights that the checkpoint lacks)."""
+def _from_pretrained(factory: Any, info: ModelInfo, options: dict[str, Any]) -> Any:
+    """(model in training mode, names of weights that the checkpoint lacks, and of those of an
+    encoder's head that have another size there)."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     try:
         net, report = factory.from_pretrained(
-            info.source, use_safetensors=True, output_loading_info=True, **options
+            info.source,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **options,
         )
-    except (OSError, ValueError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0]
+    except Exception as error:  # of the library's, the tokenizers', safetensors' and torch's kinds
+        first = (str(error).strip().splitlines() or [""])[0]
         advice = " --trust-remote-code allows that." if "trust_remote_code" in str(error) else ""
-        raise BenchError(f"model {info.name} cannot be loaded: {first}{advice}") from None
-    missing = set(report["missing_keys"])
-    if info.weights:
-        put_stage(net, missing, info.weights, head_seed)
-    return net.train(), missing
+        raise BenchError(
+            f"model {info.name} cannot be loaded: {type(error).__name__}: {first}{advice}"
+        ) from None
+    resized = report["mismatched_keys"]
+    for name, there, wanted in resized:
+        if info.kind == "causal" or not _stands_outside(net, name):
+            raise BenchError(
+                f"model {info.name}: {name} has the sizes {list(there)} in the weights, and "
+                f"{list(wanted)} by config.json."
+            )
+    for name, value in net.named_parameters():
+        if not value.isfinite().all():
+            raise BenchError(
+                f"model {info.name}: {name} in {_file_of(info, name)} holds NaN or infinity."
+            )
+    return net.train(), set(report["missing_keys"]), {name for name, _, _ in resized}
+
+
+def _file_of(info: ModelInfo, name: str) -> Path | str:
+    """The file that a weight was read from."""
+    from safetensors import safe_open
+
+    for path in sorted(Path(info.source).glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            if name in file.keys():  # noqa: SIM118, it is no mapping
+                return path
+    return f"the weights of {info.source}"
+
+
+def _new_head(net: Any, names: set[str]) -> set[str]:
+    """Draw the weights of these names, a head's, anew; returns them."""
+    for module in map(net.get_submodule, {name.rpartition(".")[0] for name in names}):
+        for part in (module, *module.parameters(recurse=False)):
+            part._is_hf_initialized = False
+    if names:
+        net.initialize_weights()
+    return names
+
+
+def _reorder(net: Any, labels: int, order: Sequence[int]) -> None:
+    """Let output i of the head be what output order[i] was."""
+    outputs = [
+        module
+        for name, module in net.named_modules()
+        if _stands_outside(net, name) and getattr(module, "out_features", None) == labels
+    ]
+    for parameter in outputs[-1].parameters():
+        parameter.data = parameter.data[list(order)]
+
+
+def _stands_outside(net: Any, name: str) -> bool:
+    """Whether a weight, or a part, is none of the backbone's."""
+    return not name.startswith(f"{net.base_model_prefix}.")
 
 
 def _belongs_to_head(net: Any, name: str) -> bool:
     """Whether a weight stands outside the backbone (a pooler counts: masked LMs have none)."""
-    return not name.startswith(f"{net.base_model_prefix}.") or ".pooler." in name
+    return _stands_outside(net, name) or ".pooler." in name

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from bench.cells.cell import THEN, ModelInfo, Training
 from bench.cells.grid import RefusalKey
 from bench.planning.plugins import place_of
+from bench.rows.label_names import head_order
 from bench.training.method import NEEDS, ROLES
 
 if TYPE_CHECKING:
@@ -35,6 +37,22 @@ def refusals(
                 if reason := beyond or _misfit(method, model, recipe, lonely, has_text):
                     found[RefusalKey(model.name, method.label, name)] = reason
     return found
+
+
+def head_notes(models: Sequence[ModelInfo], tasks: Sequence[Task]) -> list[str]:
+    """What becomes of heads that encoders were fine-tuned with."""
+    notes = []
+    for model in models:
+        if model.kind == "causal" or not model.head:
+            continue
+        taken = [task.name for task in tasks if head_order(task, model.head)]
+        others = [task.name for task in tasks if task.name not in taken]
+        its = f"{model.name}'s head (of {shorten(', '.join(model.head), 80)})"
+        if taken:
+            notes.append(f"{its} is taken for {', '.join(taken)}, label by name")
+        if others:
+            notes.append(f"{its} is not one for {', '.join(others)}: a new one is drawn")
+    return notes
 
 
 def in_words(refused: Mapping[RefusalKey, str]) -> list[str]:

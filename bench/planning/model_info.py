@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.cells.cell import ModelInfo, ModelKind
-from bench.core.errors import BenchError, meant
+from bench.core.errors import BenchError, CellError, meant
 from bench.core.hub import hub_access
-from bench.planning.model_files import check_config, check_folder
+from bench.planning import model_files
 from bench.rows.source import embedded_models
 
 _SUFFIXES = {".json", ".safetensors", ".txt", ".model"}
@@ -42,8 +42,9 @@ def describe(name: str, kind: ModelKind | None = None, trusted: bool = False) ->
     lies beside the weights of a `trusted` one may run.
 
     Raises:
-        BenchError: no such folder, no network, no safetensors, no tokenizer, an architecture that
-            is neither a causal LM nor an encoder, or files that would load others from elsewhere.
+        BenchError: no such folder, no network, no safetensors or damaged ones, no tokenizer or
+            one without the tokens that a text needs, an architecture that is neither a causal LM
+            nor an encoder, or files that would load others from elsewhere.
     """
     title, name = _titled(name)
     embedded = embedded_models()
@@ -54,16 +55,18 @@ def describe(name: str, kind: ModelKind | None = None, trusted: bool = False) ->
     else:
         name, folder = _from_hub(name)
         title, revision = title or name, folder.name
+    model_files.refuse_adapter(folder, name)
     config = _read_config(folder)
+    model_files.check_sizes(config, name)
     if not any((folder / file).is_file() for file in _TOKENIZER_FILES):
         raise BenchError(f"model {name}: no tokenizer ({', '.join(_TOKENIZER_FILES)}) in {folder}.")
     if revision is None and not list(folder.glob("*.safetensors")):
         raise BenchError(f"model {name}: no *.safetensors in {folder} (pickles are not loaded).")
-    check_config(config, name, trusted)
+    model_files.check_config(config, name, trusted)
     if revision is None:
-        check_folder(folder, name)
+        model_files.check_folder(folder, name)
     suffixes = _SUFFIXES | {".py"} if trusted else _SUFFIXES
-    return ModelInfo(
+    info = ModelInfo(
         name=title,
         source=str(folder) if revision is None else name,
         revision=revision,
@@ -73,7 +76,30 @@ def describe(name: str, kind: ModelKind | None = None, trusted: bool = False) ->
         hidden_size=_number(config, "hidden_size", "n_embd", "dim"),
         twin=embedded[name].twin if name in embedded else None,
         trusted=trusted,
+        predicts_words=model_files.predicts_words(config),
+        head=model_files.head_labels(config),
     )
+    _check_tokens(info, folder)
+    return info
+
+
+def _check_tokens(info: ModelInfo, folder: Path) -> None:
+    """Raises BenchError where the tokenizer has no token to pad with, or a causal LM's none to
+    begin a text with."""
+    starts = info.kind == "encoder" or model_files.names_tokens(folder, "bos_token", "eos_token")
+    if starts and model_files.names_tokens(folder, "pad_token", "eos_token", "unk_token"):
+        return
+    from bench.network.generation import start_tokens
+    from bench.network.loading import load_tokenizer
+
+    tokenizer = load_tokenizer(info)
+    try:
+        if info.kind == "causal":
+            start_tokens(tokenizer)
+    except CellError as error:
+        raise BenchError(
+            f"model {info.name}: {error}: name one in tokenizer_config.json (bos_token)."
+        ) from None
 
 
 def default_rate(info: ModelInfo) -> float:
@@ -105,7 +131,8 @@ def _from_hub(name: str) -> tuple[str, Path]:
     with hub_access(f"model {found}{bare}", "give a local folder with --model FOLDER"):
         from huggingface_hub import snapshot_download
 
-        patterns = ["config.json", *_TOKENIZER_FILES]
+        patterns = ["config.json", "adapter_config.json", *model_files.TOKEN_FILES]
+        patterns += _TOKENIZER_FILES
         return found, Path(snapshot_download(found, allow_patterns=patterns))
 
 
@@ -127,6 +154,7 @@ def _number(config: dict[str, Any], *keys: str) -> int:
 
 def _kind_of(config: dict[str, Any], name: str, kind: ModelKind | None) -> ModelKind:
     """`kind` where it is given and can be, else what the configuration's architecture says."""
+    model_files.refuse_encoder_decoder(config, name)
     for architecture in config.get("architectures") or ():
         if kind == "causal" and architecture.endswith(_ENCODER_HEADS):
             raise BenchError(f"model {name} is an encoder ({architecture}), no causal LM.")

@@ -22,7 +22,7 @@ from bench.cells.grid import RunSpec
 from bench.core.errors import BenchError, RefusedError
 from bench.core.hashing import digest
 from bench.core.settings import parse
-from bench.planning.compatibility import in_words, refusals
+from bench.planning.compatibility import head_notes, in_words, refusals
 from bench.planning.method_names import chosen
 from bench.planning.model_info import default_rate, describe
 from bench.planning.name_groups import spelled_out
@@ -74,6 +74,9 @@ def make_plan(options: Options) -> Plan:
     forget = {name: tuple(asked[t.name] for t in group) for name, group in forget.items()}
     hashes = {n: source_of(t, options.data).fingerprint(t) for n, t in asked.items()}
     notes += _foreign(options.data, learned, forget)
+    if not any(model.generates for model in models):
+        notes = []  # they are of forgetting tasks, which no encoder is asked
+    notes += head_notes(models, learned)
     retention, text = _retention(options.retention, options.data)
     material = Material(asked, rows, hashes, text)
     steps = {

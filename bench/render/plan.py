@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.cells.cell import THEN, TaskSpec
+from bench.cells.grid import RunSpec
 from bench.core.settings import changed
 from bench.planning.compatibility import in_words
 from bench.planning.plan import Plan
@@ -38,7 +39,7 @@ def plan_text(plan: Plan, folder: Path, done: int, todo: int, width: int = WIDTH
         ("task", [_task(plan, task) for task in learned.values()]),
         ("sequence", sequences),
         ("training", list(recipes)),
-        ("retention", [spec.retention.name or "text sampled from the base model"]),
+        ("retention", _retention(spec)),
         ("lm-eval", [", ".join(spec.lm_eval)] if spec.lm_eval else []),
         ("seeds", [", ".join(map(str, spec.seeds))]),
         ("results", [str(folder)]),
@@ -66,8 +67,15 @@ def _task(plan: Plan, task: TaskSpec) -> str:
     train, dev = (len(plan.material.rows[task.name, spec.data.source, s]) for s in ("train", "dev"))
     used = spec.training[0]
     train, dev = min(train, used.max_train or train), min(dev, used.max_eval or dev)
-    forget = ", ".join(spec.forget[task.name].tasks) or "nothing"
-    return (
-        f"{task.name}: {train} train rows, {dev} dev rows, {spec.steps[task.name]} steps; "
-        f"forgetting task {forget}"
-    )
+    text = f"{task.name}: {train} train rows, {dev} dev rows, {spec.steps[task.name]} steps"
+    if not any(model.generates for model in spec.models):
+        return text  # an encoder's head has one task, and no other is asked
+    return f"{text}; forgetting task {', '.join(spec.forget[task.name].tasks) or 'nothing'}"
+
+
+def _retention(spec: RunSpec) -> list[str]:
+    """The text that is scored; none where no model reads one."""
+    if any(model.generates for model in spec.models):
+        return [spec.retention.name or "text sampled from the base model"]
+    reads = any(model.predicts_words for model in spec.models)
+    return [spec.retention.name] if spec.retention.name and reads else []

@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.core.errors import BenchError, unknown_name
 from bench.rows.files import brief, labelled, pick, read_bytes
+from bench.rows.label_names import places
 from bench.rows.task import Hub, Row, Task
 
 _MARK = "dataset_dict.json"
@@ -66,14 +67,38 @@ def dataset_rows(task: Task, hub: Hub, dataset: Iterable[Any], split: str, where
     for column in hub.columns.values():
         if column.split(".")[0] not in there:
             raise BenchError(f"{where} has no column {column!r}; found: {brief(there)}.")
+    numbers = _named_labels(task, hub, dataset, where)
     found = []
     for number, example in enumerate(dataset):
         if any(example[column] != value for column, value in hub.only.items()):
             continue
         values = {ours: pick(example, theirs) for ours, theirs in hub.columns.items()}
+        if values.get("label") in numbers:
+            values["label"] = numbers[values["label"]]
         name = f"{split}-{number}"
         try:
             found.append({"id": name, **labelled(task, values, hub.label_spellings)})
         except ValueError as error:
             raise BenchError(f"{where}, row {name}: {error}.") from None
     return found
+
+
+def _named_labels(
+    task: Task, hub: Hub, dataset: Iterable[Any], where: str
+) -> dict[int | str, int | str]:
+    """A label of the data set -> what `labelled` reads it as, where the set names its labels
+    (`ClassLabel`): their numbers need not be the task's.
+
+    Raises:
+        BenchError: some names are the task's labels in another order, and others are none.
+    """
+    features: dict[str, Any] = dataset.features  # type: ignore[attr-defined]
+    names: list[str] = getattr(features.get(hub.columns.get("label", "")), "names", None) or []
+    if hub.label_spellings:
+        return dict(enumerate(names))
+    found = places(task, names)
+    if set(range(len(task.labels))) <= set(found):
+        return {n: names[n] if to is None else to for n, to in enumerate(found)}
+    if any(to not in (None, n) for n, to in enumerate(found)):
+        raise BenchError(f"{where}: its labels are named {brief(names)}, not {brief(task.labels)}.")
+    return {}

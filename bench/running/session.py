@@ -21,6 +21,7 @@ from bench.network.encoding import encode
 from bench.network.likelihood import TaskModel
 from bench.network.limits import context_length
 from bench.network.loading import load, load_language_model
+from bench.rows.label_names import head_order
 from bench.rows.source import source_named, source_of
 from bench.rows.task import Task, task_hash
 from bench.scoring import evaluation as ev
@@ -75,7 +76,8 @@ class CellSession:
         self.tokenizer = workspace.tokenizer(cell.model)
         self.head_seed = derive_seed(cell.task.name, cell.seed, "head")
         release_memory()  # of the cell before
-        self.loaded = load(cell.model, self.task.outputs, self.head_seed)
+        order = head_order(self.task, cell.model.head)
+        self.loaded = load(cell.model, self.task.outputs, self.head_seed, order)
         length = min(cell.training.max_length, context_length(self.loaded.net))
         recipe, rows = cell.training, workspace.encoded_rows
         self.dev = {
@@ -214,8 +216,10 @@ class CellSession:
         }
 
     def retention(self, base: bool) -> tuple[float, int] | None:
-        """Loss on the retention text; None for an encoder without a text file."""
-        blocks = self._retention_blocks()
+        """Loss on the retention text; None for an encoder without a text file, or without what
+        predicts words."""
+        words = self.cell.model.predicts_words and self.tokenizer.mask_token_id is not None
+        blocks = self._retention_blocks() if words or self._kind == "causal" else None
         if blocks is None:
             return None
         cell = self.cell

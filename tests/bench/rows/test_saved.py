@@ -95,3 +95,48 @@ def test_mistakes(tiny_data: Path, tmp_path: Path) -> None:
     rows["validation"] = rows["validation"].map(lambda row: {"sentence2": None})
     rows.save_to_disk(str(tmp_path / "none" / "rte"))
     assert "row dev-0: 'sentence2' is no text but None." in fails(tmp_path / "none")
+
+
+def named(data: Path, to: Path, names: list[str], of: list[int]) -> Path:
+    """RTE saved with a `ClassLabel` of these names, its labels i written as of[i]."""
+    found = {}
+    for split, name in {"train": "train", "dev": "validation"}.items():
+        rows = load_rows(RTE, str(data), split)
+        columns = {key: [row[key] for row in rows] for key in ("sentence1", "sentence2")}
+        columns["label"] = [of[row["label"]] for row in rows]
+        features = datasets.Dataset.from_dict(columns).features
+        features["label"] = datasets.ClassLabel(names=names)
+        found[name] = datasets.Dataset.from_dict(columns, features=features)
+    datasets.disable_progress_bars()
+    datasets.DatasetDict(found).save_to_disk(str(to / "rte"))
+    return to
+
+
+@pytest.mark.parametrize(
+    ("names", "of"),
+    [
+        (["not_entailment", "entailment"], [1, 0]),
+        (["Entailment", "Not entailment"], [0, 1]),
+        (["unknown", "not-entailment", "entailment"], [2, 1]),
+        (["0", "1"], [0, 1]),  # no names: the numbers are the task's
+        (["entailment", "other"], [0, 1]),
+    ],
+)
+def test_labels_go_by_their_names(
+    names: list[str], of: list[int], tiny_data: Path, tmp_path: Path
+) -> None:
+    named(tiny_data, tmp_path, names, of)
+    for split in ("train", "dev"):
+        classic = [row["label"] for row in load_rows(RTE, str(tiny_data), split)]
+        assert [row["label"] for row in load_rows(RTE, str(tmp_path), split)] == classic
+
+
+def test_names_that_are_half_the_tasks(tiny_data: Path, tmp_path: Path) -> None:
+    named(tiny_data, tmp_path / "half", ["other", "entailment"], [1, 0])
+    assert fails(tmp_path / "half") == (
+        "DATA/rte/validation: its labels are named 'other', 'entailment', not 'entailment', "
+        "'not_entailment'."
+    )
+    more = ["unknown", "not_entailment", "entailment"]
+    named(tiny_data, tmp_path / "more", more, [2, 0])
+    assert "unknown label 'unknown'; known: 0, 1." in fails(tmp_path / "more")
