@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 from bench.cells.result import CellResult
@@ -31,6 +31,11 @@ class Variant(NamedTuple):
     definition: str  # hash
     data: str  # hash of its rows
     forget: str  # canonical JSON
+
+    @property
+    def forgets(self) -> tuple[str, ...]:
+        """The forgetting tasks that the method reads; none where it reads none."""
+        return tuple(json.loads(self.forget)["tasks"])
 
 
 def shared_part(result: CellResult) -> dict[str, Any]:
@@ -60,13 +65,27 @@ def families(sources: Mapping[Variant, str]) -> list[frozenset[Variant]]:
     set of tasks ("mixed"). A variant that fits both stands on two boards.
     """
     kin: dict[tuple[str, tuple[str, ...]], set[Variant]] = {}
-    for variant in sources:
-        forget = set(json.loads(variant.forget)["tasks"])
+    reading = {variant for variant in sources if variant.forgets}
+    for variant in reading:
+        forget = set(variant.forgets)
         kin.setdefault(("same", tuple(sorted(forget))), set()).add(variant)
         if variant.task not in forget:
             kin.setdefault(("mixed", tuple(sorted({*forget, variant.task}))), set()).add(variant)
-    families = {one for family in kin.values() for one in _without_conflict(family, sources)}
+    # a task that only methods without a forgetting task learned stands on every board
+    alone = {one for one in sources if not any(one[:3] == other[:3] for other in reading)}
+    groups = [
+        family | {one for one in alone if one.task not in {other.task for other in family}}
+        for family in kin.values()
+    ]
+    families = {one for group in groups or [alone] for one in _without_conflict(group, sources)}
     return [one for one in families if not any(one < other for other in families)]
+
+
+def belongs(result: CellResult, family: Set[Variant]) -> bool:
+    """Whether a result stands on the board of `family`: one that reads no forgetting task does,
+    whatever the others of its task forget."""
+    mine = variant_of(result)
+    return mine in family or (not mine.forgets and any(mine[:3] == one[:3] for one in family))
 
 
 def _without_conflict(

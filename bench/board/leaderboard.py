@@ -16,6 +16,7 @@ from bench.board.confidence_table import Elicitation, elicitations
 from bench.board.grouping import (
     MethodKey,
     Variant,
+    belongs,
     canonical,
     distinct,
     families,
@@ -23,7 +24,6 @@ from bench.board.grouping import (
     method_of,
     shared_part,
     sources_of,
-    variant_of,
 )
 from bench.board.lm_eval_table import Outside, outsides
 from bench.board.measures import MEASURES, Measure
@@ -101,7 +101,7 @@ def boards(results: Iterable[CellResult]) -> list[Board]:
     for result in everything:
         groups.setdefault(canonical(shared_part(result)), []).append(result)
     built = [
-        _board(shared, family, [r for r in group if variant_of(r) in family], everything)
+        _board(shared, family, [r for r in group if belongs(r, family)], everything)
         for shared, group in groups.items()
         for family in families(sources_of(group))
     ]
@@ -120,7 +120,8 @@ def _board(
         variant.task: [result for result in results if result["cell"]["task"] == variant.task]
         for variant in sorted(family)
     }
-    measured = {task: _measured(cells) for task, cells in by_task.items()}
+    forget = {variant.task: _forget_of(variant, by_task[variant.task]) for variant in family}
+    measured = {task: _measured(cells, forget[task]) for task, cells in by_task.items()}
     texts = sorted(r["retention"]["text"] for r in results if r["retention"] is not None)
     single = {task: measured[task] for task, cells in by_task.items() if _is_averaged(cells)}
     identity = canonical([shared, sorted(family)])
@@ -132,10 +133,11 @@ def _board(
         shared=json.loads(shared),
         seeds=seeds,
         tables=tuple(
-            _task_table(cells, measured[task], names, seeds) for task, cells in by_task.items()
+            _task_table(cells, measured[task], forget[task], names, seeds)
+            for task, cells in by_task.items()
         ),
         average=_average_table(single, names, seeds) if len(single) > 1 else None,
-        glue=_glue_table(by_task, names, seeds),
+        glue=_glue_table(by_task, forget, names, seeds),
         transfers=transfers(results, everything, names),
         elicitations=elicitations(results, names),
         outsides=outsides(results, names),
@@ -157,10 +159,25 @@ Measured = Mapping[MethodKey, Mapping[int, Figures]]
 """A table's finished cells: method -> seed -> figures."""
 
 
-def _measured(cells: Sequence[CellResult]) -> dict[MethodKey, dict[int, Figures]]:
+def _forget_of(variant: Variant, cells: Sequence[CellResult]) -> tuple[str, ...]:
+    """The forgetting tasks of a table: those that a method reads, or that all cells score; none
+    for an encoder, whose head has one task."""
+    if cells[0]["cell"]["model"]["kind"] != "causal":
+        return ()
+    scored = {tuple(r["forgotten"]["tasks"]) for r in cells if r["forgotten"] is not None}
+    return variant.forgets or (scored.pop() if len(scored) == 1 else ())
+
+
+def _measured(
+    cells: Sequence[CellResult], forget: tuple[str, ...] = ()
+) -> dict[MethodKey, dict[int, Figures]]:
+    """Of a cell that scored other forgetting tasks than the table's, no loss on them."""
     measured: dict[MethodKey, dict[int, Figures]] = {}
     for result in cells:
         if result["status"] == "done":
+            lost = result["forgotten"]
+            if lost is not None and set(lost["tasks"]) != set(forget):
+                result = {**result, "forgotten": None}
             figures = {measure.name: measure.from_result(result) for measure in MEASURES}
             measured.setdefault(method_of(result), {})[result["cell"]["seed"]] = figures
     return measured
@@ -179,6 +196,7 @@ def _by_all_metrics(result: CellResult) -> CellResult:
 def _task_table(
     cells: Sequence[CellResult],
     measured: Measured,
+    forget: tuple[str, ...],
     names: Mapping[MethodKey, str],
     seeds: tuple[int, ...],
 ) -> Table:
@@ -189,7 +207,7 @@ def _task_table(
         title=min(result["labels"].get("task", cell["task"]) for result in cells),
         metric=metrics[0] if metrics else None,
         data_hash=cell["data"]["hash"],
-        forget=tuple(cell["forget"]["tasks"]) if cell["model"]["kind"] == "causal" else (),
+        forget=forget,
         stages=tuple(cell.get("stages", ())),
         rows=_rows(measured, names, len(seeds), bool(metrics) and is_lower(metrics[0])),
         notes=_cell_notes(cells, names, seeds),
@@ -262,6 +280,7 @@ def _average_table(
 
 def _glue_table(
     by_task: Mapping[str, Sequence[CellResult]],
+    forget: Mapping[str, tuple[str, ...]],
     names: Mapping[MethodKey, str],
     seeds: tuple[int, ...],
 ) -> Table | None:
@@ -274,7 +293,8 @@ def _glue_table(
     generated = any(cell["generated"] for task in there for cell in by_task[task])
     if generated or not set(GLUE) - set(there) <= {"wnli"}:
         return None
-    measured = {task: _measured(list(map(_by_all_metrics, by_task[task]))) for task in there}
+    scored = {task: [_by_all_metrics(cell) for cell in by_task[task]] for task in there}
+    measured = {task: _measured(cells, forget[task]) for task, cells in scored.items()}
     title = "GLUE average, wnli included" if "wnli" in there else "GLUE average, without wnli"
     return replace(_average_table(measured, names, seeds), task=GLUE_AVERAGE, title=title)
 

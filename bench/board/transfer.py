@@ -15,7 +15,8 @@ from bench.board.statistics import Estimate
 from bench.cells.cell import REFERENCE
 from bench.cells.result import CellResult
 
-_OWN = ("model", "method", "settings", "seed")  # what may differ between a cell and its twin's
+_OWN = ("model", "method", "settings", "forget", "seed")
+"""What may differ between a cell and its twin's."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from bench.core.version import SUITE_VERSION
 ModelKind = Literal["causal", "encoder"]
 REFERENCE = "finetune"
 """The method that the others' gains are differences to."""
+MEASURED = ("max_eval", "retention_tokens", "forget_rows")
+"""Fields of the recipe that say what is scored, and leave no trace in the weights."""
 THEN = ">"  # between the tasks of a sequence: "cola>rte"
 
 
@@ -111,6 +113,7 @@ class MethodSpec:
     name: str  # "ewc"; of a stack "ewc+lwf"
     settings: dict[str, Any]  # all of them, JSON values; a stack's by the names of its parts
     label: str  # what boards call it: its name and the settings that are not the default
+    needs: tuple[str, ...] = ()  # what it asks of a run, of bench.training.method.NEEDS
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,8 @@ class _Identity(TypedDict):
 
 
 class Identity(_Identity, total=False):
-    """All that a cell's result depends on, and nothing else: no path, device or worker count."""
+    """All that a cell's scores depend on, and nothing else: no path, device or worker count. The
+    forgetting tasks are in it where the method reads their rows; elsewhere they are only scored."""
 
     lm_eval: list[str]
     stages: list[str]  # the tasks of a sequence
@@ -217,9 +221,11 @@ class Cell:
             "model": {"kind": self.model.kind, "hash": self.model.hash},
             "data": {"hash": self.task.rows},
             "training": dataclasses.asdict(self.training),
-            "forget": {"tasks": list(self.forget.tasks), "hash": self.forget.rows},
+            "forget": {"tasks": [], "hash": ""},
             "retention": {"hash": self.retention.hash},
         }
+        if "forget" in self.method.needs:
+            found["forget"] = {"tasks": list(self.forget.tasks), "hash": self.forget.rows}
         if self.lm_eval:
             found["lm_eval"] = list(self.lm_eval)
         return found
@@ -228,6 +234,14 @@ class Cell:
     def hash(self) -> str:
         """The name of its result."""
         return digest(self.identity())
+
+    @property
+    def training_hash(self) -> str:
+        """The name of its weights: the hash of what they depend on, without what is measured."""
+        training = {k: v for k, v in dataclasses.asdict(self.training).items() if k not in MEASURED}
+        text = self.retention.hash if "text" in self.method.needs else None
+        whole = {**self.identity(), "training": training, "retention": text, "steps": self.steps}
+        return digest({k: v for k, v in whole.items() if k != "lm_eval"})
 
     @property
     def label(self) -> str:
@@ -335,7 +349,7 @@ def from_json(value: Mapping[str, Any]) -> AnyCell:
         return TaskSequence(tuple(stage for stage in stages if isinstance(stage, Cell)))
     weights = value["model"]["weights"]
     return Cell(
-        method=MethodSpec(**value["method"]),
+        method=MethodSpec(**{**value["method"], "needs": tuple(value["method"]["needs"])}),
         task=TaskSpec(**value["task"]),
         model=ModelInfo(**{**value["model"], "weights": weights and Path(weights)}),
         data=DataSource(**value["data"]),

@@ -89,5 +89,5 @@ class RunSpec:
                 lm_eval=self.lm_eval,
             )
             stages.append(cell)
-            model = dataclasses.replace(model, hash=cell.hash)
+            model = dataclasses.replace(model, hash=cell.training_hash)
         return tuple(stages)

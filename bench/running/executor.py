@@ -25,7 +25,6 @@ from bench.planning.plugins import place_of
 from bench.running.progress import Display
 from bench.running.sharing import Shared, in_step, is_done, processes, rank
 from bench.training.memory import free_memory, half_of_micro_batch, is_out_of_memory
-from bench.training.stack import build
 
 if TYPE_CHECKING:
     from bench.cells.result import CellResult, Predictions
@@ -62,7 +61,7 @@ def run_in_process(
     """
     from bench.running.workspace import Workspace
 
-    share = any("finetuned" in build(cell.method).needs for cell in cells)
+    share = any("finetuned" in cell.method.needs for cell in cells)
     with Display(cells, quiet=quiet or rank() > 0) as display:
         shared = Shared(cells, store, plan.submission, display.say, display.passed)
 

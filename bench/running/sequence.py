@@ -73,7 +73,7 @@ def run_sequence(
         cell = replace(cell, model=model)
         record = _learned(cell, folder, number, workspace, share_weights)
         records.append(record)
-        model = replace(model, hash=cell.hash, weights=_weights(folder, number))
+        model = replace(model, hash=cell.training_hash, weights=_weights(folder, number))
         scoring = time.perf_counter()
         table.append(_scored(sequence, model, workspace))
         after += time.perf_counter() - scoring

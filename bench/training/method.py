@@ -134,7 +134,7 @@ class Method:
     @property
     def spec(self) -> MethodSpec:
         """The method as data, which `bench.training.stack.build` makes it of again."""
-        return MethodSpec(self.name, self.settings, self.label)
+        return MethodSpec(self.name, self.settings, self.label, tuple(sorted(self.needs)))
 
     @property
     def needs(self) -> frozenset[Need]:

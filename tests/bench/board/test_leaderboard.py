@@ -265,6 +265,7 @@ def sequence(method: str, seed: int, matrix: list[list[float]]) -> CellResult:
     stages = {"stages": ["cola", "rte"], "forget": {"tasks": [], "hash": "none"}}
     means = [sum(row) / 2 for row in (matrix[0], matrix[-1])]
     cell = result(method, "cola>rte", seed, means[1], before=means[0], **stages)
+    cell["forgotten"] = None
     cell["sequence"] = {
         "tasks": ["cola", "rte"],
         "metrics": ["matthews_correlation", "accuracy"],

@@ -55,13 +55,57 @@ def cell(world: World) -> Cell:
     return only_cell(world.plan("finetune", "causal"))
 
 
-@pytest.mark.parametrize("task", ["cola", "rte"])
+@pytest.mark.parametrize(
+    ("method", "task", "again"),
+    [("finetune", "cola", True), ("finetune", "rte", False), ("lwf", "rte", True)],
+)
 def test_a_task_of_a_later_version_reruns_what_learns_it_and_what_forgets_it(
-    cell: Cell, world: World, monkeypatch: pytest.MonkeyPatch, task: str
+    world: World, monkeypatch: pytest.MonkeyPatch, method: str, task: str, again: bool
 ) -> None:
-    assert only_cell(world.plan("finetune", "causal")).hash == cell.hash
+    before = only_cell(world.plan(method, "causal"))
+    assert only_cell(world.plan(method, "causal")).hash == before.hash
     monkeypatch.setitem(TASKS._items, task, replace(TASKS.get(task), version=2))
-    assert only_cell(world.plan("finetune", "causal")).hash != cell.hash
+    assert (only_cell(world.plan(method, "causal")).hash != before.hash) is again
+
+
+@pytest.mark.parametrize(
+    ("method", "words", "weights"),
+    [
+        ("finetune", ["train.lr=1e-3"], True),
+        ("finetune", ["train.max_eval=5"], False),
+        ("finetune", ["train.forget_rows=5"], False),
+        ("finetune", ["train.retention_tokens=128"], False),
+        ("finetune", ["train.steps=5"], True),
+        ("lwf", ["lwf.interval=7"], True),
+    ],
+)
+def test_what_is_only_measured_leaves_the_weights_their_name(
+    world: World, method: str, words: list[str], weights: bool
+) -> None:
+    one = only_cell(world.plan(method, "causal"))
+    other = only_cell(world.plan(method, "causal", *words))
+    assert one.hash != other.hash
+    assert (one.training_hash != other.training_hash) is weights
+
+
+@pytest.mark.parametrize(
+    ("method", "words", "weights"),
+    [
+        ("finetune", [], False),
+        ("ewc", ["ewc.fisher=sampled"], False),
+        ("ewc", ["ewc.fisher=retention"], True),
+    ],
+)
+def test_a_text_is_in_the_name_of_the_weights_where_the_method_reads_it(
+    world: World, tmp_path: Path, method: str, words: list[str], weights: bool
+) -> None:
+    text = tmp_path / "other.txt"
+    text.write_text("the king saw a cat. " * 200)
+    model, data = world.models["causal"], world.data
+    one = only_cell(world.plan(method, "causal", *words))
+    other = only_cell(plan_for([method], ["cola"], model, data, *words, retention=str(text)))
+    assert one.hash != other.hash
+    assert (one.training_hash != other.training_hash) is weights
 
 
 def test_a_cell_is_known_by_what_its_result_depends_on(cell: Cell) -> None:
