@@ -28,21 +28,22 @@ def run(words: Sequence[str]) -> int:
         return USAGE
     given = parser.read(words)
     config, dry_run = given.pop("config", None), given.pop("dry_run", False)
-    from bench.api import Runs
+    from bench.api import Runs, load
     from bench.render.plan import plan_text
     from bench.running.job import finished, planned
+    from bench.running.reasons import summed
     from bench.running.sharing import rank
 
     job = planned(read(given, config))
     if rank() == 0:
-        done = len(job.cells) - len(job.todo)
-        print(plan_text(job.plan, job.folder, done, len(job.todo), window()), flush=True)
+        done, why = len(job.cells) - len(job.todo), summed(job.reasons())
+        print(plan_text(job.plan, job.folder, done, len(job.todo), why, window()), flush=True)
     if dry_run:
         return OK
     runs = Runs(tuple(finished(job)), job.folder)
     if rank():
         return OK
-    _show(runs, write=True)
+    _show(load(job.folder), write=True)  # what earlier calls left there, too
     return FAILED_CELLS if runs.failed else OK
 
 
@@ -151,6 +152,39 @@ def submission(words: Sequence[str]) -> int:
     return OK
 
 
+def export(words: Sequence[str]) -> int:
+    """Write a finished cell's model as a Hugging Face folder."""
+    parser = Parser("export")
+    about = "the JSON of a finished cell, in a run's cells folder"
+    parser.add_argument("cell", metavar="CELL", type=Path, help=about)
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="a new or empty folder")
+    given = parser.read(words)
+    from bench.running.export import export
+
+    cell = export(given["cell"], given["folder"])
+    print(f"written: {given['folder']} with {cell}")
+    return OK
+
+
+def explain(words: Sequence[str]) -> int:
+    """Print of the cells of a run whose name has a text in it whether, and why, they would run."""
+    about = "a part of a cell's name, such as 'lwf x cola x seed 0', or of its hash"
+    if not words or words[0].startswith("-"):
+        raise BenchError(f"explain CELL --methods ... --tasks ...: CELL is {about}.")
+    given = run_parser().read(words[1:])
+    from bench.running.job import planned
+
+    given.pop("dry_run", None)
+    job = planned(read(given, given.pop("config", None)))
+    why = {cell: text for text, cells in job.reasons().items() for cell in map(str, cells)}
+    found = [cell for cell in job.cells if words[0] in str(cell) or cell.hash.startswith(words[0])]
+    if not found:
+        raise unknown_name("cell", words[0], map(str, job.cells))
+    for cell in found:
+        print(f"{cell} ({cell.hash[:12]}): {why.get(str(cell), 'done')}")
+    return OK
+
+
 def _of_folder(parser: Parser, words: Sequence[str]) -> tuple[Path, dict[str, Any]]:
     """The folder of a run that a command names, and what else its words say."""
     parser.add_argument("folder", metavar="DIR", type=Path, help="the folder of a run")
@@ -179,6 +213,8 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "table": table,
     "status": status,
     "submission": submission,
+    "export": export,
+    "explain": explain,
     "selfcheck": selfcheck,
     "env": env,
 }

@@ -27,6 +27,8 @@ Does forgetting help or hurt fine-tuning? Compare methods over tasks and seeds.
   run_bench.py show NAME                           a method's or a task's card
   run_bench.py table DIR                           print the boards of a folder
   run_bench.py status DIR                          what is done, what is not
+  run_bench.py explain CELL --methods ...          why a cell would run again
+  run_bench.py export CELL FOLDER                  a cell's tuned model
   run_bench.py submission DIR --method M --seed S  the zip for GLUE's server
   run_bench.py selfcheck METHOD [--plugin FILE]    every check on a method
   run_bench.py env                                 versions, what is installed

@@ -71,6 +71,12 @@ class Options:
     out: Path | None = setting(None, "its folder (results/local/MODEL)", metavar="DIR", group=WHERE)
     plugin: tuple[Path, ...] = setting((), "Python files to register from", group=WHERE)
     task_file: tuple[Path, ...] = setting((), "TOML files of own tasks", group=WHERE)
+    keep_weights: str = setting(
+        "2",
+        "tuned weights to keep for later measures: all, none, or so many GiB in its folder",
+        metavar="N",
+        group=WHERE,
+    )
     submission: bool = setting(False, "answer GLUE's test rows too; see submission", group=WHERE)
 
 

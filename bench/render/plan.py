@@ -14,8 +14,11 @@ from bench.render.layout import WIDTH, wrap
 from bench.rows.source import places
 
 
-def plan_text(plan: Plan, folder: Path, done: int, todo: int, width: int = WIDTH) -> str:
-    """The plan of a run, for the terminal. The folder's path stays whole, to be copied."""
+def plan_text(
+    plan: Plan, folder: Path, done: int, todo: int, why: Sequence[str], width: int = WIDTH
+) -> str:
+    """The plan of a run, for the terminal; `why` says it of the cells to run. The folder's path
+    stays whole, to be copied."""
     spec = plan.spec
     counts = (
         (len(spec.methods), "method"),
@@ -43,6 +46,7 @@ def plan_text(plan: Plan, folder: Path, done: int, todo: int, width: int = WIDTH
         ("lm-eval", [", ".join(spec.lm_eval)] if spec.lm_eval else []),
         ("seeds", [", ".join(map(str, spec.seeds))]),
         ("results", [str(folder)]),
+        ("to run", why),
         ("refused", in_words(spec.refused)),
         ("note", plan.notes),
     ]

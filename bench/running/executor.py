@@ -70,7 +70,7 @@ def run_in_process(
                 raise TakenOverError
             display.progress(stage, done, total, loss)
 
-        workspace = Workspace(folder, progress, plan.material, plan.submission)
+        workspace = Workspace(folder, progress, plan.material, plan.submission, plan.keep_bytes)
         with closing(shared.take()) as mine:
             for cell in in_step(mine):
                 display.start(cell)

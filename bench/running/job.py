@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 
 from bench.cells.store import Store
 from bench.core.files import check_writable, sweep
+from bench.cells.weights import Weights
+from bench.core.files import check_writable
 from bench.planning.options import Options
 from bench.planning.plan import Plan, make_plan
 from bench.planning.plugins import load_all
 from bench.running.executor import keep_refusals, open_cells, run_in_process
+from bench.running.reasons import reason
 from bench.running.sharing import processes, rank
 
 if TYPE_CHECKING:
@@ -29,6 +32,15 @@ class Job:
     folder: Path
     cells: tuple[AnyCell, ...]
     todo: tuple[AnyCell, ...]
+
+    def reasons(self) -> dict[str, list[AnyCell]]:
+        """Why cells are to run -> the cells."""
+        results = Store(self.folder).all() if self.todo else []
+        weights = Weights(self.folder)
+        found: dict[str, list[AnyCell]] = {}
+        for cell in self.todo:
+            found.setdefault(reason(cell, results, weights), []).append(cell)
+        return found
 
 
 def planned(options: Options) -> Job:

@@ -8,10 +8,10 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from bench.cells.cache import Cache
-from bench.cells.cell import Cell
+from bench.cells.cell import REFERENCE, Cell
 from bench.core.errors import CellError
 from bench.core.hashing import derive_seed
 from bench.core.memory import memory_mib, release_memory
@@ -24,6 +24,7 @@ from bench.network.loading import load, load_language_model
 from bench.rows.label_names import head_order
 from bench.rows.source import source_named, source_of
 from bench.rows.task import Task, task_hash
+from bench.running.workspace import Workspace
 from bench.scoring import evaluation as ev
 from bench.scoring import glue_server, lm_eval
 from bench.scoring.predictions import Outputs, correct, gold_loss, predict, task_scores
@@ -34,8 +35,6 @@ from bench.training.stack import build
 
 if TYPE_CHECKING:
     from torch import Tensor
-from bench.cells.cell import REFERENCE
-from bench.running.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ class CellSession:
             CellError: the loss or a weight is not a finite number.
         """
         cell = self.cell
-        record = train(self.run, self.method, folder)
+        record = self._recalled() or self._trained(folder)
         self.drift = ev.drift(self.loaded)
         if not math.isfinite(self.drift):
             raise CellError(f"the weights are not finite after {cell.steps} steps")
@@ -130,6 +129,31 @@ class CellSession:
             weights = {name: p.detach() for name, p in self.run.net.named_parameters()}
             seconds = record["prepare"] + record["train"]
             self.cache.put_tensors("finetuned", _finetuned_key(cell, None), weights, seconds)
+        return record
+
+    def _trained(self, folder: Path) -> TrainingRecord:
+        """Train, and keep the weights where the run keeps them."""
+        record = train(self.run, self.method, folder)
+        if self.run.accelerator.is_main_process:
+            weights = dict(self.run.net.named_parameters())
+            self.workspace.weights.keep(self.cell, self.task.outputs, weights, record)
+        return record
+
+    def _recalled(self) -> TrainingRecord | None:
+        """Put the weights of an earlier training of this cell back, for whatever it is that is
+        measured now; None where there are none."""
+        found = self.workspace.weights.find(self.cell)
+        mine = dict(self.run.net.named_parameters())
+        if found is None or found.tensors.keys() != mine.keys():
+            return None
+        import torch
+
+        with torch.no_grad():
+            for name, parameter in mine.items():
+                parameter.copy_(found.tensors[name])
+        record = cast(TrainingRecord, found.record)
+        self.run.step = self.cell.steps
+        self.run.reported, self.run.notes = record["reported"], record["notes"]
         return record
 
     def answer_test_rows(self) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.cells.cache import Cache
 from bench.cells.cell import AnyCell, Cell, ModelInfo
+from bench.cells.weights import Weights
 from bench.core.errors import BenchError
 from bench.network.batches import Encoded
 from bench.network.encoding import LongPromptError, encode, subset
@@ -30,6 +31,7 @@ class Workspace:
     progress: Progress
     material: Material
     submission: bool = False  # whether GLUE's test rows are answered too
+    keep_bytes: float = 0.0  # of tuned weights in the run's folder
     micro_batch: int | None = None  # in place of the recipe's, where memory ran out
     tokenizers: dict[str, Any] = field(default_factory=dict)
     encoded: dict[tuple[Any, ...], Encoded] = field(default_factory=dict)
@@ -74,6 +76,11 @@ class Workspace:
     def cache(self) -> Cache:
         """A new view of the run's cache."""
         return Cache(self.folder / "cache")
+
+    @property
+    def weights(self) -> Weights:
+        """Those that the run's folder keeps."""
+        return Weights(self.folder, self.keep_bytes)
 
     def checkpoint(self, cell: AnyCell) -> Path:
         """Where a stopped cell is kept."""

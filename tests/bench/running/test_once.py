@@ -1,0 +1,189 @@
+"""A cell is trained once: only what is new runs, and what is measured later is scored only."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+
+from bench.cells.store import Store
+from bench.cells.weights import Weights, bound_of
+from bench.cli.main import main
+from bench.core.errors import BenchError
+from bench.planning.options import read
+from bench.running.export import export
+from bench.running.job import finished, planned
+from bench.running.reasons import NEVER, summed
+from bench.running.single import run_cell
+from bench.selfcheck.world import World, cells_of, workspace_for
+
+QUICK = {
+    "train": {"steps": 2, "max_eval": 8, "retention_tokens": 64, "forget_rows": 8},
+    "lwf": {"samples": 4, "max_new_tokens": 2, "fisher_rows": 4, "interval": 1, "keep": "all"},
+}
+WORDS = {"methods": ("recadam", "lwf"), "tasks": ("cola", "rte"), "seeds": 1, "settings": QUICK}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished grid of finetune, recadam and lwf on cola and rte."""
+    out = tmp_path_factory.mktemp("grid")
+    results = finished(planned(read({**WORDS, "out": out})), quiet=True)
+    assert [result["status"] for result in results] == ["done"] * 6
+    return out
+
+
+@pytest.mark.parametrize(
+    ("change", "runs"),
+    [
+        ({}, {}),
+        ({"tasks": ("cola", "rte", "mrpc")}, {"finetune": 1, "recadam": 1, "lwf": 3}),
+        ({"tasks": ("rte", "cola")}, {}),
+        ({"tasks": ("cola",)}, {"lwf": 1}),
+        ({"methods": ("recadam", "lwf", "l2sp")}, {"l2sp": 2}),
+        ({"methods": ("lwf",)}, {}),
+        ({"seeds": 2}, {"finetune": 2, "recadam": 2, "lwf": 2}),
+        ({"first_seed": 1}, {"finetune": 2, "recadam": 2, "lwf": 2}),
+    ],
+)
+def test_only_what_is_new_runs(
+    folder: Path, change: dict[str, object], runs: dict[str, int]
+) -> None:
+    job = planned(read({**WORDS, "out": folder, **change}))
+    assert Counter(cell.method.name for cell in job.todo) == runs
+
+
+def test_forgetting_tasks_that_are_named_stay(folder: Path, tmp_path: Path) -> None:
+    named = {**WORDS, "forget": ("sst2",), "methods": ("lwf",)}
+    before = {cell.hash for cell in planned(read({**named, "out": tmp_path})).cells}
+    more = {**named, "tasks": ("cola", "rte", "mrpc")}
+    assert before < {cell.hash for cell in planned(read({**more, "out": tmp_path})).cells}
+
+
+def test_the_plan_says_why(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = planned(read({**WORDS, "tasks": ("cola", "rte", "mrpc"), "out": folder}))
+    lwf = more.plan.spec.methods[-1].label
+    assert summed(more.reasons()) == [
+        f"1 {lwf}: it forgets rte, mrpc instead of rte",
+        f"1 {lwf}: it forgets cola, mrpc instead of cola",
+        f"3 finetune, recadam, {lwf}: {NEVER}",
+    ]
+    faster = {**QUICK, "train": {**QUICK["train"], "lr": 1e-3}}
+    (line,) = summed(planned(read({**WORDS, "settings": faster, "out": folder})).reasons())
+    assert line == "6 train.lr 0.0005 -> 0.001"
+    other = {**QUICK, "lwf": {**QUICK["lwf"], "interval": 2}}
+    (line,) = summed(planned(read({**WORDS, "settings": other, "out": folder})).reasons())
+    assert line == "2 lwf.interval 1 -> 2"
+    longer = {**QUICK, "train": {**QUICK["train"], "max_eval": 12}}
+    (line,) = summed(planned(read({**WORDS, "settings": longer, "out": folder})).reasons())
+    assert line == "6 train.max_eval 8 -> 12 (its weights are kept: it is only scored)"
+
+
+def test_explain(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--methods", "recadam,lwf", "--tasks", "cola,rte,mrpc", "--seeds", "1"]
+    words += ["--out", str(folder), "--set"]
+    words += [f"{owner}.{k}={v}" for owner, its in QUICK.items() for k, v in its.items()]
+    assert main(["explain", "x cola", *words]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.rpartition(": ")[2] for line in lines] == [
+        "done",
+        "done",
+        "it forgets rte, mrpc instead of rte",
+    ]
+    assert main(["explain", "x sst9", *words]) == 2
+    assert "unknown cell 'x sst9'" in capsys.readouterr().err
+    assert main(["explain", "--methods", "lwf"]) == 2
+
+
+@pytest.mark.parametrize("kind", ["causal", "encoder"])
+@pytest.mark.parametrize("method", ["finetune", "lora", "mixout", "wise_ft"])
+def test_what_is_measured_later_is_scored_only(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, kind: str
+) -> None:
+    """The scores of kept weights are those of a cell that trains, bit for bit."""
+
+    def results(place: str, rows: int, trains: bool) -> list[object]:
+        plan = world.plan(method, kind, f"train.max_eval={rows}", "train.retention_tokens=64")
+        workspace = workspace_for(plan, tmp_path / place)
+        workspace.keep_bytes = bound_of("all")
+        if not trains:
+            monkeypatch.setattr("bench.running.session.train", None)
+        result, predictions = run_cell(cells_of(plan)[0], workspace, False)
+        parts = ("scores", "retention", "forgotten", "drift", "curve", "flips")
+        return [*(result[part] for part in parts), predictions["scores_after"]]  # type: ignore[literal-required]
+
+    results("a", 6, True)
+    fresh = results("b", 9, True)
+    assert results("a", 9, False) == fresh
+
+
+def test_what_is_kept_and_how_much(world: World, tmp_path: Path) -> None:
+    plan = world.plan("finetune", "causal")
+    (cell,) = cells_of(plan)
+    tensors = {"a": torch.arange(250.0)}  # 1000 bytes
+    record = {"curve": []}
+    weights = Weights(tmp_path, 1500)
+    weights.keep(cell, 2, tensors, record)
+    found = weights.find(cell)
+    assert found is not None and torch.equal(found.tensors["a"], tensors["a"])
+    assert (found.cell, found.outputs, found.record) == (cell, 2, record)
+    other = cells_of(world.plan("finetune", "causal", "train.lr=1e-3"))[0]
+    weights.keep(other, 2, tensors, record)
+    assert weights.find(other) is None, "beyond the bound"
+    (path,) = weights.folder.glob("*.safetensors")
+    path.write_bytes(path.read_bytes()[:-4] + b"\0\0\0\0")
+    assert weights.find(cell) is None, "another content than was written"
+    Weights(tmp_path / "none").keep(cell, 2, tensors, record)
+    assert not (tmp_path / "none").exists()
+
+
+def test_bounds() -> None:
+    assert (bound_of("none"), bound_of("0.5")) == (0.0, 2**29)
+    assert bound_of("all") > 2**60
+    for word in ("some", "-1", "nan"):
+        with pytest.raises(BenchError, match="neither all nor none nor a number of GiB"):
+            bound_of(word)
+
+
+@pytest.mark.parametrize("kind", ["causal", "encoder"])
+def test_an_exported_folder_is_the_tuned_model(world: World, tmp_path: Path, kind: str) -> None:
+    out = tmp_path / "run"
+    words = {"methods": ("finetune",), "tasks": ("cola",), "seeds": 1, "steps": 2, "out": out}
+    words |= {"model": (str(world.models[kind]),), "data": str(world.data)}
+    (result,) = finished(planned(read(words)), quiet=True)
+    path = next(out.glob(f"cells/*{result['hash'][:12]}.json"))
+    cell = export(path, tmp_path / "model")
+    kept = Weights(out).find(cell)
+    factory = AutoModelForCausalLM if kind == "causal" else AutoModelForSequenceClassification
+    net = factory.from_pretrained(tmp_path / "model")
+    assert kept is not None
+    for name, parameter in net.named_parameters():
+        assert torch.equal(parameter, kept.tensors[name]), name
+    assert AutoTokenizer.from_pretrained(tmp_path / "model")("the cat saw")["input_ids"]
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "fine-tuned on cola with finetune" in card and "matthews_correlation" in card
+    with pytest.raises(BenchError, match="is not empty"):
+        export(path, tmp_path / "model")
+    with pytest.raises(BenchError, match="is no result of a cell"):
+        export(tmp_path / "nothing.json", tmp_path / "other")
+    for file in (out / "weights").iterdir():
+        file.unlink()
+    with pytest.raises(BenchError, match="--keep-weights all"):
+        export(path, tmp_path / "other")
+
+
+def test_the_board_is_of_the_folder(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--tasks", "cola", "--model", str(world.models["causal"]), "--data", str(world.data)]
+    words += ["--seeds", "1", "--steps", "1", "--out", str(tmp_path), "--no-reference"]
+    assert main(["--methods", "finetune", *words]) == 0
+    assert main(["--methods", "l2sp", *words]) == 0
+    written = (tmp_path / "leaderboard.md").read_text()
+    assert "| finetune |" in written and "| l2sp |" in written
+    assert {r["cell"]["method"] for r in Store(tmp_path).all()} == {"finetune", "l2sp"}
+    assert json.loads((tmp_path / "leaderboard.json").read_text())
