@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # The models are so small that a second thread only waits; before torch is imported, for all
 # subprocesses too.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["COLUMNS"] = "100"  # whatever the window is, or that of a distributed worker
 
 SHARED = Path(__file__).parents[2] / "shared"
 

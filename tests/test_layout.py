@@ -24,6 +24,7 @@ TESTED_IN = {
     "bench/render/test_render.py": "bench.render.terminal",
     "bench/test_api.py": "bench.render.html",
     "bench/rows/test_bad_input.py": "bench.rows.files",
+    "bench/running/test_once.py": "bench.cells.weights bench.running.export bench.running.reasons",
     "bench/running/test_single.py": "bench.rows.material bench.running.result_building "
     "bench.running.session "
     "bench.running.workspace",

@@ -13,6 +13,7 @@ from bench.cells.cell import (
     THEN,
     DataSource,
     ForgetSpec,
+    MethodSpec,
     ModelInfo,
     RetentionSpec,
     TaskSpec,
@@ -93,7 +94,7 @@ def make_plan(options: Options) -> Plan:
         t.name: training[0].total_steps(len(rows[t.name, options.data, "train"])) for t in learned
     }
     spec = RunSpec(
-        methods=tuple(method.spec for method in methods),
+        methods=tuple(map(_as_data, methods)),
         tasks=tuple(_task_spec(task, material, options.data) for task in tasks),
         sequences=tuple(
             tuple(_task_spec(task, material, options.data) for task in group) for group in sequences
@@ -152,6 +153,14 @@ def _forget_spec(tasks: Sequence[Task], hashes: dict[str, str]) -> ForgetSpec:
     later = {task.name: task.version for task in tasks if task.version != 1}
     rows = [hashes[task.name] for task in tasks]
     return ForgetSpec(tuple(t.name for t in tasks), digest([rows, later] if later else rows))
+
+
+def _as_data(method: Method) -> MethodSpec:
+    """Its spec; one that cannot say what it needs is refused, and for that it has a name."""
+    try:
+        return method.spec
+    except Exception:
+        return MethodSpec(method.name, method.settings, method.label)
 
 
 def _methods(options: Options) -> tuple[Method, ...]:

@@ -117,6 +117,7 @@ def test_a_missing_plugin(tmp_path: Path) -> None:
 
 
 def test_a_notebook_defines_again_what_it_has_defined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "script.py", raising=False)
     registry: Registry[int] = Registry("thing")
     registry.add("one", 1, "__main__")
     with pytest.raises(BenchError, match="defined twice"):

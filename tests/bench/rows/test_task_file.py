@@ -141,7 +141,7 @@ def test_a_run_of_own_tasks_alone_is_named_after_their_folder(
     own, mixed, made_up = plan("spam"), plan("spam", "cola"), plan("cola")
     (cell,) = cells_of(own)
     assert (cell.labels["data"], cell.generated) == ("mails", False)
-    text = plan_text(own, tmp_path, 0, 1)
+    text = plan_text(own, tmp_path, 0, 1, [])
     assert f"  data       {tmp_path / 'mails'}\n" in text
     assert "the forgetting tasks' rows are of micro (generated, not GLUE)" in text
     assert own.spec.retention == made_up.spec.retention, "what model micro knows is still that"
