@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cells.store import Store
-from bench.core.files import check_writable, sweep
 from bench.cells.weights import Weights
-from bench.core.files import check_writable
+from bench.core.files import check_writable, sweep
 from bench.planning.options import Options
 from bench.planning.plan import Plan, make_plan
 from bench.planning.plugins import load_all
