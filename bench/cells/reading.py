@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -89,8 +90,18 @@ def _problem(value: Any, version: Any) -> str | None:
         return " is no result: it has no schema_version"
     if type(version) is not int or version != SCHEMA_VERSION:
         return f" has schema_version {version!r}, this program reads {SCHEMA_VERSION}"
-    problem = check_of(CellResult)(value) or _unfinished(value)
+    problem = check_of(CellResult)(value) or _unnamed(value) or _unfinished(value)
     return _said(problem) if problem else None
+
+
+def _unnamed(value: CellResult) -> str | None:
+    """What every result must be called by."""
+    if missing := {"model", "data", "method"} - value["labels"].keys():
+        return f".labels lacks {', '.join(sorted(missing))}"
+    version = value["cell"]["suite_version"]
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9}){0,3}", version):
+        return f".cell.suite_version must be numbers with dots between, not {version!r}"
+    return None
 
 
 def _unfinished(value: CellResult) -> str | None:

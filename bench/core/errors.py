@@ -5,9 +5,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from bench.core.text import printable
+
 
 class BenchError(Exception):
-    """A mistake in what was asked for. The command line prints it and exits with code 2."""
+    """A mistake in what was asked for. The command line prints it and exits with code 2.
+
+    What it says is one line that can be printed, whatever names of strangers are in it.
+    """
+
+    def __str__(self) -> str:
+        return printable(" ".join(super().__str__().splitlines()))
 
 
 class RefusedError(BenchError):

@@ -8,7 +8,7 @@ from typing import Any
 # Characters that move a cursor, colour, reverse or break a line, and halves of characters: C0 and
 # C1 controls, bidirectional marks, separators, surrogates.
 _ODD = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+    "[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 
 

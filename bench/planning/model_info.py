@@ -12,6 +12,7 @@ from typing import Any
 from bench.cells.cell import ModelInfo, ModelKind
 from bench.core.errors import BenchError, CellError, meant
 from bench.core.hub import hub_access
+from bench.core.text import printable
 from bench.planning import model_files
 from bench.rows.source import embedded_models
 
@@ -67,7 +68,7 @@ def describe(name: str, kind: ModelKind | None = None, trusted: bool = False) ->
         model_files.check_folder(folder, name)
     suffixes = _SUFFIXES | {".py"} if trusted else _SUFFIXES
     info = ModelInfo(
-        name=title,
+        name=printable(title),
         source=str(folder) if revision is None else name,
         revision=revision,
         kind=_kind_of(config, name, kind),

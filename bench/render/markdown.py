@@ -37,5 +37,6 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _escape(words: str) -> str:
-    """`words` on one line, showing its own characters rather than starting a cell or a tag."""
-    return one_line(words).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    """`words` on one line, showing its own characters: they start no cell, no tag and no link."""
+    plain = one_line(words).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    return ("\\" if plain.startswith("[") else "") + plain.replace("](", "]\\(")

@@ -35,8 +35,17 @@ def to_csv(boards: Sequence[Board]) -> str:
     if found:
         writer = csv.DictWriter(stream, list(found[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(found)
+        writer.writerows({name: _inert(value) for name, value in one.items()} for one in found)
     return stream.getvalue()
+
+
+def _inert(value: Any) -> Any:
+    """A text that a spreadsheet would calculate with, as a text."""
+    return (
+        f"'{value}"
+        if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t"))
+        else value
+    )
 
 
 def to_json(boards: Sequence[Board]) -> str:

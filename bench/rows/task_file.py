@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from bench.core.errors import BenchError, unknown_name
+from bench.core.text import printable
 from bench.rows.files import Record, brief, labelled, pick, read_bytes, records
 from bench.rows.task import SPLITS, Classic, Files, Format, Kind, Row, Task
 
@@ -114,6 +115,9 @@ _OPTIONAL = ("target", "extract", "max_new_tokens", "paper", "about")
 def _mapping(key: str, value: list[Any] | dict[str, Any]) -> dict[str, str]:
     """A table as it is; a list as a table of each name to itself."""
     names = list(value) if isinstance(value, dict) else [str(name) for name in value]
+    for name in names:
+        if printable(name) != name:
+            raise ValueError(f"{key} names {name!r}, which holds characters that cannot be shown")
     if len(names) > len(set(names)):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"{key} names {twice!r} twice")
@@ -131,6 +135,9 @@ def _check_keys(given: dict[str, Any]) -> None:
         if not isinstance(value, _KEYS[key]) or isinstance(value, bool):
             wanted = " or ".join(_WORDS[kind] for kind in _KEYS[key])
             raise ValueError(f"{key} must be {wanted}, not {value!r}")
+    for key in ("name", "paper", "about"):
+        if printable(str(given.get(key, ""))) != given.get(key, ""):
+            raise ValueError(f"{key} {given[key]!r} holds characters that cannot be shown")
     kind = given.get("kind")
     if kind is not None and kind not in get_args(Kind):
         raise unknown_name("kind", kind, get_args(Kind))
@@ -263,17 +270,24 @@ def _records(files: Files, path: Path) -> Iterator[Record]:
 def _parquet(files: Files, path: Path) -> Iterator[Record]:
     from pyarrow import ArrowException, parquet
 
+    def unreadable(error: Exception) -> BenchError:
+        first = str(error).partition("\n")[0].rstrip(".")
+        return BenchError(f"{path} cannot be read: {first}.")
+
     try:
         table = parquet.read_table(path)
-    except (OSError, ArrowException) as error:
-        first = str(error).partition("\n")[0].rstrip(".")
-        raise BenchError(f"{path} cannot be read: {first}.") from None
-    there = table.column_names
+        there = table.column_names
+    except (OSError, ArrowException, UnicodeDecodeError) as error:
+        raise unreadable(error) from None
     heads = {c: c if c in there else c.partition(".")[0] for c in files.columns.values()}
     for theirs, head in heads.items():
         if head not in there:
             raise BenchError(f"{path}: no column {theirs!r}; found: {brief(there)}.")
-    for number, record in enumerate(table.select(sorted(set(heads.values()))).to_pylist(), start=1):
+    try:
+        found = table.select(sorted(set(heads.values()))).to_pylist()
+    except (ArrowException, ValueError, OverflowError) as error:  # half a character, a year 99999
+        raise unreadable(error) from None
+    for number, record in enumerate(found, start=1):
         try:
             yield number, {ours: pick(record, theirs) for ours, theirs in files.columns.items()}
         except LookupError as error:

@@ -20,6 +20,7 @@ from bench.core.errors import (
     UnfitCheckpointError,
 )
 from bench.core.files import atomic_write_text
+from bench.core.text import printable
 from bench.planning.plan import Plan
 from bench.planning.plugins import place_of
 from bench.running.progress import Display
@@ -158,7 +159,7 @@ def _all_failed() -> bool:
 
 def _reason(error: BaseException) -> str:
     """Why a cell failed, in one line, with the method's line where it has a part in it."""
-    text = str(error).strip().partition("\n")[0]
+    text = printable(str(error).strip().partition("\n")[0])
     if isinstance(error, BenchError | CellError):
         return text
     return f"{type(error).__name__}: {text}{place_of(error)}"

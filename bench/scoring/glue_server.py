@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
+from bench.cells.reading import parsed
 from bench.core.errors import BenchError, unknown_name
 from bench.core.files import atomic_write_bytes, atomic_write_text
+from bench.core.shapes import check_of
 from bench.rows.source import load_rows, source_named
 from bench.rows.task import Row, Task
 
@@ -20,6 +22,15 @@ if TYPE_CHECKING:
 
 FOLDER = "submission"
 _SPLIT = "test"
+
+
+class Answers(TypedDict):
+    """A cell's answers to its test rows, as `submission/HASH.json`."""
+
+    method: str
+    seed: int
+    task: str
+    sheets: dict[str, list[str]]  # a sheet's name -> answers, in the order of its rows
 
 
 @dataclass(frozen=True)
@@ -112,17 +123,29 @@ def lacks_answers(folder: Path, cell: AnyCell) -> bool:
 
 def keep(folder: Path, cell: Cell, answers: dict[str, list[str]]) -> None:
     """Write a cell's answers, by sheet."""
-    document = {"method": cell.label, "seed": cell.seed, "task": cell.name, "sheets": answers}
+    document = Answers(method=cell.label, seed=cell.seed, task=cell.name, sheets=answers)
     atomic_write_text(path_of(folder, cell), json.dumps(document))
+
+
+def _answers(path: Path) -> Answers:
+    """What `keep` has written; raises BenchError where that is not what is there."""
+    document = parsed(path)
+    problem = check_of(Answers)(document)
+    names = [sheet.name for group in SHEETS.values() for sheet in group]
+    if not problem and (unknown := document["sheets"].keys() - set(names)):
+        problem = f".sheets must be of the server's, not {min(unknown)!r}"
+    if problem:
+        raise BenchError(f"{path}: {problem.lstrip('. ')}.")
+    return cast(Answers, document)
 
 
 def write_zip(folder: Path, method: str, seed: int, out: Path) -> tuple[list[str], list[str]]:
     """The zip of one method and seed of a run's folder: (files in it, files that it lacks).
 
     Raises:
-        BenchError: the run has no such answers, or two of them for one task.
+        BenchError: the run has no such answers, or two of them for one task, or a file is damaged.
     """
-    found = [json.loads(p.read_text("utf-8")) for p in sorted((folder / FOLDER).glob("*.json"))]
+    found = [_answers(path) for path in sorted((folder / FOLDER).glob("*.json"))]
     if not found:
         raise BenchError(f"{folder} holds no answers to test rows: run it with --submission.")
     if method not in (methods := {document["method"] for document in found}):
