@@ -41,10 +41,10 @@ def places(task: Task, names: Sequence[str]) -> list[int | None]:
 def head_order(task: Task, head: Sequence[str]) -> list[int] | None:
     """For each of the task's labels the output of a head, which names its own, that stands for
     it; None where the two do not name the same labels."""
-    found, all_of_them = places(task, head), list(range(task.outputs))
-    if len(task.labels) != task.outputs or sorted(found, key=str) != all_of_them:
+    found, outputs = places(task, head), range(task.outputs)
+    if not head or len(task.labels) != len(head) or set(found) != set(outputs):
         return None
-    return [found.index(place) for place in all_of_them]
+    return [found.index(place) for place in outputs]
 
 
 def _plain(name: str) -> str:

@@ -34,6 +34,9 @@ load_builtin()
         ("rte", ["entailment"], None),
         ("stsb", ["LABEL_0"], None),
         ("rte", [], None),
+        ("gsm8k", [], None),
+        ("qasc", ["LABEL_0"], None),
+        ("dental", ["a", "b", "c", "d"], None),  # its head has one output, for each choice
     ],
 )
 def test_the_order_of_a_head(task: str, names: list[str], order: list[int] | None) -> None:
