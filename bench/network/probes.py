@@ -10,6 +10,7 @@ from torch import Tensor
 from bench.network.limits import context_length, vocabulary
 
 _TOKENS = 16
+_SOME = 1000  # tokens that they are drawn from
 _LARGE = 1e4  # logits that a cap would show on
 _NOISE = 1e-3  # of what another change of the input does to the logits
 _ROUNDING = 1e-5  # of the largest logit, where as many tokens are read
@@ -74,11 +75,12 @@ def reads_types(net: Any) -> bool:
 
 
 def _some_tokens(net: Any) -> Tensor:
-    """[1, T], all different where the vocabulary allows it."""
-    length = min(_TOKENS, context_length(net))
-    top = max(vocabulary(net.config), length + 1)
-    ids = torch.randperm(min(top, 1000), generator=torch.Generator().manual_seed(0))[:length]
-    return ids[None].to(net.device)
+    """[1, T], all different, none of them padding (which some take the mask from)."""
+    known = min(vocabulary(net.config) or _SOME, _SOME)
+    ids = torch.randperm(known, generator=torch.Generator().manual_seed(0))
+    pad = getattr(net.config, "pad_token_id", None)
+    ids = ids if pad is None else ids[ids != pad]
+    return ids[None, : min(_TOKENS, context_length(net))].to(net.device)
 
 
 def _evaluated(net: Any, **inputs: Tensor) -> Tensor:

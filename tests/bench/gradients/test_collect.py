@@ -70,9 +70,41 @@ class Turned(nn.Module):
         return out
 
 
+class Added(nn.Module):
+    """Adds to a layer's output in place, as RoCBert does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(6, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.inner(x)
+        out += x
+        return out
+
+
+class QuantisedNorm(nn.LayerNorm):
+    """Gives its scale along, as I-BERT's does."""
+
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(x), 1.0
+
+
+class Unpacked(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = QuantisedNorm(6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out, scale = self.inner(x)
+        return out * scale
+
+
 ODD: dict[str, tuple[Callable[[], nn.Module], bool]] = {  # layer, does it need the slow way
     "no rule": (Scale, True),
     "weight used outside": (Outside, True),
+    "output changed in place": (Added, True),
+    "output and more": (Unpacked, True),
     "flattened": (
         lambda: Turned(nn.Linear(6, 6), lambda x: x.flatten(0, 1), lambda y, x: y.view_as(x)),
         False,
