@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, get_args, get_origin, get_type_hints
 
 from bench.core.hashing import digest
 from bench.core.settings import setting
@@ -347,16 +347,15 @@ def from_json(value: Mapping[str, Any]) -> AnyCell:
     if "stages" in value:
         stages = (from_json(stage) for stage in value["stages"])
         return TaskSequence(tuple(stage for stage in stages if isinstance(stage, Cell)))
-    weights = value["model"]["weights"]
-    return Cell(
-        method=MethodSpec(**{**value["method"], "needs": tuple(value["method"]["needs"])}),
-        task=TaskSpec(**value["task"]),
-        model=ModelInfo(**{**value["model"], "weights": weights and Path(weights)}),
-        data=DataSource(**value["data"]),
-        training=Training(**value["training"]),
-        forget=ForgetSpec(tuple(value["forget"]["tasks"]), value["forget"]["rows"]),
-        retention=RetentionSpec(**value["retention"]),
-        seed=value["seed"],
-        steps=value["steps"],
-        lm_eval=tuple(value["lm_eval"]),
-    )
+    found: Cell = _made(Cell, value)
+    return found
+
+
+def _made(kind: Any, value: Any) -> Any:
+    """What `dataclasses.asdict` and JSON made of a value of this type, as it was."""
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        types = get_type_hints(kind)
+        return kind(**{name: _made(types[name], part) for name, part in value.items()})
+    if get_origin(kind) is tuple:
+        return tuple(value)
+    return Path(value) if value is not None and Path in get_args(kind) else value

@@ -39,6 +39,10 @@ class Weights:
         """What is kept of the cell's training; None where nothing whole is."""
         return None if cell.model.weights else self.read(cell.training_hash)  # no stage's
 
+    def holds(self, cell: Cell) -> bool:
+        """Whether something is kept of the cell's training, not read yet."""
+        return not cell.model.weights and self._paths(cell.training_hash)[0].is_file()
+
     def read(self, name: str) -> Kept | None:
         """What is kept under the hash of a training."""
         note, tensors = self._paths(name)

@@ -176,12 +176,12 @@ def explain(words: Sequence[str]) -> int:
 
     given.pop("dry_run", None)
     job = planned(read(given, given.pop("config", None)))
-    why = {cell: text for text, cells in job.reasons().items() for cell in map(str, cells)}
+    why = {cell.hash: text for text, cells in job.reasons().items() for cell in cells}
     found = [cell for cell in job.cells if words[0] in str(cell) or cell.hash.startswith(words[0])]
     if not found:
         raise unknown_name("cell", words[0], map(str, job.cells))
     for cell in found:
-        print(f"{cell} ({cell.hash[:12]}): {why.get(str(cell), 'done')}")
+        print(f"{cell} ({cell.hash[:12]}): {why.get(cell.hash, 'done')}")
     return OK
 
 

@@ -56,6 +56,12 @@ def above(loaded: float | None) -> float | None:
     return None if peak is None or loaded is None else max(0.0, peak - loaded)
 
 
+def higher(one: float | None, other: float | None) -> float | None:
+    """The higher of two figures, or the one that is known."""
+    known = [value for value in (one, other) if value is not None]
+    return max(known, default=None)
+
+
 def _of_process(key: str) -> float | None:
     if not _STATUS.is_file():
         return None

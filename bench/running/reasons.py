@@ -30,7 +30,7 @@ def reason(cell: AnyCell, results: Iterable[CellResult], weights: Weights) -> st
         found = "; ".join(nearest)
     else:
         found = NEVER
-    kept = isinstance(cell, Cell) and weights.find(cell) is not None
+    kept = isinstance(cell, Cell) and weights.holds(cell)
     return f"{found} (its weights are kept: it is only scored)" if kept else found
 
 

@@ -16,7 +16,7 @@ from bench.cells.result import (
     Recall,
     Retention,
 )
-from bench.core.memory import above, peak_memory_mib
+from bench.core.memory import above, higher, peak_memory_mib
 from bench.core.provenance import provenance
 from bench.rows.source import source_named
 from bench.running.session import Measured
@@ -119,7 +119,7 @@ def _costs(cell: Cell, stage: CellSession, record: TrainingRecord) -> Costs:
         "steps": cell.steps,
         "steps_per_second": cell.steps / record["train"] if record["train"] else None,
         "peak_memory_mib": peak_memory_mib(),
-        "above_model_mib": above(stage.loaded_mib),
+        "above_model_mib": higher(record["memory"], above(stage.loaded_mib)),
     }
 
 

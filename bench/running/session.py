@@ -14,7 +14,7 @@ from bench.cells.cache import Cache
 from bench.cells.cell import REFERENCE, Cell
 from bench.core.errors import CellError
 from bench.core.hashing import derive_seed
-from bench.core.memory import memory_mib, release_memory
+from bench.core.memory import above, higher, memory_mib, release_memory
 from bench.network import running_text
 from bench.network.batches import Encoded
 from bench.network.encoding import encode
@@ -134,6 +134,7 @@ class CellSession:
     def _trained(self, folder: Path) -> TrainingRecord:
         """Train, and keep the weights where the run keeps them."""
         record = train(self.run, self.method, folder)
+        record["memory"] = higher(record["memory"], above(self.loaded_mib))
         if self.run.accelerator.is_main_process:
             weights = dict(self.run.net.named_parameters())
             self.workspace.weights.keep(self.cell, self.task.outputs, weights, record)

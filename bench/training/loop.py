@@ -43,6 +43,7 @@ class TrainingRecord(TypedDict):
     compile: float
     finish: float
     shared: float  # what work that was found in the cache had cost
+    memory: float | None  # MiB, the highest above the loaded model
     reported: dict[str, Any]  # parts of the result that the method alone knows
     notes: list[str]  # what a board must say of it
 
@@ -153,6 +154,7 @@ def _new_record(run: TrainingContext) -> TrainingRecord:
         "compile": 0.0,
         "finish": 0.0,
         "shared": 0.0,
+        "memory": None,
         "reported": run.reported,
         "notes": run.notes,
     }

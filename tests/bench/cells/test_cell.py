@@ -39,7 +39,12 @@ def test_a_cell_travels(tmp_path: Path, method: str) -> None:
     load_plugin(tmp_path / "mine.py")
     settings = ["mine.strength=0.25"] if "mine" in method else []
     plan = plan_for([method], ["cola", "cola>rte"], "micro", "micro", *settings)
-    for cell in plan.spec.cells():
+    strange = replace(
+        plan.spec.models[0], head=("no", "yes"), weights=Path("w.safetensors"), twin=None
+    )
+    one = next(cell for cell in plan.spec.cells() if isinstance(cell, Cell))
+    other = replace(one, model=strange, lm_eval=("arc_easy", "wikitext"))
+    for cell in (*plan.spec.cells(), other):
         text = json.dumps(to_json(cell))
         for again in (pickle.loads(pickle.dumps(cell)), from_json(json.loads(text))):
             assert again == cell and again.hash == cell.hash and again.labels == cell.labels

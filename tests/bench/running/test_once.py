@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -114,10 +115,15 @@ def test_what_is_measured_later_is_scored_only(
             monkeypatch.setattr("bench.running.session.train", None)
         result, predictions = run_cell(cells_of(plan)[0], workspace, False)
         parts = ("scores", "retention", "forgotten", "drift", "curve", "flips")
+        memory = result["costs"] and result["costs"]["above_model_mib"]
+        assert memory is None or memory >= 0.8 * made.get("memory", 0.0)
+        made["memory"] = memory
         return [*(result[part] for part in parts), predictions["scores_after"]]  # type: ignore[literal-required]
 
-    results("a", 6, True)
+    made: dict[str, Any] = {}
     fresh = results("b", 9, True)
+    made.clear()
+    results("a", 6, True)  # its training's memory is that of the cell that is scored later, too
     assert results("a", 9, False) == fresh
 
 
