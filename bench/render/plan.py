@@ -15,7 +15,7 @@ from bench.rows.source import places
 
 
 def plan_text(
-    plan: Plan, folder: Path, done: int, todo: int, why: Sequence[str], width: int = WIDTH
+    plan: Plan, folder: Path, done: int, todo: int, why: Sequence[str] = (), width: int = WIDTH
 ) -> str:
     """The plan of a run, for the terminal; `why` says it of the cells to run. The folder's path
     stays whole, to be copied."""
