@@ -9,9 +9,12 @@ import pytest
 from bench.cells.cell import Training
 from bench.core.errors import BenchError
 from bench.planning.options import read
+from bench.planning.plugins import load_builtin
 from bench.planning.task_names import MIXED_1, Asked, asked, groups_of
 from bench.rows.task import TASKS
 from bench.selfcheck.world import World
+
+load_builtin()
 
 
 def named(data: str = "micro", **given: object) -> Asked:
