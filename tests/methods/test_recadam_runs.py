@@ -52,6 +52,46 @@ def test_as_published(tiny_causal: Path, tiny_data: Path) -> None:
         plan("5e-4")
 
 
+def test_the_card_tells_the_published_recipe_whole() -> None:
+    told = RecAdam.card.defaults
+    for part in (
+        "train.weight_decay=0",
+        *("61360 (MNLI)", "56855 (QQP)", "33890 (QNLI)", "21050 (SST-2)", "13400 (CoLA)"),
+        *("9000 (STS-B)", "11500 (MRPC)", "7800 (RTE)"),
+        "t0 = 100 (secondary)",
+        "k = 0.5, t0 = 250 (secondary)",
+        "best score of all its evaluations on dev (seen), this suite that of the last weights",
+    ):
+        assert part in told
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "share"),
+    [
+        ("recadam", ["recadam.t0=250", "train.steps=268"], "93% of the run's 268 steps"),
+        ("recadam", ["recadam.t0=250", "train.steps=2000"], None),
+        ("recadam:published", ["train.steps=1000", "train.lr=2e-5"], "25% of the run's 1000 steps"),
+        ("recadam:fraction", [], "50% of the run's 4 steps"),
+        ("recadam", [], None),
+        ("recadam", ["recadam.t0=250", "recadam.anneal=constant"], None),
+        ("recadam", ["recadam.t0=2", "recadam.anneal=linear"], "50% of the run's 4 steps"),
+    ],
+)
+def test_a_late_t0_is_noted(
+    name: str,
+    settings: list[str],
+    share: str | None,
+    tiny_causal: Path,
+    tiny_data: Path,
+    tmp_path: Path,
+) -> None:
+    stage = stage_for(plan_for([name], ["cola"], tiny_causal, tiny_data, *settings), tmp_path)
+    stage.method.optimizer(stage.run)
+    assert [note.split(" at ")[1].split(":")[0] for note in stage.run.notes] == [share] * bool(
+        share
+    )
+
+
 def test_all_pretrained_weights_are_pulled_and_nothing_else(
     tiny_causal: Path, tiny_encoder: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
