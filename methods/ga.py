@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.core.settings import setting
+from bench.network.limits import vocabulary
 from bench.training.method import Card, register_method
 from methods.shared.auxiliary_loss import ForgetLoss
 
@@ -56,6 +57,6 @@ class GA(ForgetLoss):
         from methods.shared.auxiliary_rows import token_mean
 
         bound = self.config.max_unlearn_nll
-        limit = math.log(run.net.config.vocab_size) if bound is None else bound
+        limit = math.log(vocabulary(run.net.config)) if bound is None else bound
         done = float(token_mean(losses.detach(), batch)) >= limit
         return -losses.mean() * (not done)

@@ -32,6 +32,7 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
     from accelerate import Accelerator
     from tabulate import tabulate
 
+    from bench.network.limits import vocabulary
     from bench.running.session import CellSession
     from bench.scoring.evaluation import length_batches, score_rows
 
@@ -45,7 +46,7 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
 
     @torch.inference_mode()
     def plain() -> None:
-        for indices in length_batches(rows, net.config.vocab_size):
+        for indices in length_batches(rows, vocabulary(net.config)):
             batch = padded([examples[i] for i in indices], pad)
             del batch["labels"]
             net(**batch, **run.task_model.options)

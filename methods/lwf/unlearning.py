@@ -19,6 +19,7 @@ from bench.gradients.fisher import Confidence, forgetting_confidence
 from bench.network.batches import IGNORE, Batch
 from bench.network.generation import sample
 from bench.network.likelihood import example_losses
+from bench.network.limits import vocabulary
 from bench.rows.task import task_hash
 from bench.scoring.predictions import is_right
 from bench.training.loop import rate_factor
@@ -266,7 +267,7 @@ def ascend(run: TrainingContext, config: LWFConfig, answers: AnswerSet, turn: in
             "a smaller learning rate, lwf.weight or lwf.max_unlearn_nll may help"
         )
     bound = config.max_unlearn_nll
-    if value < (math.log(run.net.config.vocab_size) if bound is None else bound):
+    if value < (math.log(vocabulary(run.net.config)) if bound is None else bound):
         run.accelerator.backward(-config.weight * loss)
         run.update()
     return value
