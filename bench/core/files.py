@@ -8,7 +8,6 @@ import os
 import secrets
 import socket
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,10 +68,12 @@ def _atomic_write(path: Path, write: Callable[[Path], object]) -> None:
 def sweep(folder: Path) -> None:
     """Delete what writers that were killed left below `folder`: temporary files of processes of
     this machine that are gone, and of any machine after a day."""
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe.") as probe:
+        now = Path(probe.name).stat().st_mtime  # the disk's clock, not this machine's
     for path in folder.rglob(".*-*-*.tmp"):
         host, pid = path.name.split(".")[-2].split("-")[:2]
         try:
-            old = time.time() - path.stat().st_mtime > _DAY_SECONDS
+            old = now - path.stat().st_mtime > _DAY_SECONDS
             if old or (host == _host() and not _is_alive(int(pid))):
                 path.unlink()
         except (OSError, ValueError):  # another process was quicker; not one of ours

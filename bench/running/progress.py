@@ -86,7 +86,8 @@ class Display:
 
     def start(self, cell: AnyCell) -> None:
         """A cell begins."""
-        self.left.remove(cell)
+        if cell in self.left:  # which another process of this run, that plans alone, may not hold
+            self.left.remove(cell)
         self.left.insert(0, cell)
         self.started = self.printed = time.monotonic()
         self.progress("load", 0, 1, None)
