@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,10 @@ from typing import Any
 import pytest
 
 from bench import api
+from bench.board.leaderboard import boards
+from bench.cells.store import Store
 from bench.cli.main import main
+from bench.render import tidy
 from bench.selfcheck.world import World
 
 ROOT = Path(__file__).parents[1]
@@ -56,12 +58,12 @@ def test_the_examples_are_those_that_are_shown(name: str, file: str) -> None:
 
 
 def test_what_is_said_of_needs_is_what_the_committed_board_shows() -> None:
-    with (ROOT / "results/boards/micro/leaderboard.csv").open(encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["model"] == "micro"]
+    cells = Store(ROOT / "results/boards/micro").all()
+    rows = [row for row in tidy.records(boards(cells)) if row["model"] == "micro"]
     means = {row["method"]: row for row in rows if row["task"] == "average"}
     text = page("README.md")
     for name in ("lwf", "recadam", "ewc"):
-        gain, half = (100 * float(means[name][f"gain_{part}"]) for part in ("mean", "half_width"))
+        gain, half = (100 * means[name][part] for part in ("gain", "gain_half_width"))
         assert f"`{name}` {gain:.2f} ± {half:.2f}" in text
     drift = {name: float(row["drift"]) for name, row in means.items()}
     shown = "`recadam`: drift {recadam:.1f}, `ewc` {ewc:.1f}, finetune {finetune:.1f}"
@@ -74,12 +76,12 @@ def test_what_is_said_of_needs_is_what_the_committed_board_shows() -> None:
     assert f"`ewc` lowers its rise by {rise:.3f} " in text
     times = {name: round(float(row["time_ratio"])) for name, row in means.items()}
     assert times == {"finetune": 1, "recadam": 1, "ewc": 3, "lwf": 3}
-    cost = sorted(100 * float(row["negative_transfer_mean"] or 0) for row in rows)
+    cost = sorted(100 * float(row["negative_transfer"] or 0) for row in rows)
     clear = {round(value) for value in cost if value > 10}
     assert (min(clear), max(clear)) == (16, 48) and "costs 16 to 48 points on six of the" in text
-    hurt = [row for row in rows if float(row["negative_transfer_mean"] or 0) > 0.1]
+    hurt = [row for row in rows if float(row["negative_transfer"] or 0) > 0.1]
     assert len({row["task"] for row in hurt}) == 6
-    won = [100 * float(row["recovered"]) for row in hurt if row["recovered"]]
+    won = [100 * float(row["recovered"]) for row in hurt if row["recovered"] is not None]
     assert f"recover {min(won):.0f} to {max(won):+.0f} %" in text
 
 

@@ -12,7 +12,6 @@ from bench.cells.result import CellResult
 
 NAMES = ("model", "data", "method", "variant", "task", "status", "metric")
 """The columns that hold names."""
-_WORDS = {"retention": "retain", "forgotten": "forget"}  # as boards head these measures
 
 
 def records(results: Iterable[CellResult]) -> list[dict[str, Any]]:
@@ -61,7 +60,7 @@ def _record(result: CellResult, reference: CellResult | None) -> dict[str, Any]:
     found = {**named(result), "status": result["status"]}
     found["metric"] = scores["primary"] if scores else None
     for measure in MEASURES:
-        found[_WORDS.get(measure.name, measure.name)] = _value(measure, result, reference)
+        found[measure.name] = _value(measure, result, reference)
     return {
         **found,
         **_flat("before", scores["before"] if scores else {}),

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.board import statistics
 from bench.board.confidence_table import Elicitation, elicitations
 from bench.board.grouping import (
     MethodKey,
@@ -26,10 +25,9 @@ from bench.board.grouping import (
     sources_of,
 )
 from bench.board.lm_eval_table import Outside, outsides
-from bench.board.measures import MEASURES, Measure
-from bench.board.statistics import Estimate
+from bench.board.measures import MEASURES
+from bench.board.rows import Figures, Measured, Row, across, rows_of
 from bench.board.transfer import Transfer, transfers
-from bench.cells.cell import REFERENCE
 from bench.cells.result import CellResult
 from bench.scoring.metrics import is_lower
 
@@ -37,25 +35,6 @@ AVERAGE = "average"
 GLUE_AVERAGE = "glue average"
 GLUE = ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli")
 """The tasks of the GLUE score (Wang et al. 2019, arXiv 1804.07461, section 5)."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One method in one table: means over its finished seeds."""
-
-    method: str  # name and changed settings
-    lower: bool  # whether less is better: a perplexity
-    reference: bool  # whether gains are differences to this row
-    done: int  # finished seeds
-    planned: int  # seeds of the board
-    values: Mapping[str, Estimate | None]
-    """Each measure's name -> its mean over the seeds, or the highest of them; None is missing: a
-    cell lacks it, or there is no reference to set it against."""
-
-    def mean(self, measure: str) -> float | None:
-        """The mean of `measure` (or the highest), where there is one."""
-        found = self.values[measure]
-        return found.mean if found else None
 
 
 @dataclass(frozen=True)
@@ -153,12 +132,6 @@ def _is_averaged(cells: Sequence[CellResult]) -> bool:
     return not any(map(is_lower, primary))
 
 
-Figures = Mapping[str, float | None]
-"""Each measure's name -> its value in one cell, or in one seed averaged over tasks."""
-Measured = Mapping[MethodKey, Mapping[int, Figures]]
-"""A table's finished cells: method -> seed -> figures."""
-
-
 def _forget_of(variant: Variant, cells: Sequence[CellResult]) -> tuple[str, ...]:
     """The forgetting tasks of a table: those that a method reads, or that all cells score; none
     for an encoder, whose head has one task."""
@@ -209,7 +182,7 @@ def _task_table(
         data_hash=cell["data"]["hash"],
         forget=forget,
         stages=tuple(cell.get("stages", ())),
-        rows=_rows(measured, names, len(seeds), bool(metrics) and is_lower(metrics[0])),
+        rows=rows_of(measured, names, len(seeds), bool(metrics) and is_lower(metrics[0])),
         notes=_cell_notes(cells, names, seeds),
     )
 
@@ -255,7 +228,7 @@ def _average_table(
         if all(seed in table[key] for table in measured.values() for key in whole)
     ]
     averages = {
-        key: {seed: _across([table[key][seed] for table in measured.values()]) for seed in common}
+        key: {seed: across([table[key][seed] for table in measured.values()]) for seed in common}
         for key in whole
     }
     notes = [
@@ -273,7 +246,7 @@ def _average_table(
         data_hash=None,
         forget=(),
         stages=(),
-        rows=_rows(averages, names, len(seeds)),
+        rows=rows_of(averages, names, len(seeds)),
         notes=tuple(notes),
     )
 
@@ -297,83 +270,3 @@ def _glue_table(
     measured = {task: _measured(cells, forget[task]) for task, cells in scored.items()}
     title = "GLUE average, wnli included" if "wnli" in there else "GLUE average, without wnli"
     return replace(_average_table(measured, names, seeds), task=GLUE_AVERAGE, title=title)
-
-
-def _rows(
-    measured: Measured, names: Mapping[MethodKey, str], planned: int, lower: bool = False
-) -> tuple[Row, ...]:
-    """A row per method: the reference, then the best mean first; those without any at the end."""
-    reference = min((key for key in names if key.method == REFERENCE), default=None)
-    base = measured.get(reference, {}) if reference else {}
-    rows = [
-        _row(name, lower, measured.get(key, {}), base, key == reference, planned)
-        for key, name in names.items()
-    ]
-    return tuple(sorted(rows, key=_rank))
-
-
-def _rank(row: Row) -> tuple[bool, bool, float, str]:
-    after = row.values["after"]
-    mean = after.mean if after else 0.0
-    return not row.reference, after is None, mean if row.lower else -mean, row.method
-
-
-def _row(
-    name: str,
-    lower: bool,
-    mine: Mapping[int, Figures],
-    base: Mapping[int, Figures],
-    is_reference: bool,
-    planned: int,
-) -> Row:
-    return Row(
-        method=name,
-        lower=lower,
-        reference=is_reference,
-        done=len(mine),
-        planned=planned,
-        values={
-            measure.name: None
-            if is_reference and measure.versus == "difference"
-            else _over_seeds(measure, mine, base)
-            for measure in MEASURES
-        },
-    )
-
-
-def _over_seeds(
-    measure: Measure, mine: Mapping[int, Figures], base: Mapping[int, Figures]
-) -> Estimate | None:
-    """What becomes of a measure over a method's seeds, and the reference's where it is compared."""
-    ours, theirs = (
-        {seed: figures[measure.name] for seed, figures in cells.items()} for cells in (mine, base)
-    )
-    if measure.versus is None:
-        return _combined(measure, list(ours.values()))
-    if measure.versus == "difference":
-        return statistics.paired(_known(ours), _known(theirs))
-    both = ours.keys() & theirs.keys()
-    above = _combined(measure, [ours[seed] for seed in both])
-    below = _combined(measure, [theirs[seed] for seed in both])
-    return Estimate(len(both), above.mean / below.mean, None) if above and below else None
-
-
-def _known(values: Mapping[int, float | None]) -> dict[int, float]:
-    return {seed: value for seed, value in values.items() if value is not None}
-
-
-def _across(cells: Sequence[Figures]) -> Figures:
-    """Measure by measure the mean over cells, or the highest."""
-    found = {m.name: _combined(m, [figures[m.name] for figures in cells]) for m in MEASURES}
-    return {name: value.mean if value else None for name, value in found.items()}
-
-
-def _combined(measure: Measure, values: Sequence[float | None]) -> Estimate | None:
-    """The mean or the highest; None where there is no value or one is missing: a figure of some
-    would mislead."""
-    known = [value for value in values if value is not None]
-    if not known or len(known) < len(values):
-        return None
-    if measure.over == "highest":
-        return Estimate(len(known), max(known), None)
-    return statistics.estimate(known)

@@ -30,7 +30,12 @@ class Measure:
     from_result: Callable[[CellResult], float | None]  # of a finished cell; None is missing
     format: str  # of what is shown, as `format()` takes it
     legend: str  # sentences under the board; measures that share them are explained once
-    interval: bool = False  # also shown is the half-width of the 95 % t-interval over seeds
+    interval: int = 0
+    """The importance of a second column, ±: the half-width of the 95 % t-interval over seeds; 0 is
+    no such column."""
+    better: Literal["more", "less"] | None = None
+    """Which way is good; None is neither, or it depends. A score of which less is better is turned
+    round."""
     over: Literal["mean", "highest"] = "mean"  # seeds and tasks
     versus: Literal["difference", "ratio"] | None = None
     """Set against the reference on the same seeds: the mean difference, or the ratio of means."""
@@ -43,6 +48,13 @@ class Measure:
 def scale(unit: str, lower: bool) -> int:
     """What a value is multiplied by to be shown; `lower` is whether less of the score is better."""
     return 100 if unit == SHARE or (unit == SCORE and not lower) else 1
+
+
+def better(measure: Measure, lower: bool) -> Literal["more", "less"] | None:
+    """Which way of a measure is good; `lower` is whether less of the score is better."""
+    if measure.unit != SCORE or measure.better is None:
+        return measure.better
+    return "less" if lower else "more"
 
 
 def _scores(result: CellResult) -> Scores:
@@ -87,14 +99,20 @@ def _of_matrix(
     return lambda result: measure(result["sequence"]["matrix"]) if result["sequence"] else None
 
 
+def _flip(which: Literal["lost", "gained"]) -> Callable[[CellResult], float | None]:
+    return lambda result: result["flips"][which] if result["flips"] else None
+
+
 _SCORES = (
     "Scores ×100, before and after tuning; ±: half-width of the 95 % t-interval over seeds; gain: "
-    "over finetune, paired by seed."
+    "over finetune, paired by seed. ↑ more is better, ↓ less; *: best, or not told from the best "
+    "by the paired interval. Order: finetune, then by after, best first."
 )
 _LOSSES = (
     "retain, forget: rise of the loss on the retention text and the forgetting tasks, nats per "
     "token."
 )
+_FLIPS = "lost, gained: answers that were right and are wrong now, and the reverse, in percent."
 _SEQUENCES = (
     "Sequences: R[k][i] is the score on task i after stage k of T (R[0]: the base model). before "
     "and after are the means of R[0] and R[T] over all tasks; backward and forgetting (max over "
@@ -108,24 +126,30 @@ MEASURES: list[Measure] = [
     ),
     Measure(
         "after", "after", SCORE, _after, "z.2f", _SCORES,
-        interval=True, in_sequences=True, importance=9,
+        interval=9, better="more", in_sequences=True, importance=9,
     ),
     Measure(
         "gain", "gain", SCORE, _after, "+z.2f", _SCORES,
-        versus="difference", interval=True, in_sequences=True, importance=9,
+        versus="difference", interval=9, better="more", in_sequences=True, importance=9,
     ),
     Measure(
         "retention", "retain\n+nats", "nats per token",
-        lambda result: _rise(result["retention"]), "+z.3f", _LOSSES, importance=7,
+        lambda result: _rise(result["retention"]), "+z.3f", _LOSSES,
+        interval=4, better="less", importance=7,
     ),
     Measure(
-        "forgotten", "forget\n+nats", "nats per token", _forgotten, "+z.3f", _LOSSES, importance=7
+        "forgotten", "forget\n+nats", "nats per token", _forgotten, "+z.3f", _LOSSES,
+        interval=4, importance=7,
     ),
     Measure(
         "facts", "facts\n+%", SHARE,
         lambda result: _rise(result["facts"] and result["facts"]["settled"]), "+z.2f",
         "facts: change of the share of undisputed facts that the model recalls, in percent.",
-        show="known",
+        better="more", show="known",
+    ),
+    Measure("lost", "lost\n%", SHARE, _flip("lost"), ".1f", _FLIPS, better="less", importance=3),
+    Measure(
+        "gained", "gained\n%", SHARE, _flip("gained"), ".1f", _FLIPS, better="more", importance=3
     ),
     Measure(
         "drift", "drift", "squared distance", lambda result: result["drift"], ".2e",
@@ -134,39 +158,40 @@ MEASURES: list[Measure] = [
     Measure(
         "backward", "backward\nR[T][i]\n-R[i][i]", SHARE,
         _of_matrix(sequence_measures.backward), "+z.2f", _SEQUENCES,
-        show="known", in_sequences=True, importance=7,
+        better="more", show="known", in_sequences=True, importance=7,
     ),
     Measure(
         "forward", "forward\nR[i-1][i]\n-R[0][i]", SHARE,
         _of_matrix(sequence_measures.forward), "+z.2f", _SEQUENCES,
-        show="known", in_sequences=True, importance=6,
+        better="more", show="known", in_sequences=True, importance=6,
     ),
     Measure(
         "forgetting", "forgetting\nmax R[k][i]\n-R[T][i]", SHARE,
         _of_matrix(sequence_measures.forgetting), "+z.2f", _SEQUENCES,
-        show="known", in_sequences=True, importance=8,
+        better="less", show="known", in_sequences=True, importance=8,
     ),
     Measure(
-        "seconds", "time\ns", "s", _seconds, ".1f", _TIME, in_sequences=True, importance=3
+        "seconds", "time\ns", "s", _seconds, ".1f", _TIME,
+        better="less", in_sequences=True, importance=3,
     ),
     Measure(
         "time_ratio", "time\n×ref", "times finetune's", _seconds, ".2f", _TIME,
-        versus="ratio", in_sequences=True, importance=6,
+        versus="ratio", better="less", in_sequences=True, importance=6,
     ),
     Measure(
         "compile_seconds", "compile\ns", "s", lambda result: _costs(result).get("compile"), ".1f",
         "compile: warm-up of torch.compile, in no method's time.",
-        show="nonzero", in_sequences=True, importance=2,
+        better="less", show="nonzero", in_sequences=True, importance=2,
     ),
     Measure(
         "above_model_mib", "memory\n+MiB", "MiB",
         lambda result: _costs(result).get("above_model_mib"), ".0f",
         "memory: the peak above what the loaded model takes, of the GPU or else the process.",
-        over="highest", show="known", importance=2,
+        over="highest", better="less", show="known", importance=2,
     ),
     Measure(
         "peak_mib", "peak\nMiB", "MiB", lambda result: _costs(result)["peak_memory_mib"], ".0f",
         "peak: memory of the GPU; without one of the process, which depends on what ran before.",
-        over="highest", importance=1,
+        over="highest", better="less", importance=1,
     ),
 ]  # fmt: skip

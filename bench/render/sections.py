@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.board.leaderboard import AVERAGE, GLUE_AVERAGE, Board, Row, Table
-from bench.board.measures import MEASURES, Measure, scale
+from bench.board.leaderboard import AVERAGE, GLUE_AVERAGE, Board, Table
+from bench.board.measures import MEASURES, Measure, better, scale
+from bench.board.rows import Row
 from bench.board.statistics import Estimate
 from bench.cells.cell import REFERENCE
 from bench.core.version import SUITE_VERSION, is_older
@@ -22,11 +23,15 @@ _LABEL = 24
 """The characters of a label on one line."""
 
 
+_ARROWS = {"more": "\n↑", "less": "\n↓", None: ""}
+"""Which way is good, under a heading."""
+
+
 @dataclass(frozen=True)
 class Column:
     """What stands above a column, and how much it matters."""
 
-    heading: str  # one to three lines
+    heading: str  # one to four lines
     importance: int = _MOST  # in a window that is too narrow, the least important goes first
     words: int = 0  # characters from which on its cells are broken over lines; 0: they never are
     left: bool = False  # whether it is aligned to the left
@@ -129,8 +134,9 @@ def _table(table: Table) -> Section:
     shown = _shown(table)
     columns = [Column("method", words=_LABEL, left=True), Column("n")]
     for measure in shown:
-        columns.append(Column(measure.heading, measure.importance))
-        columns += [Column("±", measure.importance)] if measure.interval else []
+        arrow = _ARROWS[better(measure, any(row.lower for row in table.rows))]
+        columns.append(Column(measure.heading + arrow, measure.importance))
+        columns += [Column("±", measure.interval)] if measure.interval else []
     return Section(
         title=_title(table),
         columns=tuple(columns),
@@ -145,8 +151,10 @@ def _cells(row: Row, shown: Sequence[Measure]) -> tuple[str, ...]:
     for measure in shown:
         value, factor = row.values[measure.name], scale(measure.unit, row.lower)
         is_reference = row.reference and measure.versus == "difference"
-        cells.append("ref" if is_reference else _mean(value, measure.format, factor))
-        cells += [_half(value, factor)] if measure.interval else []
+        mark = "*" if measure.name in row.leading else ""
+        cells.append("ref" if is_reference else mark + _mean(value, measure.format, factor))
+        form = measure.format.lstrip("+z")
+        cells += [_half(value, factor, form)] if measure.interval else []
     return tuple(cells)
 
 

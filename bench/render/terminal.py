@@ -10,7 +10,7 @@ from bench.board.leaderboard import Board
 from bench.render.layout import WIDTH, needed, table, wrap
 from bench.render.sections import Page, Section, page
 
-_ASCII = str.maketrans({"±": "+-", "×": "x", "–": "-", "−": "-", "…": "..."})
+_ASCII = str.maketrans({"±": "+-", "×": "x", "–": "-", "−": "-", "…": "...", "↑": "^", "↓": "v"})
 
 
 def render(boards: Sequence[Board], encoding: str = "utf-8", width: int = WIDTH) -> str:
@@ -59,8 +59,15 @@ def _writable(shown: Page, fit: Callable[[str], str]) -> Page:
 
 def _fit(line: str, encoding: str) -> str:
     """`line` in characters that `encoding` has."""
+    lost: dict[str, str | int | None] = {
+        c: _ASCII.get(ord(c), "?") for c in set(line) if not _has(encoding, c)
+    }
+    return line.translate(str.maketrans(lost))
+
+
+def _has(encoding: str, character: str) -> bool:
     try:
-        line.encode(encoding)
+        character.encode(encoding)
     except UnicodeEncodeError:
-        return line.translate(_ASCII).encode(encoding, "replace").decode(encoding)
-    return line
+        return False
+    return True

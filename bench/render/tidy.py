@@ -8,9 +8,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from bench.board.leaderboard import Board, Row, Table
+from bench.board.leaderboard import Board, Table
 from bench.board.lm_eval_table import Outside
-from bench.board.measures import MEASURES, Measure
+from bench.board.measures import MEASURES, SCORE, Measure
+from bench.board.rows import Row, is_plain
 from bench.board.statistics import Estimate
 from bench.render.sections import tables
 
@@ -91,9 +92,16 @@ def _record(board: Board, table: Table, row: Row) -> dict[str, Any]:
 
 
 def _measure(measure: Measure, row: Row) -> dict[str, float | None]:
-    if measure.interval:
-        return _spread(measure.name, row.values[measure.name])
-    return {measure.name: row.mean(measure.name)}
+    """Its mean over seeds or the highest, where it has one its spread, and its difference to the
+    reference (which of a score is the gain)."""
+    name, value = measure.name, row.values[measure.name]
+    if not is_plain(measure) and measure.versus != "difference":
+        return {name: row.mean(name)}
+    found = {**_spread(name, value), f"{name}_sd": value.sd if value else None}
+    if is_plain(measure) and measure.unit != SCORE:
+        apart = row.against[name]
+        found |= _spread(f"{name}_difference", apart.difference if apart else None)
+    return found
 
 
 def _transfer(board: Board, table: Table, row: Row) -> dict[str, float | None]:
@@ -107,6 +115,6 @@ def _transfer(board: Board, table: Table, row: Row) -> dict[str, float | None]:
 
 def _spread(name: str, found: Estimate | None) -> dict[str, float | None]:
     return {
-        f"{name}_mean": None if found is None else found.mean,
+        name: None if found is None else found.mean,
         f"{name}_half_width": None if found is None else found.half,
     }

@@ -47,7 +47,7 @@ def test_a_row_per_cell_with_figures_and_names_of_the_right_types(runs: Runs) ->
     assert len(frame) == 3 * 3 * 2
     assert not runs.failed
     assert set(frame.columns) >= {
-        "method", "variant", "task", "seed", "status", "gain", "retain", "forget", "drift",
+        "method", "variant", "task", "seed", "status", "gain", "retention", "forgotten", "drift",
         "seconds", "after.accuracy", "after.matthews_correlation", "settings.alpha",
         "settings.bss.k", "settings.l2sp.alpha", "train.lr",
     }  # fmt: skip
@@ -70,7 +70,7 @@ def test_the_frame_says_what_the_cells_files_say(runs: Runs) -> None:
         primary = cell["scores"]["primary"]
         assert row["after"] == cell["scores"]["after"][primary]
         assert row["drift"] == cell["drift"]
-        assert row["retain"] == cell["retention"]["after"] - cell["retention"]["before"]
+        assert row["retention"] == cell["retention"]["after"] - cell["retention"]["before"]
         assert row["seconds"] == cell["costs"]["method"]
 
 
@@ -79,7 +79,7 @@ def test_gains_are_the_boards(runs: Runs) -> None:
     assert frame.loc[frame.method == "finetune", "gain"].isna().all()
     means = frame.groupby(["task", "variant"], observed=True)["gain"].mean()
     board = runs.board().frame()
-    shown = board[board.task != "average"].set_index(["task", "method"])["gain_mean"]
+    shown = board[board.task != "average"].set_index(["task", "method"])["gain"]
     assert shown.notna().sum() == 6
     for key, gain in shown.dropna().items():
         assert means[key] == pytest.approx(gain, abs=1e-15)

@@ -31,8 +31,8 @@ def test_what_is_set_against_the_reference_is_so_seed_by_seed() -> None:
     ratios = [each["time_ratio"] for each in table.values()]
     assert ratios == [1.5, 0.5, None, 1.0, 1.0]  # by method and seed
     one = table["ewc", "cola", 0]
-    assert (one["before"], one["after"], one["retain"]) == (0.25, 0.75, 0.125)
-    assert (one["forget"], one["drift"], one["seconds"]) == (-0.25, 0.03125, 15.0)
+    assert (one["before"], one["after"], one["retention"]) == (0.25, 0.75, 0.125)
+    assert (one["forgotten"], one["drift"], one["seconds"]) == (-0.25, 0.03125, 15.0)
     assert one["after.matthews_correlation"] == 0.75
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from bench.board.leaderboard import Board, Row, Table, boards
+from bench.board.leaderboard import Board, Table, boards
+from bench.board.rows import Row
 from bench.board.statistics import estimate, paired
 from bench.cells.result import CellResult
 from bench.core.errors import BenchError

@@ -17,15 +17,16 @@ from tests.helpers.made_up import result
 
 DOCS = Path(__file__).parents[3] / "docs"
 ROWS = re.findall(
-    r"^\| `(\w+)` \| (.*?) \| (.*?) \| .*?\| .+ \|$",
+    r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*?)\| .+ \|$",
     (DOCS / "measures.md").read_text("utf-8"),
     re.M,
 )
 
 
 def test_every_measure_stands_in_the_docs_with_its_column_and_unit_in_this_order() -> None:
-    entries = [(m.name, " ".join(m.heading.split()), m.unit) for m in MEASURES]
-    assert entries == ROWS
+    entries = [(m.name, " ".join(m.heading.split()), m.unit, m.better or "") for m in MEASURES]
+    words = [(*row[:3], {"more": "more", "less": "less"}.get(row[3][:4], "")) for row in ROWS]
+    assert entries == words
 
 
 @pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: str(measure.name))
@@ -58,23 +59,23 @@ def block(language: str) -> str:
 @pytest.mark.usefixtures("table_of_this_test")
 def test_one_more_entry_is_in_every_form_and_passes_its_test() -> None:
     added = [line[1:] for line in block("diff").splitlines() if re.match(r"\+(?!\+)", line)]
-    (lost,) = eval(f"[{''.join(added)}]", vars(measures))
+    (cut,) = eval(f"[{''.join(added)}]", vars(measures))
     cell = result()
-    cell["flips"] = {"lost": 0.125, "gained": 0.0}
+    cell["data"]["truncated_rows"] = 17
     shown = [form.render(boards([cell])) for form in (terminal, markdown, html)]
-    assert not [text for text in shown if "lost" in text]
+    assert not [text for text in shown if "cut" in text]
 
-    MEASURES.append(lost)
+    MEASURES.append(cut)
     board = boards([cell])
-    shown = [form.render(board) for form in (terminal, markdown, html)]
-    assert [text for text in shown if "lost" in text and "12.5" in text] == shown
-    assert json.loads(tidy.to_json(board))[0]["lost"] == 0.125
+    shown = [terminal.render(board, width=200), markdown.render(board), html.render(board)]
+    assert [text for text in shown if "cut" in text and "17" in text] == shown
+    assert json.loads(tidy.to_json(board))[0]["cut"] == 17
     header, row = tidy.to_csv(board).splitlines()[:2]
-    assert dict(zip(header.split(","), row.split(","), strict=True))["lost"] == "0.125"
+    assert dict(zip(header.split(","), row.split(","), strict=True))["cut"] == "17.0"
 
     test: dict[str, object] = {}
     exec(block("python"), test)
-    run = test["test_what_was_lost"]
+    run = test["test_what_was_cut"]
     assert callable(run)
     run()
 

@@ -101,6 +101,6 @@ def test_the_table_in_each_form() -> None:
     assert f"| {' | '.join(line)} |" in markdown.render(made)
     rows = {(r["model"], r["method"]): r for r in json.loads(tidy.to_json(made))}
     ewc = rows["mixed-up", "ewc"]
-    assert ewc["negative_transfer_mean"] == pytest.approx(0.2)
+    assert ewc["negative_transfer"] == pytest.approx(0.2)
     assert ewc["recovered"] == pytest.approx(0.4)
-    assert rows["clear", "finetune"]["negative_transfer_mean"] is None
+    assert rows["clear", "finetune"]["negative_transfer"] is None

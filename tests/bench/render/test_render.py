@@ -40,12 +40,12 @@ def wide() -> list[Board]:
 
 TERMINAL = """\
 CoLA: Matthews correlation ×100 (to be forgotten: rte)
-method           n  before  after       ±   gain       ±  retain  forget     drift  time  time  peak
-                                                           +nats   +nats               s  ×ref   MiB
--------------  ---  ------  -----  ------  -----  ------  ------  ------  --------  ----  ----  ----
-finetune         3   25.00  12.00   ±4.97    ref          +0.125  -0.250  3.12e-02  10.0  1.00   514
-lwf            2/3  -25.00   5.60  ±71.15  -5.40  ±58.45  +0.125  -0.250  3.12e-02  20.0  2.00   513
-[interval=8]
+method             n  before   after       ±   gain       ±   retain       ±  forget       ±  time
+                                   ↑              ↑            +nats           +nats          ×ref
+                                                                   ↓                             ↓
+---------------  ---  ------  ------  ------  -----  ------  -------  ------  ------  ------  ----
+finetune           3   25.00  *12.00   ±4.97    ref          *+0.125  ±0.000  -0.250  ±0.000  1.00
+lwf[interval=8]  2/3  -25.00   *5.60  ±71.15  -5.40  ±58.45  *+0.125  ±0.000  -0.250  ±0.000  2.00
 ! lwf[interval=8] seed 2 failed: loss is nan | at <step> 12
 """
 
@@ -113,10 +113,10 @@ def test_terminal_writes_only_what_the_output_can(encoding: str) -> None:
 MARKDOWN = """\
 ### CoLA: Matthews correlation ×100 (to be forgotten: rte)
 
-| method | n | before | after | ± | gain | ± | retain +nats | forget +nats | drift | time s | time ×ref | peak MiB |
-| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-| finetune | 3 | 25.00 | 12.00 | ±4.97 | ref |  | +0.125 | -0.250 | 3.12e-02 | 10.0 | 1.00 | 514 |
-| lwf[interval=8] | 2/3 | -25.00 | 5.60 | ±71.15 | -5.40 | ±58.45 | +0.125 | -0.250 | 3.12e-02 | 20.0 | 2.00 | 513 |
+| method | n | before | after ↑ | ± | gain ↑ | ± | retain +nats ↓ | ± | forget +nats | ± | lost % ↓ | gained % ↑ | drift | time s ↓ | time ×ref ↓ | peak MiB ↓ |
+| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| finetune | 3 | 25.00 | *12.00 | ±4.97 | ref |  | *+0.125 | ±0.000 | -0.250 | ±0.000 | *10.0 | *20.0 | 3.12e-02 | *10.0 | 1.00 | 514 |
+| lwf[interval=8] | 2/3 | -25.00 | *5.60 | ±71.15 | -5.40 | ±58.45 | *+0.125 | ±0.000 | -0.250 | ±0.000 | *10.0 | *20.0 | 3.12e-02 | 20.0 | 2.00 | 513 |
 
 - lwf[interval=8] seed 2 failed: loss is nan \\| at &lt;step> 12
 """  # noqa: E501
@@ -145,14 +145,23 @@ def test_csv_and_json_hold_the_same_tidy_rows_in_full_precision() -> None:
         ("average", "finetune"), ("average", "lwf"),
     ]  # fmt: skip
     lwf = rows[1]
+
+    def spread(name: str) -> str:
+        return f"{name} {name}_half_width {name}_sd"
+
+    names = "retention forgotten facts lost gained drift backward forward forgetting seconds"
+    plain = " ".join(
+        f"{spread(name)} {name}_difference {name}_difference_half_width" for name in names.split()
+    )
     assert " ".join(lwf) == (
         "board suite_version model model_hash data data_hash task metric method reference "
-        "seeds_done seeds_planned before after_mean after_half_width gain_mean gain_half_width "
-        "retention forgotten facts drift backward forward forgetting seconds time_ratio "
-        "compile_seconds above_model_mib peak_mib negative_transfer_mean "
-        "negative_transfer_half_width recovered"
+        "seeds_done seeds_planned "
+        f"{spread('before')} {spread('after')} {spread('gain')} {plain} "
+        "time_ratio compile_seconds compile_seconds_half_width compile_seconds_sd "
+        "compile_seconds_difference compile_seconds_difference_half_width above_model_mib "
+        "peak_mib negative_transfer negative_transfer_half_width recovered"
     )
-    assert (lwf["after_mean"], lwf["gain_mean"]) == (1 / 3, 1 / 3 - 0.1)
+    assert (lwf["after"], lwf["gain"]) == (1 / 3, 1 / 3 - 0.1)
     assert lwf["after_half_width"] is None
     assert (lwf["metric"], lwf["before"], lwf["retention"]) == ("matthews_correlation", 0.25, 0.125)
     assert lwf["data_hash"] == "rows-cola" and rows[-1]["data_hash"] is None
