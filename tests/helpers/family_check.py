@@ -57,7 +57,7 @@ def outcome(family: str, kind: Kind, world: World, folder: Path) -> str:
         refusals: list[str] = []
         off = _distances(stage, refusals)
     except (BenchError, CellError) as error:
-        return f"refused: {_reason(error)}"
+        return f"refused: {_reason(error)}".replace(str(folder), family)
     except Exception as error:
         return f"fails: {_reason(error)}"
     wrong = [f"{what} by {value:.2g}" for what, value in off.items() if not value <= CLOSE]
@@ -69,7 +69,7 @@ def outcome(family: str, kind: Kind, world: World, folder: Path) -> str:
 def _reason(error: BaseException) -> str:
     text = " ".join(str(error).split())
     name = "" if isinstance(error, BenchError | CellError) else f"{type(error).__name__}: "
-    return f"{name}{text}".replace("|", "/")[:160]
+    return f"{name}{text}".replace("|", "/")[:240]
 
 
 def _distances(stage: CellSession, refusals: list[str]) -> dict[str, float]:
