@@ -26,8 +26,10 @@ from bench.board.grouping import (
 )
 from bench.board.lm_eval_table import Outside, outsides
 from bench.board.measures import MEASURES
-from bench.board.rows import Figures, Measured, Row, across, rows_of
+from bench.board.rows import Figures, Measured, Row, across, reference_of, rows_of
+from bench.board.standing import Standing, standings
 from bench.board.transfer import Transfer, transfers
+from bench.board.verdicts import Verdict, limits, verdicts
 from bench.cells.result import CellResult
 from bench.scoring.metrics import is_lower
 
@@ -64,6 +66,9 @@ class Board:
     tables: tuple[Table, ...]  # by task name
     average: Table | None  # over tasks whose scores are shares; None where there is one
     glue: Table | None  # the average that GLUE defines; None where tasks are missing
+    standings: tuple[Standing, ...]  # over the tasks of the average, where there is one
+    verdicts: tuple[Verdict, ...]  # of each row of `tables`, then of the average
+    limits: tuple[str, ...]  # what so few seeds cannot show, one line each
     transfers: tuple[Transfer, ...]  # by task, where the model's twin was run too
     elicitations: tuple[Elicitation, ...]  # by task and method, where the truth is known
     outsides: tuple[Outside, ...]  # scores of lm-evaluation-harness, where they were asked for
@@ -104,6 +109,12 @@ def _board(
     texts = sorted(r["retention"]["text"] for r in results if r["retention"] is not None)
     single = {task: measured[task] for task, cells in by_task.items() if _is_averaged(cells)}
     identity = canonical([shared, sorted(family)])
+    tables = tuple(
+        _task_table(cells, measured[task], forget[task], names, seeds)
+        for task, cells in by_task.items()
+    )
+    average = _average_table(single, names, seeds) if len(single) > 1 else None
+    judged = verdicts(tables)
     return Board(
         key=hashlib.sha256(identity.encode()).hexdigest()[:12],
         model=min(result["labels"]["model"] for result in results),
@@ -111,12 +122,12 @@ def _board(
         retention=texts[0] if texts else None,
         shared=json.loads(shared),
         seeds=seeds,
-        tables=tuple(
-            _task_table(cells, measured[task], forget[task], names, seeds)
-            for task, cells in by_task.items()
-        ),
-        average=_average_table(single, names, seeds) if len(single) > 1 else None,
+        tables=tables,
+        average=average,
         glue=_glue_table(by_task, forget, names, seeds),
+        standings=_standings(single, names, seeds) if average else (),
+        verdicts=(*judged, *(verdicts([average]) if average else ())),
+        limits=limits(judged),
         transfers=transfers(results, everything, names),
         elicitations=elicitations(results, names),
         outsides=outsides(results, names),
@@ -220,19 +231,13 @@ def _average_table(
     Methods with at least one finished cell in every task are averaged, over the seeds that all of
     them finished in every task: a row is never better for what it left out.
     """
-    finished = {key: sum(key in table for table in measured.values()) for key in names}
-    whole = [key for key in names if finished[key] == len(measured)]
-    common = [
-        seed
-        for seed in seeds
-        if all(seed in table[key] for table in measured.values() for key in whole)
-    ]
+    whole, common = _complete(measured, names, seeds)
     averages = {
         key: {seed: across([table[key][seed] for table in measured.values()]) for seed in common}
         for key in whole
     }
     notes = [
-        f"{name}: no average, {finished[key]} of {len(measured)} tasks"
+        f"{name}: no average, {sum(key in t for t in measured.values())} of {len(measured)} tasks"
         for key, name in sorted(names.items(), key=lambda item: item[1])
         if key not in whole
     ]
@@ -249,6 +254,30 @@ def _average_table(
         rows=rows_of(averages, names, len(seeds)),
         notes=tuple(notes),
     )
+
+
+def _complete(
+    measured: Mapping[str, Measured], names: Iterable[MethodKey], seeds: tuple[int, ...]
+) -> tuple[list[MethodKey], list[int]]:
+    """The methods with a finished cell in every task, and the seeds that all finished."""
+    tables = list(measured.values())
+    whole = [key for key in names if all(key in table for table in tables)]
+    return whole, [s for s in seeds if all(s in table[key] for table in tables for key in whole)]
+
+
+def _standings(
+    measured: Mapping[str, Measured], names: Mapping[MethodKey, str], seeds: tuple[int, ...]
+) -> tuple[Standing, ...]:
+    whole, common = _complete(measured, names, seeds)
+    reference = reference_of(whole)
+    scores = {
+        names[key]: {
+            task: [value for seed in common if (value := table[key][seed]["after"]) is not None]
+            for task, table in measured.items()
+        }
+        for key in whole
+    }
+    return standings(scores, names[reference] if reference else None) if common else ()
 
 
 def _glue_table(

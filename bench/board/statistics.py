@@ -9,7 +9,7 @@ import math
 import statistics
 from bisect import bisect_left
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -40,10 +40,11 @@ class Comparison:
     difference: Estimate
     p: float | None  # of the paired t-test, two-sided; None for one seed
     p_exact: float | None  # of the sign-flip test, two-sided; None for one seed or too many
-    needed: int | None
-    """Seeds from which on a difference of this size would be told from 0 as often as not, were the
-    spread the same; None where that cannot be told."""
-    p_holm: float | None = None  # `p`, adjusted to all comparisons of the board
+    p_holm: float | None = None  # `p`, adjusted to all comparisons of one board
+    seen: float | None = None  # the least difference that is surely shown among all of them
+    needed: int | None = None
+    """Seeds from which on a difference of this size would be shown among them as often as not, were
+    the spread the same; None where `MOST_SEEDS` would not do."""
 
 
 def estimate(values: Sequence[float]) -> Estimate | None:
@@ -76,9 +77,27 @@ def compared(ours: Mapping[K, float], theirs: Mapping[K, float]) -> Comparison |
     if found is None:
         return None
     if found.sd is None:
-        return Comparison(found, None, None, None)
+        return Comparison(found, None, None)
     exact = sign_flip(values) if found.n <= MOST_FLIPPED else None
-    return Comparison(found, t_test(found), exact, seeds_needed(found.sd, found.mean))
+    return Comparison(found, t_test(found), exact)
+
+
+def adjusted(found: Sequence[Comparison | None]) -> list[Comparison | None]:
+    """Comparisons, shape (m,), as one family: in their order, with what depends on their number."""
+    p = {i: one.p for i, one in enumerate(found) if one is not None and one.p is not None}
+    p_holm = dict(zip(p, holm(list(p.values())), strict=True))
+    whole = list(found)
+    for i, value in p_holm.items():
+        one = found[i]
+        assert one is not None and one.difference.sd is not None, "it has a p"
+        sd, n, mean = one.difference.sd, one.difference.n, one.difference.mean
+        whole[i] = replace(
+            one,
+            p_holm=value,
+            seen=_t_quantile(n - 1, len(p)) * sd / math.sqrt(n),
+            needed=seeds_needed(sd, mean, len(p)),
+        )
+    return whole
 
 
 def t_test(difference: Estimate) -> float | None:
@@ -123,14 +142,15 @@ def holm(values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def seeds_needed(sd: float, difference: float) -> int | None:
-    """The least n at which a t-interval of paired differences with this standard deviation is
-    narrower than `difference` to each side; None where `MOST_SEEDS` would not do."""
+def seeds_needed(sd: float, difference: float, comparisons: int = 1) -> int | None:
+    """The least n at which the t-interval of paired differences with this standard deviation, at
+    5 % over all `comparisons` (Bonferroni), is narrower than `difference` to each side; None where
+    `MOST_SEEDS` would not do."""
     if not difference:
         return None
 
     def enough(n: int) -> bool:
-        return _t_quantile(n - 1) * sd / math.sqrt(n) < abs(difference)
+        return _t_quantile(n - 1, comparisons) * sd / math.sqrt(n) < abs(difference)
 
     counts = range(2, MOST_SEEDS + 1)
     place = bisect_left(counts, True, key=enough)
@@ -185,8 +205,8 @@ def _differences(ours: Mapping[K, float], theirs: Mapping[K, float]) -> list[flo
     return [value - theirs[key] for key, value in ours.items() if key in theirs]
 
 
-def _t_quantile(freedom: int) -> float:
+def _t_quantile(freedom: int, comparisons: int = 1) -> float:
     """How many standard errors the interval reaches to each side."""
     from scipy.special import stdtrit
 
-    return float(stdtrit(freedom, (1 + LEVEL) / 2))
+    return float(stdtrit(freedom, 1 - ALPHA / 2 / comparisons))

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from bench.board.leaderboard import AVERAGE, GLUE_AVERAGE, Board, Table
 from bench.board.measures import MEASURES, Measure, better, scale
 from bench.board.rows import Row
-from bench.board.statistics import Estimate
+from bench.board.statistics import MOST_SEEDS, Estimate
+from bench.board.verdicts import JUDGED, Verdict
 from bench.cells.cell import REFERENCE
 from bench.core.version import SUITE_VERSION, is_older
 from bench.scoring.metrics import METRICS, is_lower
@@ -71,6 +72,8 @@ def sections(board: Board) -> list[Section]:
     """The board's tables in the order of reading: averages come after tasks."""
     return [
         *map(_table, tables(board)),
+        *_standings(board),
+        *_verdicts(board),
         *_transfers(board),
         *_elicitations(board),
         *_outsides(board),
@@ -178,6 +181,78 @@ def _title(table: Table) -> str:
     factor = ", less is better" if is_lower(table.metric or "") else factor
     forget = f" (to be forgotten: {', '.join(table.forget)})" if table.forget else ""
     return one_line(f"{table.title}: {metric}{factor}{forget}")
+
+
+def _standings(board: Board) -> list[Section]:
+    """A row per method over all tasks of the average."""
+    columns = (
+        Column("method", words=_LABEL, left=True),
+        Column("n"),
+        Column("IQM\n↑", 9),
+        Column("low", 7),
+        Column("high", 7),
+        Column("rank\n↓", 8),
+        Column("Borda\n↑", 6),
+        Column("P(above\nfinetune)\n↑", 8),
+    )
+    rows = [
+        (
+            one_line(found.method),
+            str(found.scores),
+            f"{100 * found.iqm:z.2f}",
+            f"{100 * found.low:z.2f}",
+            f"{100 * found.high:z.2f}",
+            f"{found.rank:.2f}",
+            f"{found.borda:.1f}",
+            MISSING if found.improvement is None else f"{found.improvement:.2f}",
+        )
+        for found in board.standings
+    ]
+    title = (
+        "Over the tasks of the average: interquartile mean of n scores ×100 with its 95 % interval "
+        "(seeds drawn anew within each task), mean rank, Borda count, and how often a seed's score "
+        "is above one of finetune's"
+    )
+    return [Section(title, columns, tuple(rows))] if rows else []
+
+
+def _verdicts(board: Board) -> list[Section]:
+    """A row per task and method, in words."""
+    columns = (
+        Column("task", words=_LABEL, left=True),
+        Column("method", words=_LABEL),
+        Column("n"),
+        Column("target", words=28),
+        Column("retention", words=28),
+        Column("seeds to\ntell target", 5),
+    )
+    rows = []
+    for verdict in board.verdicts:
+        target, retention = (verdict.found[name] for name in JUDGED)
+        n = max(one.difference.n for one in (target, retention) if one)
+        needed = target.needed if target and verdict.words["after"] == "no difference shown" else 0
+        told = MISSING if needed == 0 else f"more than {MOST_SEEDS}" if not needed else str(needed)
+        said = (one_line(verdict.title), one_line(verdict.method), str(n))
+        rows.append((*said, *(_said(verdict, name) for name in JUDGED), told))
+    title = (
+        "Against finetune: paired t-tests over seeds at 5 %, Holm over this board's tasks and "
+        "methods (the average by itself); better, worse: the gain with its 95 % interval; no "
+        "difference shown (±: what would have been)"
+    )
+    return [Section(title, columns, tuple(rows), board.limits)] if rows else []
+
+
+def _said(verdict: Verdict, name: str) -> str:
+    """Such as "better by 1.20 ±0.50", or "no difference shown (±1.20)"."""
+    found, word = verdict.found[name], verdict.words[name]
+    (measure,) = (measure for measure in MEASURES if measure.name == name)
+    if found is None or word is None:
+        return MISSING
+    form, factor = measure.format.lstrip("+z"), scale(measure.unit, verdict.lower)
+    if word in ("better", "worse"):
+        half = _half(found.difference, factor, form)
+        return f"{word} by {abs(factor * found.difference.mean):{form}} {half}"
+    return word if found.seen is None else f"{word} (±{factor * found.seen:{form}})"
 
 
 def _transfers(board: Board) -> list[Section]:

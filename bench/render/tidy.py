@@ -8,11 +8,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from bench.board.leaderboard import Board, Table
+from bench.board.leaderboard import AVERAGE, Board, Table
 from bench.board.lm_eval_table import Outside
 from bench.board.measures import MEASURES, SCORE, Measure
 from bench.board.rows import Row, is_plain
 from bench.board.statistics import Estimate
+from bench.board.verdicts import JUDGED
 from bench.render.sections import tables
 
 
@@ -87,6 +88,8 @@ def _record(board: Board, table: Table, row: Row) -> dict[str, Any]:
         "seeds_done": row.done,
         "seeds_planned": row.planned,
         **{key: value for m in MEASURES for key, value in _measure(m, row).items()},
+        **_judged(board, table, row),
+        **_standing(board, table, row),
         **_transfer(board, table, row),
     }
 
@@ -102,6 +105,38 @@ def _measure(measure: Measure, row: Row) -> dict[str, float | None]:
         apart = row.against[name]
         found |= _spread(f"{name}_difference", apart.difference if apart else None)
     return found
+
+
+def _judged(board: Board, table: Table, row: Row) -> dict[str, Any]:
+    """What is said of a row against the reference."""
+    place = (table.task, row.method)
+    said = next((one for one in board.verdicts if (one.task, one.method) == place), None)
+    found: dict[str, Any] = {}
+    for name in JUDGED:
+        one = said.found[name] if said else None
+        found |= {
+            f"{name}_verdict": said.words[name] if said else None,
+            f"{name}_p": one.p if one else None,
+            f"{name}_p_exact": one.p_exact if one else None,
+            f"{name}_p_holm": one.p_holm if one else None,
+            f"{name}_seen": one.seen if one else None,
+            f"{name}_seeds_needed": one.needed if one else None,
+        }
+    return found
+
+
+def _standing(board: Board, table: Table, row: Row) -> dict[str, float | None]:
+    """Where a method stands over all tasks; missing but in the average."""
+    found = [one for one in board.standings if one.method == row.method]
+    one = found[0] if found and table.task == AVERAGE else None
+    return {
+        "iqm": one.iqm if one else None,
+        "iqm_low": one.low if one else None,
+        "iqm_high": one.high if one else None,
+        "rank": one.rank if one else None,
+        "borda": one.borda if one else None,
+        "improvement": one.improvement if one else None,
+    }
 
 
 def _transfer(board: Board, table: Table, row: Row) -> dict[str, float | None]:

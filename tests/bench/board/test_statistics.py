@@ -10,6 +10,7 @@ from scipy import stats as scipy_stats
 from bench.board.statistics import (
     Comparison,
     Estimate,
+    adjusted,
     bootstrapped,
     compared,
     estimate,
@@ -88,10 +89,10 @@ def test_a_comparison_holds_the_p_values_of_scipy(n: int) -> None:
 
 def test_equal_differences_and_one_seed_are_told_apart() -> None:
     same = compared({0: 0.5, 1: 0.75}, {0: 0.25, 1: 0.5})
-    assert same is not None and (same.p, same.p_exact, same.needed) == (0.0, 0.5, 2)
+    assert same is not None and (same.p, same.p_exact) == (0.0, 0.5)
     none = compared({0: 0.5, 1: 0.5}, {0: 0.5, 1: 0.5})
-    assert none is not None and (none.p, none.p_exact, none.needed) == (1.0, 1.0, None)
-    assert compared({0: 0.5}, {0: 0.25}) == Comparison(Estimate(1, 0.25, None), None, None, None)
+    assert none is not None and (none.p, none.p_exact) == (1.0, 1.0)
+    assert compared({0: 0.5}, {0: 0.25}) == Comparison(Estimate(1, 0.25, None), None, None)
     assert compared({0: 0.5}, {1: 0.25}) is None
 
 
@@ -108,6 +109,24 @@ def test_holm_is_worked_out_by_hand() -> None:
     assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
     assert holm([0.5, 0.9]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+def test_a_family_of_comparisons_knows_its_size() -> None:
+    base = dict(enumerate(drawn(0, 5)))
+    alone = [compared(dict(enumerate(drawn(seed, 5))), base) for seed in (1, 2, 3)]
+    found = adjusted([*alone[:2], None, alone[2], compared({0: 1.0}, {0: 0.5})])
+    assert found[2] is None and found[4] is not None and found[4].p_holm is None
+    whole = [one for one in (found[0], found[1], found[3]) if one is not None]
+    p = [one.p for one in alone if one is not None and one.p is not None]
+    assert [one.p_holm for one in whole] == holm(p)
+    for one in whole:
+        sd = one.difference.sd
+        assert sd is not None and one.needed == seeds_needed(sd, one.difference.mean, 3)
+        want = scipy_stats.t.interval(1 - 0.05 / 3, 4, scale=sd / math.sqrt(5))[1]
+        assert one.seen == pytest.approx(want)
+    assert alone[0] is not None and adjusted([alone[0]])[0] is not None
+    (single,) = adjusted(alone[:1])
+    assert single is not None and single.seen == pytest.approx(single.difference.half)
 
 
 def test_holm_keeps_the_share_of_boards_with_a_false_alarm() -> None:

@@ -84,7 +84,7 @@ def test_a_board_of_an_older_suite_says_so_in_its_first_line() -> None:
 
 def test_numbers_line_up_at_the_point() -> None:
     lines = terminal.render(wide()).splitlines()
-    rows = [line for line in lines if "±" in line and "." in line and "%" not in line]
+    rows = [line for line in lines if " ±" in line and "." in line and "%" not in line]
     assert len(rows) == 6
     for table in (rows[:2], rows[2:4], rows[4:]):
         points = [[i for i, c in enumerate(line) if c == "." and i > 24] for line in table]
@@ -149,6 +149,11 @@ def test_csv_and_json_hold_the_same_tidy_rows_in_full_precision() -> None:
     def spread(name: str) -> str:
         return f"{name} {name}_half_width {name}_sd"
 
+    def tested(name: str) -> str:
+        return (
+            f"{name}_verdict {name}_p {name}_p_exact {name}_p_holm {name}_seen {name}_seeds_needed"
+        )
+
     names = "retention forgotten facts lost gained drift backward forward forgetting seconds"
     plain = " ".join(
         f"{spread(name)} {name}_difference {name}_difference_half_width" for name in names.split()
@@ -159,7 +164,9 @@ def test_csv_and_json_hold_the_same_tidy_rows_in_full_precision() -> None:
         f"{spread('before')} {spread('after')} {spread('gain')} {plain} "
         "time_ratio compile_seconds compile_seconds_half_width compile_seconds_sd "
         "compile_seconds_difference compile_seconds_difference_half_width above_model_mib "
-        "peak_mib negative_transfer negative_transfer_half_width recovered"
+        f"peak_mib {tested('after')} {tested('retention')} "
+        "iqm iqm_low iqm_high rank borda improvement "
+        "negative_transfer negative_transfer_half_width recovered"
     )
     assert (lwf["after"], lwf["gain"]) == (1 / 3, 1 / 3 - 0.1)
     assert lwf["after_half_width"] is None
