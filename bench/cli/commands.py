@@ -50,7 +50,8 @@ def run(words: Sequence[str]) -> int:
 def list_names(words: Sequence[str]) -> int:
     """Print the methods, tasks or models that there are."""
     parser = Parser("list")
-    parser.add_argument("what", choices=("methods", "tasks", "models"))
+    kinds = ("methods", "tasks", "models")
+    parser.add_argument("what", choices=kinds, metavar="|".join(kinds))
     what = _read(parser, words)["what"]
     from bench.render import cards
 
@@ -169,17 +170,18 @@ def export(words: Sequence[str]) -> int:
 def explain(words: Sequence[str]) -> int:
     """Print of the cells of a run whose name has a text in it whether, and why, they would run."""
     about = "a part of a cell's name, such as 'lwf x cola x seed 0', or of its hash"
-    if not words or words[0].startswith("-"):
-        raise BenchError(f"explain CELL --methods ... --tasks ...: CELL is {about}.")
-    given = run_parser().read(words[1:])
+    parser = run_parser("explain CELL ")
+    parser.add_argument("cell", metavar="CELL", help=about)
+    given = parser.read(words)
     from bench.running.job import planned
 
+    name = given.pop("cell")
     given.pop("dry_run", None)
     job = planned(read(given, given.pop("config", None)))
     why = {cell.hash: text for text, cells in job.reasons().items() for cell in cells}
-    found = [cell for cell in job.cells if words[0] in str(cell) or cell.hash.startswith(words[0])]
+    found = [cell for cell in job.cells if name in str(cell) or cell.hash.startswith(name)]
     if not found:
-        raise unknown_name("cell", words[0], map(str, job.cells))
+        raise unknown_name("cell", name, map(str, job.cells))
     for cell in found:
         print(f"{cell} ({cell.hash[:12]}): {why.get(cell.hash, 'done')}")
     return OK

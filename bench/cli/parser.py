@@ -97,10 +97,11 @@ class Parser(argparse.ArgumentParser):
         raise BenchError(f"unknown option {option!r}. {advice}")
 
 
-def run_parser() -> Parser:
-    """The parser of a run: an option for every field, in groups."""
+def run_parser(before: str = "") -> Parser:
+    """The parser of a run: an option for every field, in groups; `before` are a command's words in
+    front of them."""
     parser = Parser(
-        usage=f"{PROGRAM} --methods A,B --tasks A,B [options]",
+        usage=f"{PROGRAM} {before}--methods A,B --tasks A,B [options]",
         description=_ABOUT,
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

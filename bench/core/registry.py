@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from bench.core.errors import BenchError, unknown_name
-
-if TYPE_CHECKING:
-    pass
 
 T = TypeVar("T")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")

@@ -43,12 +43,13 @@ def setting(
     return dataclasses.field(**kept, metadata={**bounds, **shown})
 
 
-def parse(cls: type[C], values: Mapping[str, Any], owner: str) -> C:
+def parse(cls: type[C], values: Mapping[str, Any], owner: str = "") -> C:
     """Build `cls` from `values` (strings from the command line, or TOML values).
 
     Raises:
         BenchError: a name that is no field of `cls`, a value of another type or out of its range;
-            the message names `owner.field`, the value and what is allowed.
+            the message names `owner.field` (or the field, where nobody owns it), the value and
+            what is allowed.
     """
     types_of = typing.get_type_hints(cls)
     fields = {f.name: f for f in dataclasses.fields(cls)}
@@ -56,8 +57,9 @@ def parse(cls: type[C], values: Mapping[str, Any], owner: str) -> C:
     for name, value in values.items():
         if name not in fields:
             raise unknown_name(f"setting of {owner}", name, fields)
-        parsed[name] = _coerce(value, types_of[name], f"{owner}.{name}")
-        _check_range(parsed[name], fields[name].metadata, f"{owner}.{name}")
+        where = f"{owner}.{name}" if owner else name
+        parsed[name] = _coerce(value, types_of[name], where)
+        _check_range(parsed[name], fields[name].metadata, where)
     return cls(**parsed)
 
 

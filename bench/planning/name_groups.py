@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeVar
 
+from bench.cells.cell import THEN
 from bench.core.errors import BenchError, unknown_name
 from bench.planning.options import Options
 from bench.rows.source import source_of
@@ -22,12 +23,17 @@ def spelled_out(options: Options) -> tuple[Options, list[str]]:
     that the data does not hold.
 
     Raises:
-        BenchError: what is to be left out is not there; the data holds no task of a group.
+        BenchError: an unknown task; what is to be left out is not there; the data holds no task of
+            a group.
     """
     groups: dict[str, list[str]] = {ALL: TASKS.names()}
     for name in TASKS.names():
         if (classic := TASKS.get(name).classic) is not None:
             groups.setdefault(classic.group, []).append(name)
+    known = {*groups, *TASKS.names()}
+    for word in options.tasks:
+        if THEN not in word and not word.startswith("-") and word not in known:
+            raise unknown_name("task", word, known)
     notes = []
     for group in groups.keys() & set(options.tasks):
         held = [name for name in groups[group] if _is_held(name, options.data)]

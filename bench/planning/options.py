@@ -12,6 +12,7 @@ from typing import Any, get_args
 from bench.cells.cell import ModelKind, Training
 from bench.core.errors import BenchError, unknown_name
 from bench.core.settings import parse, setting
+from bench.rows.files import read_bytes
 from bench.training.method import Method
 
 MIXED = "mixed"
@@ -50,7 +51,7 @@ class Options:
         False, "run the Python code that lies beside a model's weights", group=WHAT
     )
     data: str = setting("micro", "micro, a folder, or hub", metavar="D", group=WHAT)
-    seeds: int = setting(3, "seeds per method and task", group=WHAT)
+    seeds: int = setting(3, "seeds per method and task", low=1, group=WHAT)
     first_seed: int = setting(0, "the first of them", low=0, group=WHAT)
     forget: tuple[str, ...] = setting(
         (MIXED,), "forgetting task(s); mixed: all other tasks", group=WHAT
@@ -113,7 +114,7 @@ def read(given: Mapping[str, Any], config: Path | None = None) -> Options:
             settings.setdefault("train", {})[field.name] = merged.pop(field.name)
     for owner, values in assigned.items():
         settings.setdefault(owner, {}).update(values)
-    return dataclasses.replace(parse(Options, merged, "run"), settings=settings)
+    return dataclasses.replace(parse(Options, merged), settings=settings)
 
 
 def parse_assignments(words: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -152,8 +153,8 @@ def _filed(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         BenchError: the file is missing, not TOML, or has an unknown key.
     """
     try:
-        config = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        config = tomllib.loads(read_bytes(path).decode("utf-8-sig"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BenchError(f"configuration {path}: {error}.") from None
     fields = (*dataclasses.fields(Options), *shortcuts())
     names = {flag(field).removeprefix("--").replace("-", "_"): field.name for field in fields}

@@ -29,6 +29,7 @@ from bench.planning.model_info import default_rate, describe
 from bench.planning.name_groups import spelled_out
 from bench.planning.options import Options
 from bench.planning.task_names import asked, groups_of
+from bench.rows.files import read_bytes
 from bench.rows.material import Material
 from bench.rows.source import places, source_named, source_of
 from bench.rows.task import Task, task_hash
@@ -56,8 +57,6 @@ def make_plan(options: Options) -> Plan:
     Raises:
         BenchError: a name, a value, a file or a combination that cannot work.
     """
-    if options.seeds < 1:
-        raise BenchError(f"--seeds {options.seeds}: at least 1 seed is needed.")
     options, left_out = spelled_out(options)
     if not options.methods or not options.tasks:
         raise BenchError("name at least one method and one task: --methods lwf --tasks cola")
@@ -114,8 +113,8 @@ def _retention(path: str | None, data: str) -> tuple[RetentionSpec, str | None]:
         own = source_named(data).retention_text()
         return _named(f"{data} retention text", own) if own else (RetentionSpec(None, None), None)
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_bytes(Path(path)).decode()
+    except UnicodeDecodeError as error:
         raise BenchError(f"retention text {path} cannot be read: {error}.") from None
     if not text.strip():
         raise BenchError(f"retention text {path} is empty.")

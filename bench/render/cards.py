@@ -142,7 +142,7 @@ def task(one: Task, width: int = WIDTH) -> str:
         "note": one.note,
         **dict(_places(one)),
     }
-    head = [f"{one.name}: {one.kind}", f"  {one.about}"]
+    head = [f"{one.name}: {one.kind}", *([f"  {one.about}"] if one.about else [])]
     head += [f"  {name}: {text}" for name, text in facts.items() if text]
     return "\n".join(wrap(line, width, "    ") for line in head)
 

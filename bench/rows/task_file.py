@@ -67,8 +67,8 @@ def read_task(path: Path) -> Task:
             line or the key is named.
     """
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        given = tomllib.loads(read_bytes(path).decode("utf-8-sig"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BenchError(f"task file {path}: {error}.") from None
     try:
         return _task(given, path.parent)

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.cells.cell import REFERENCE
 from bench.speed.cells import BATCH, make_cells
 from bench.speed.options import add_cell_options, positive
 from bench.speed.timing import alternate, compared, growth_mib
@@ -17,8 +18,6 @@ from bench.speed.timing import alternate, compared, growth_mib
 if TYPE_CHECKING:
     from bench.cells.cell import Cell
     from bench.running.workspace import Workspace
-
-REFERENCE = "finetune"
 
 _NOTE = """
 {model}, {task}, {steps} steps of {batch} examples on {threads} thread(s), {rounds} rounds; medians.

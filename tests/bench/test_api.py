@@ -187,7 +187,7 @@ def test_a_cell_that_fails_raises_nothing_and_is_told(
         (["lfw"], {}, "unknown method 'lfw'. Did you mean 'lwf'?"),
         (["lwf"], {"sedes": 2}, "unknown option 'sedes'. Did you mean 'seeds'?"),
         (["lwf"], {"settings": {"lwf": 3}}, "settings must be {METHOD: {SETTING: VALUE}}"),
-        ([3], {}, "run.methods must be a list of names, not [3]."),
+        ([3], {}, "methods must be a list of names, not [3]."),
         ([L2SP(L2SP.Config(alpha=-1.0))], {}, "l2sp.alpha = -1.0 is out of range"),
         ([L2SP(None)], {}, "l2sp takes a L2SPConfig, not None."),
         ([Nameless(_Settings())], {}, "Nameless is no registered method: put @register_method"),

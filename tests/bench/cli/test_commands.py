@@ -55,7 +55,7 @@ def test_what_comes_from_outside_is_listed_and_shown(
     assert main(["show", "mine", *own]) == 0
     assert "mine: My own method" in capsys.readouterr().out
     assert main(["show", "spam", *own]) == 0
-    assert "spam: classification" in capsys.readouterr().out
+    assert "spam: classification\n  metrics: accuracy\n" in capsys.readouterr().out
 
 
 def test_selfcheck_takes_task_files_too(

@@ -47,6 +47,7 @@ def test_a_suite_is_what_the_data_holds_of_it(tiny_data: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (("glu",), "unknown task 'glu'. Did you mean 'glue'?"),
         (("superglue",), "--tasks superglue: micro holds none of its tasks."),
         (("glue", "-boolq"), "unknown name to leave out of --tasks 'boolq'."),
         (("-cola", "cola"), "unknown name to leave out of --tasks 'cola'."),

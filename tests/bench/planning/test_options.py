@@ -82,10 +82,10 @@ def test_the_command_line_is_over_the_file_and_set_over_its_tables(tmp_path: Pat
     ("given", "message"),
     [
         ({"seed": 3}, "unknown option 'seed'. Did you mean 'seeds'?"),
-        ({"seeds": 2.5}, "run.seeds = 2.5 is not a whole number."),
-        ({"methods": [3]}, "run.methods must be a list of names, not [3]."),
-        ({"plugin": 3}, "run.plugin must be a list of paths, not 3."),
-        ({"data": 3}, "run.data = 3 is not text."),
+        ({"seeds": 2.5}, "seeds = 2.5 is not a whole number."),
+        ({"methods": [3]}, "methods must be a list of names, not [3]."),
+        ({"plugin": 3}, "plugin must be a list of paths, not 3."),
+        ({"data": 3}, "data = 3 is not text."),
         ({"settings": {"lwf": 3}}, "settings must be {METHOD: {SETTING: VALUE}}, not {'lwf': 3}."),
         ({"settings": ["lwf=3"]}, "--set 'lwf=3' is not of the form METHOD.SETTING=VALUE."),
         (
@@ -113,7 +113,7 @@ def test_a_new_option_is_one_field_and_its_test(
     with pytest.raises(SystemExit):
         main(["--help"])
     assert "--note TEXT           a line for the plan" in capsys.readouterr().out
-    with pytest.raises(BenchError, match=r"^run.note = 3 is not text or none"):
+    with pytest.raises(BenchError, match=r"^note = 3 is not text or none"):
         compare("lwf", "cola", note=3)
     asked = []
     monkeypatch.setattr("bench.api.planned", asked.append)

@@ -98,6 +98,10 @@ def test_explain(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "x sst9", *words]) == 2
     assert "unknown cell 'x sst9'" in capsys.readouterr().err
     assert main(["explain", "--methods", "lwf"]) == 2
+    assert "required: CELL" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["explain", "--help"])
+    assert "explain CELL --methods" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", ["causal", "encoder"])
