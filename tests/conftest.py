@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["COLUMNS"] = "100"  # whatever the window is, or that of a distributed worker
 
+COUNTS = "counts"
+"""A property of a test: a line that the summary shows."""
+
 SHARED = Path(__file__).parents[2] / "shared"
 
 
@@ -81,3 +84,12 @@ def registry_of_this_test(monkeypatch: pytest.MonkeyPatch) -> None:
     for registry in (METHODS, TASKS, SOURCES):
         monkeypatch.setattr(registry, "_items", dict(registry._items))
         monkeypatch.setattr(registry, "_owners", dict(registry._owners))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests have counted, also those of other processes."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, value in report.user_properties:
+                if name == COUNTS:
+                    terminalreporter.write_line(str(value))

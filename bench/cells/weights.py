@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -11,6 +12,7 @@ from bench.cells.cell import Cell, from_json, to_json
 from bench.core.errors import BenchError
 from bench.core.files import atomic_write_tensors, atomic_write_text
 from bench.core.hashing import file_digest
+from bench.core.text import printable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,12 +48,23 @@ class Weights:
     def read(self, name: str) -> Kept | None:
         """What is kept under the hash of a training."""
         note, tensors = self._paths(name)
+        if not note.is_file():
+            return None
         try:
             value = json.loads(note.read_text(encoding="utf-8"))
             if value["digest"] != file_digest(tensors):
-                return None
+                raise ValueError("not as it was written")
             cell, outputs, record = from_json(value["cell"]), value["outputs"], value["record"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (
+            OSError,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+        ) as error:
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+            print(f"{tensors} is damaged ({printable(reason)}) and left out", file=sys.stderr)
             return None
         from safetensors.torch import load_file
 
@@ -60,12 +73,14 @@ class Weights:
     def keep(
         self, cell: Cell, outputs: int, tensors: Mapping[str, Tensor], record: Mapping[str, Any]
     ) -> None:
-        """Write the weights, unless they are there or would go beyond the bound. A disk without
-        room for them ends nothing."""
+        """Write the weights, in place of damaged ones, unless they would go beyond the bound. A
+        disk without room for them ends nothing."""
         note, path = self._paths(cell.training_hash)
         size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
-        there = sum(file.stat().st_size for file in self.folder.glob("*.safetensors"))
-        if cell.model.weights or note.is_file() or there + size > self.bound:
+        there = sum(
+            file.stat().st_size for file in self.folder.glob("*.safetensors") if file != path
+        )
+        if cell.model.weights or there + size > self.bound:
             return
         try:
             plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

@@ -272,7 +272,8 @@ def _cut(path: Path) -> None:
 
 
 def damage(grid: Grid, count: Count) -> None:
-    """Each file of a finished cell cut, and each entry of the cache with a cell that needs it."""
+    """Each file of a finished cell cut, and each entry of the cache or the kept weights, with
+    cells that need it."""
     for name in grid.wanted:
         folder = grid.folder()
         end(start(grid.words, folder))
@@ -280,10 +281,12 @@ def damage(grid: Grid, count: Count) -> None:
         settle(grid, folder, count, [name.replace(".rows.json", ".json")])
     whole = grid.folder()
     end(start(grid.words, whole))
-    for entry in sorted((whole / "cache").iterdir()):
+    for entry in sorted([*whole.glob("cache/*"), *whole.glob("weights/*")]):
         folder = grid.folder()
         shutil.copytree(whole, folder, dirs_exist_ok=True)
-        _cut(folder / "cache" / entry.name)
+        _cut(folder / entry.relative_to(whole))
+        if entry.parent.name == "cache":  # so that cells are trained again
+            shutil.rmtree(folder / "weights")
         gone = sorted(path.name for path in (folder / "cells").glob("*.json"))
         for name in gone:
             (folder / "cells" / name).unlink()

@@ -131,7 +131,9 @@ def test_what_is_measured_later_is_scored_only(
     assert results("a", 9, False) == fresh
 
 
-def test_what_is_kept_and_how_much(world: World, tmp_path: Path) -> None:
+def test_what_is_kept_and_how_much(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     plan = world.plan("finetune", "causal")
     (cell,) = cells_of(plan)
     tensors = {"a": torch.arange(250.0)}  # 1000 bytes
@@ -147,6 +149,11 @@ def test_what_is_kept_and_how_much(world: World, tmp_path: Path) -> None:
     (path,) = weights.folder.glob("*.safetensors")
     path.write_bytes(path.read_bytes()[:-4] + b"\0\0\0\0")
     assert weights.find(cell) is None, "another content than was written"
+    assert f"{path} is damaged (ValueError: not as it was written)" in capsys.readouterr().err
+    weights.keep(cell, 2, tensors, record)
+    assert weights.find(cell) is not None, "in place of the damaged ones"
+    path.with_suffix(".json").write_text("[" * 100_000)
+    assert weights.find(cell) is None
     Weights(tmp_path / "none").keep(cell, 2, tensors, record)
     assert not (tmp_path / "none").exists()
 
