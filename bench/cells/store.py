@@ -72,15 +72,31 @@ class Store:
 
     def all(self) -> list[CellResult]:
         """Every result that can be read, by task, method, seed and hash."""
-        found, self.set_aside = [], []
+        found: list[tuple[Path, CellResult]] = []
+        self.set_aside = []
         for path in self.cells.glob("*.json"):
             if not path.name.endswith(".rows.json"):
                 try:
-                    found.append(read_result(path))
+                    found.append((path, read_result(path)))
                 except BenchError as error:
                     self.set_aside.append(f"set aside: {error}")
+        kept = self._without_copies(found)
         self.set_aside.sort()
-        return sorted(found, key=_order)
+        return sorted(kept, key=_order)
+
+    def _without_copies(self, found: list[tuple[Path, CellResult]]) -> list[CellResult]:
+        """The results; of a cell that is there twice with other scores, that in its own file."""
+        own = {r["hash"]: r for path, r in found if path.stem == _file_name(r)}
+        kept = []
+        for path, result in found:
+            first = own.get(result["hash"], result)
+            done = result["status"] == first["status"] == "done"
+            if done and result["scores"] != first["scores"]:
+                name = f"{_file_name(first)}.json"
+                self.set_aside.append(f"set aside: {path} holds other scores than {name}.")
+            else:
+                kept.append(result)
+        return kept
 
     def predictions(self, result: CellResult) -> Predictions | None:
         """The answers of a finished cell, row by row; None where they were not kept.

@@ -257,6 +257,16 @@ def test_a_damaged_file_is_named_and_hides_no_other(
         assert store.read(other["cell"], other["hash"]) is None
 
 
+def test_a_copy_with_other_scores_hides_nothing(tmp_path: Path) -> None:
+    store, new = Store(tmp_path), result()
+    store.write(new, None)
+    for name, copy in (("a-copy", result(after=0.75)), ("same", new)):
+        (store.cells / f"{name}.json").write_text(json.dumps(copy))
+    assert store.all() == [new, new]
+    (said,) = store.set_aside
+    assert re.search(r"a-copy\.json holds other scores than finetune-cola-seed0-\w+\.json\.$", said)
+
+
 def test_a_damaged_file_is_kept_beside_the_new_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,8 @@ from bench.running.result_building import failed_result
 from bench.running.sharing import Shared, in_step
 from bench.selfcheck.world import cells_of, plan_for
 from tests.helpers.made_up import predictions, result
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -85,3 +90,20 @@ def test_the_leases_of_one_that_dies_are_free(three: list[Any], tmp_path: Path) 
     assert next(given) == three[0]
     given.close()
     assert list(in_step(_Told(three, tmp_path).take())) == three
+
+
+@pytest.mark.slow
+def test_the_processes_of_one_run_go_through_the_cells_in_step(
+    tiny_causal: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    grid = ["--methods", "finetune", "--tasks", "cola", "--seeds", "3", "--steps", "2"]
+    grid += ["--model", str(tiny_causal), "--data", str(tiny_data), "--out", str(tmp_path / "run")]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    command += ["--master-port=0", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
+    command += [str(ROOT / "run_bench.py"), *grid, "--set", "train.retention_tokens=128"]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "PYTHONPATH": str(ROOT)}
+    store = Store(tmp_path / "run")
+    for _ in range(2):  # to run, and all done
+        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=200)
+        assert [one["status"] for one in store.all()] == ["done"] * 3
+    assert not any((tmp_path / "run" / "locks").iterdir())
