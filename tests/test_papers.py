@@ -22,6 +22,7 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert project["license"] == citation["license"] == "Apache-2.0"
     assert citation["cff-version"] == "1.2.0"
     assert {"message", "title", "authors"} <= citation.keys()
+    assert f"## {SUITE_VERSION} ({citation['date-released']})" in CHANGELOG
 
 
 def test_the_changelog_says_of_every_version_which_numbers_may_change() -> None:
