@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ os.environ["COLUMNS"] = "100"  # whatever the window is, or that of a distribute
 COUNTS = "counts"
 """A property of a test: a line that the summary shows."""
 
+Run = Callable[..., tuple[int, str, str]]
+
 SHARED = Path(__file__).parents[2] / "shared"
 
 
@@ -26,6 +29,21 @@ def _there_or_skip(path: Path) -> Path:
     if not path.is_dir():
         pytest.skip(f"needs ../{path.relative_to(SHARED.parent)}, which is not here")
     return path
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Call the command line: (exit code, standard output, standard error)."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        from bench.cli.main import main
+
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,8 @@ TESTED_IN = {
     "bench/board/test_leaderboard.py": "bench.render.markdown bench.render.tidy",
     "bench/cells/test_store.py": "bench.cells.reading bench.cells.result bench.core.files "
     "bench.core.shapes bench.core.text",
-    "bench/cli/test_main.py": "bench.core.version "
-    "bench.render.plan bench.render.status bench.running.job bench.running.progress",
+    "bench/cli/test_main.py": "bench.render.plan bench.render.status bench.running.job "
+    "bench.running.progress",
     "bench/gradients/test_collect.py": "bench.gradients.layers",
     "bench/network/test_likelihood.py": "bench.network.limits bench.network.probes",
     "bench/planning/test_compatibility.py": "bench.cells.grid bench.planning.plan",
@@ -33,11 +33,12 @@ TESTED_IN = {
     "bench.selfcheck.command bench.selfcheck.identity bench.selfcheck.processes "
     "bench.selfcheck.world",
     "bench/speed/test_kernels.py": "bench.speed.contests bench.speed.growth "
-    "bench.speed.references bench.speed.worlds",
+    "bench.speed.references bench.speed.workloads",
     "bench/running/test_memory.py": "bench.core.memory",
     "bench/speed/test_speed.py": "bench.speed.__main__ bench.speed.cells bench.speed.grid "
     "bench.speed.loop bench.speed.options bench.speed.scoring bench.speed.start "
     "bench.speed.timing",
+    "test_papers.py": "bench.core.version",
     "bench/training/test_loop.py": "bench.training.checkpoint bench.training.context "
     "methods.finetune",
     "bench/training/test_precision.py": "methods.shared.task_fisher",

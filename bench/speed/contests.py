@@ -16,7 +16,16 @@ from bench.gradients.fisher import class_fisher, fisher_diagonal, forgetting_con
 from bench.network.generation import sample
 from bench.speed import references
 from bench.speed.references import relative_error
-from bench.speed.worlds import PAD, Batch, Size, World, bert, class_logits, label_losses, llama
+from bench.speed.workloads import (
+    PAD,
+    Batch,
+    Size,
+    Workload,
+    bert,
+    class_logits,
+    label_losses,
+    llama,
+)
 from methods.ewc import EWC, EWCConfig
 from methods.recadam.optimizer import RecAdamW, Schedule
 
@@ -98,8 +107,8 @@ def _recadam_error(net: Any, compiled: bool) -> float:
 
 def ewc(size: Size) -> Contest:
     """What EWC adds to the gradients of training steps, beside those steps."""
-    world = llama(size)
-    net, method = world.net, EWC(EWCConfig())
+    workload = llama(size)
+    net, method = workload.net, EWC(EWCConfig())
     base = {name: p.detach() + 0.01 * torch.randn_like(p) for name, p in net.named_parameters()}
     method.stiffness = {name: torch.rand_like(value) for name, value in base.items()}
     # the part of a TrainingContext that the hook reads
@@ -111,13 +120,13 @@ def ewc(size: Size) -> Contest:
     def hooks() -> None:
         for parameter in net.parameters():
             parameter.grad = memory[parameter]
-        for _ in world.batches:
+        for _ in workload.batches:
             method.after_backward(run)
 
     def steps() -> None:
         optimizer.zero_grad(set_to_none=True)
-        for batch in world.batches:
-            torch.autograd.backward(world.losses(net, batch).mean())
+        for batch in workload.batches:
+            torch.autograd.backward(workload.losses(net, batch).mean())
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 
@@ -137,72 +146,74 @@ def ewc(size: Size) -> Contest:
     return Contest(hooks, steps, error)
 
 
-def fisher(make: Callable[[Size], World], size: Size) -> Contest:
+def fisher(make: Callable[[Size], Workload], size: Size) -> Contest:
     """The Fisher diagonal beside one ordinary forward and backward pass."""
-    world = make(size)
+    workload = make(size)
 
     def error() -> float:
-        few = _few(world)
-        found = fisher_diagonal(world.net, [few], world.losses)
-        return relative_error(found, references.fisher(world.net, few, world.losses))
+        few = _few(workload)
+        found = fisher_diagonal(workload.net, [few], workload.losses)
+        return relative_error(found, references.fisher(workload.net, few, workload.losses))
 
     return Contest(
-        lambda: fisher_diagonal(world.net, world.batches, world.losses), world.ordinary, error
+        lambda: fisher_diagonal(workload.net, workload.batches, workload.losses),
+        workload.ordinary,
+        error,
     )
 
 
 def true_fisher(size: Size) -> Contest:
     """The Fisher diagonal of labels drawn from the model, beside the same pass."""
-    world = bert(size)
+    workload = bert(size)
 
     def drawn(batches: list[Batch]) -> dict[str, Tensor]:
-        draw = torch.Generator(world.net.device).manual_seed(0)
-        return class_fisher(world.net, batches, class_logits, draw)
+        draw = torch.Generator(workload.net.device).manual_seed(0)
+        return class_fisher(workload.net, batches, class_logits, draw)
 
     def error() -> float:
-        few = _few(world)
-        draw = torch.Generator(world.net.device).manual_seed(0)
+        few = _few(workload)
+        draw = torch.Generator(workload.net.device).manual_seed(0)
         with torch.no_grad():
-            shares = class_logits(world.net, few).softmax(-1)
+            shares = class_logits(workload.net, few).softmax(-1)
         labelled = {**few, "labels": torch.multinomial(shares, 1, generator=draw)[:, 0]}
-        return relative_error(drawn([few]), references.fisher(world.net, labelled, label_losses))
+        return relative_error(drawn([few]), references.fisher(workload.net, labelled, label_losses))
 
-    return Contest(lambda: drawn(world.batches), world.ordinary, error)
+    return Contest(lambda: drawn(workload.batches), workload.ordinary, error)
 
 
-def confidence(make: Callable[[Size], World], size: Size) -> Contest:
+def confidence(make: Callable[[Size], Workload], size: Size) -> Contest:
     """Forgetting confidence of each sample, beside one ordinary pass over them."""
-    world = make(size)
-    parameters = dict(world.net.named_parameters())
+    workload = make(size)
+    parameters = dict(workload.net.named_parameters())
     weights = {name: torch.rand_like(p) for name, p in parameters.items()}
     star = {name: p.detach() + 1e-3 * torch.randn_like(p) for name, p in parameters.items()}
 
     def of(batches: list[Batch]) -> Tensor:
-        values = world.net, batches, world.losses, weights, star, ALPHA
+        values = workload.net, batches, workload.losses, weights, star, ALPHA
         return forgetting_confidence(*values).change
 
     def error() -> float:
         """Of what differs between samples; the part that is the same for all is left out."""
-        few = _few(world)
-        expected = references.confidence(world.net, few, world.losses, weights, star, ALPHA)
+        few = _few(workload)
+        expected = references.confidence(workload.net, few, workload.losses, weights, star, ALPHA)
         return relative_error({"change": of([few]).cpu()}, {"change": expected})
 
-    return Contest(lambda: of(world.batches), world.ordinary, error)
+    return Contest(lambda: of(workload.batches), workload.ordinary, error)
 
 
 def elicitation(size: Size) -> Contest:
     """Sampled answers to a batch of prompts beside one prompt at a time."""
-    world = llama(size)
+    workload = llama(size)
     prompts = [
         ids[mask.bool()].tolist()
-        for batch in world.batches
+        for batch in workload.batches
         for ids, mask in zip(batch["ids"], batch["mask"], strict=True)
     ]
     # no end token: all answers have the same length
     tokenizer = SimpleNamespace(pad_token_id=PAD, eos_token_id=None)
 
     def answers(prompts: list[list[int]]) -> None:
-        sample(world.net, tokenizer, prompts, seed=0, max_new_tokens=NEW_TOKENS)
+        sample(workload.net, tokenizer, prompts, seed=0, max_new_tokens=NEW_TOKENS)
 
     def one_by_one() -> None:
         for prompt in prompts:
@@ -211,8 +222,8 @@ def elicitation(size: Size) -> Contest:
     return Contest(lambda: answers(prompts), one_by_one, of_speeds=True)
 
 
-def _few(world: World) -> Batch:
-    return {name: value[:CHECKED] for name, value in world.batches[0].items()}
+def _few(workload: Workload) -> Batch:
+    return {name: value[:CHECKED] for name, value in workload.batches[0].items()}
 
 
 KERNELS = {

@@ -13,7 +13,7 @@ from tabulate import tabulate
 
 from bench.speed.contests import KERNELS
 from bench.speed.timing import alternate, timed
-from bench.speed.worlds import Size
+from bench.speed.workloads import Size
 
 SIZES = {"samples": (32, 64, 128), "hidden": (128, 256, 512), "length": (32, 64, 128)}
 _NOTE = """

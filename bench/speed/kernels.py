@@ -46,7 +46,7 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
     from bench.core.provenance import provenance
     from bench.speed.contests import KERNELS
     from bench.speed.growth import measure_growth
-    from bench.speed.worlds import Size, llama
+    from bench.speed.workloads import Size, llama
 
     torch.set_num_threads(given.threads)
     size = Size(hidden=given.hidden, blocks=given.blocks)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from bench.speed.worlds import Batch
+from bench.speed.workloads import Batch
 
 Losses = Callable[[nn.Module, Batch], Tensor]
 Tensors = dict[str, Tensor]

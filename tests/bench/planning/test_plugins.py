@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from bench.cli.main import main
 from bench.core.errors import BenchError
 from bench.planning.plugins import load_builtin, load_plugin
 from bench.rows.source import Folder, source_named
 from bench.selfcheck.world import World
 from bench.training.method import METHODS
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.conftest import Run
 
 BROKEN = """
 from bench import Card, Method, register_method
@@ -40,17 +38,6 @@ def own_methods(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(METHODS, "_items", dict(METHODS._items))
     monkeypatch.setattr(METHODS, "_owners", dict(METHODS._owners))
     yield
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 @pytest.fixture

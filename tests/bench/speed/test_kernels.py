@@ -13,7 +13,7 @@ import torch
 from bench.speed import contests, growth, references
 from bench.speed.__main__ import main
 from bench.speed.contests import KERNELS, Contest, Kernel
-from bench.speed.worlds import Size, llama
+from bench.speed.workloads import Size, llama
 
 TINY = Size(samples=4, hidden=64, length=8)
 TOLERANCE = {"recadam step / fused AdamW": 1e-6, "EWC's gradient / training step": 1e-6}

@@ -26,7 +26,7 @@ class Size:
 
 
 @dataclass(frozen=True)
-class World:
+class Workload:
     """A network in eval mode, batches [16, length] of "ids", "mask" and "labels", and the loss of
     each example, [n]."""
 
@@ -41,7 +41,7 @@ class World:
             self.net.zero_grad(set_to_none=True)
 
 
-def llama(size: Size) -> World:
+def llama(size: Size) -> Workload:
     """A Llama; the loss is the mean over the example's tokens."""
     torch.manual_seed(0)
     config = hf.LlamaConfig(
@@ -51,10 +51,10 @@ def llama(size: Size) -> World:
         bos_token_id=1,
         eos_token_id=2,
     )
-    return World(_on_device(hf.LlamaForCausalLM(config)), _batches(size), token_losses)
+    return Workload(_on_device(hf.LlamaForCausalLM(config)), _batches(size), token_losses)
 
 
-def bert(size: Size) -> World:
+def bert(size: Size) -> Workload:
     """A BERT with a head of two labels."""
     torch.manual_seed(0)
     config = hf.BertConfig(
@@ -64,7 +64,7 @@ def bert(size: Size) -> World:
         num_labels=2,
     )
     net = _on_device(hf.BertForSequenceClassification(config))
-    return World(net, _batches(size), label_losses)
+    return Workload(net, _batches(size), label_losses)
 
 
 def token_losses(net: nn.Module, batch: Batch) -> Tensor:
