@@ -13,8 +13,9 @@ from bench import api
 from bench.board.leaderboard import boards
 from bench.cells.store import Store
 from bench.cli.main import main
-from bench.render import tidy
+from bench.render import terminal, tidy
 from bench.selfcheck.world import World
+from tests.helpers.made_up import result
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -55,6 +56,25 @@ def test_the_examples_are_those_that_are_shown(name: str, file: str) -> None:
     kept = (EXAMPLES / file).read_text(encoding="utf-8")
     assert block(name, "python", "register_") == kept
     assert len([line for line in kept.splitlines() if line]) <= 30
+
+
+def test_the_board_has_the_columns_that_are_printed() -> None:
+    """Its figures are of a demo on one machine; those that are made up here are as wide."""
+    cells = []
+    for method, after in (("finetune", 0.42), ("lwf", 0.43), ("recadam", 0.38)):
+        for seed in range(3):
+            cell = result(method, "cola", seed, after + seed / 100)
+            few = {"questions": 80, "before": 0.9, "after": 0.8625 + seed / 1000}
+            cells.append(cell | {"facts": {"settled": few, "disputed": None}})
+    printed = heading(terminal.render(boards(cells), "utf-8", 80))
+    assert heading(block("README.md", "", "cola: Matthews")) == printed
+
+
+def heading(table: str) -> list[list[str]]:
+    """The words over a printed table's first rule."""
+    lines = table[table.index("\nmethod ") :].splitlines()[1:]
+    rule = next(number for number, line in enumerate(lines) if line.startswith("--"))
+    return [line.split() for line in lines[:rule]]
 
 
 def test_what_is_said_of_needs_is_what_the_committed_board_shows() -> None:
