@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bench.board import chance
 from bench.board.confidence_table import Elicitation, elicitations
 from bench.board.grouping import (
     MethodKey,
@@ -46,6 +47,7 @@ class Table:
     task: str
     title: str
     metric: str | None  # None in the average, and where no cell finished
+    majority: float | None  # the score of the commonest answer; None where that is not known
     data_hash: str | None  # of the task's rows; None in the average
     forget: tuple[str, ...]  # the forgetting tasks; none for an encoder, whose head has one task
     stages: tuple[str, ...]  # the tasks of a sequence, in order; none where there is one task
@@ -136,8 +138,10 @@ def _board(
 
 def _is_averaged(cells: Sequence[CellResult]) -> bool:
     """Whether a task counts in the average: no sequence, no perplexity beside shares, and none
-    that the model cannot learn, by whatever method."""
+    that the model cannot learn, by whatever method, or on which nothing beat the majority."""
     if "stages" in cells[0]["cell"] or all(result["status"] == "refused" for result in cells):
+        return False
+    if chance.unbeaten(cells):
         return False
     primary = [result["scores"]["primary"] for result in cells if result["scores"]]
     return not any(map(is_lower, primary))
@@ -190,11 +194,12 @@ def _task_table(
         task=cell["task"],
         title=min(result["labels"].get("task", cell["task"]) for result in cells),
         metric=metrics[0] if metrics else None,
+        majority=chance.majority_of(cells),
         data_hash=cell["data"]["hash"],
         forget=forget,
         stages=tuple(cell.get("stages", ())),
         rows=rows_of(measured, names, len(seeds), bool(metrics) and is_lower(metrics[0])),
-        notes=_cell_notes(cells, names, seeds),
+        notes=(*_cell_notes(cells, names, seeds), *chance.notes(cells, names)),
     )
 
 
@@ -248,6 +253,7 @@ def _average_table(
         task=AVERAGE,
         title=f"Average of {len(measured)} tasks",
         metric=None,
+        majority=None,
         data_hash=None,
         forget=(),
         stages=(),

@@ -6,8 +6,8 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from bench.cells.cell import Identity
 
-SCHEMA_VERSION = 6
-ADDED = {"elicited": 2, "sequence": 3, "facts": 4, "lm_eval": 5, "generated": 6}
+SCHEMA_VERSION = 7
+ADDED = {"elicited": 2, "sequence": 3, "facts": 4, "lm_eval": 5, "generated": 6, "chance": 7}
 """Parts of a result that came later -> the version that brought them; None in older results, but
 for `generated`, which their label of the data tells."""
 
@@ -21,6 +21,21 @@ class Scores(TypedDict):
     notes: NotRequired[
         list[str]
     ]  # what the board says of it: scores in place of undefined ones, ...
+
+
+class Given(TypedDict):
+    """What is kept of a model's answers to the dev rows."""
+
+    share: float  # of the commonest answer among all of them; 1: every row got the same
+    hash: str  # of all answers, in the order of the rows
+
+
+class Chance(TypedDict):
+    """What answers are worth that look at no row, and whether the model's do."""
+
+    majority: float | None  # primary score of the commonest gold answer; None: answers are losses
+    before: Given
+    after: Given
 
 
 class SequenceScores(TypedDict):
@@ -131,6 +146,7 @@ class CellResult(TypedDict):
     labels: dict[str, str]  # display names that are no part of the identity: model, data
     generated: bool  # whether rows are made up: the scores are not those of the published task
     scores: Scores | None
+    chance: Chance | None  # None where `cell` is a sequence
     sequence: SequenceScores | None  # None where `cell` is one task
     flips: Flips | None
     retention: Retention | None

@@ -171,7 +171,7 @@ def _half(found: Estimate | None, factor: int = 100, form: str = ".2f") -> str:
 
 
 def _title(table: Table) -> str:
-    """Such as "CoLA: Matthews correlation ×100 (to be forgotten: rte)"."""
+    """Such as "RTE: accuracy ×100, majority 50.00 (to be forgotten: cola)"."""
     if table.task in (AVERAGE, GLUE_AVERAGE):
         return f"{table.title} ×100"
     metric = table.metric or "no finished cell"
@@ -179,6 +179,8 @@ def _title(table: Table) -> str:
     metric = "mean over tasks" if table.stages and table.metric else metric
     factor = " ×100" if table.metric else ""
     factor = ", less is better" if is_lower(table.metric or "") else factor
+    if table.majority is not None:
+        factor += f", majority {100 * table.majority:.2f}"
     forget = f" (to be forgotten: {', '.join(table.forget)})" if table.forget else ""
     return one_line(f"{table.title}: {metric}{factor}{forget}")
 
@@ -230,16 +232,22 @@ def _verdicts(board: Board) -> list[Section]:
     for verdict in board.verdicts:
         target, retention = (verdict.found[name] for name in JUDGED)
         n = max(one.difference.n for one in (target, retention) if one)
-        needed = target.needed if target and verdict.words["after"] == "no difference shown" else 0
-        told = MISSING if needed == 0 else f"more than {MOST_SEEDS}" if not needed else str(needed)
         said = (one_line(verdict.title), one_line(verdict.method), str(n))
-        rows.append((*said, *(_said(verdict, name) for name in JUDGED), told))
+        rows.append((*said, *(_said(verdict, name) for name in JUDGED), _seeds(verdict)))
     title = (
         "Against finetune: paired t-tests over seeds at 5 %, Holm over this board's tasks and "
         "methods (the average by itself); better, worse: the gain with its 95 % interval; no "
         "difference shown (±: what would have been)"
     )
     return [Section(title, columns, tuple(rows), board.limits)] if rows else []
+
+
+def _seeds(verdict: Verdict) -> str:
+    """How many would show the difference on the target, where these do not."""
+    found = verdict.found["after"]
+    if not found or not found.difference.mean or verdict.words["after"] != "no difference shown":
+        return MISSING
+    return f"more than {MOST_SEEDS}" if found.needed is None else str(found.needed)
 
 
 def _said(verdict: Verdict, name: str) -> str:

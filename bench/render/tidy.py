@@ -83,6 +83,7 @@ def _record(board: Board, table: Table, row: Row) -> dict[str, Any]:
         "data_hash": table.data_hash,
         "task": table.task,
         "metric": table.metric,
+        "majority": table.majority,
         "method": row.method,
         "reference": row.reference,
         "seeds_done": row.done,

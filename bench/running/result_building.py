@@ -21,6 +21,7 @@ from bench.core.provenance import provenance
 from bench.rows.source import source_named
 from bench.running.session import Measured
 from bench.scoring import lm_eval
+from bench.scoring.chance import given, majority
 from bench.scoring.predictions import correct, flips, predict
 from bench.training.loop import TrainingRecord
 
@@ -41,6 +42,7 @@ def blank_result(cell: AnyCell) -> CellResult:
         "labels": cell.labels,
         "generated": cell.generated,
         "scores": None,
+        "chance": None,
         "sequence": None,
         "flips": None,
         "retention": None,
@@ -79,6 +81,11 @@ def cell_result(
             "before": scored_before,
             "after": scored_after,
             "notes": notes + record["notes"],
+        },
+        "chance": {
+            "majority": majority(stage.task.primary, dev.references),
+            "before": given(answers[0]),
+            "after": given(answers[1]),
         },
         "flips": None if right[0] is None or right[1] is None else flips(right[0], right[1]),
         "retention": retention_result(cell, before.retention, after.retention),

@@ -67,6 +67,7 @@ def result(
         scores={"primary": metric, "before": {metric: before}, "after": {metric: after}}
         if done
         else None,
+        chance=None,
         sequence=None,
         flips={"lost": 0.1, "gained": 0.2} if done else None,
         retention={"text": "sampled", "tokens": 8192, "before": 1.5, "after": 1.625}

@@ -159,7 +159,7 @@ def test_csv_and_json_hold_the_same_tidy_rows_in_full_precision() -> None:
         f"{spread(name)} {name}_difference {name}_difference_half_width" for name in names.split()
     )
     assert " ".join(lwf) == (
-        "board suite_version model model_hash data data_hash task metric method reference "
+        "board suite_version model model_hash data data_hash task metric majority method reference "
         "seeds_done seeds_planned "
         f"{spread('before')} {spread('after')} {spread('gain')} {plain} "
         "time_ratio compile_seconds compile_seconds_half_width compile_seconds_sd "

@@ -22,6 +22,7 @@ from bench.running.executor import run_in_process
 from bench.running.session import CellSession
 from bench.running.single import run_cell
 from bench.running.workspace import Workspace
+from bench.scoring.chance import given
 from bench.scoring.metrics import score
 from bench.selfcheck.world import only_cell, plan_for, workspace_for
 from bench.training.context import TrainingContext
@@ -48,6 +49,10 @@ def test_a_cell_records_before_and_after(
         "lost": sum(g == b != a for g, b, a in triples) / 24,
         "gained": sum(g != b and g == a for g, b, a in triples) / 24,
     }
+    gold = max(rows["gold"].count(label) for label in rows["gold"]) / 24
+    assert result["chance"] == {
+        "majority": gold, "before": given(rows["before"]), "after": given(rows["after"]),
+    }  # fmt: skip
     assert result["retention"] is not None and result["retention"]["text"] == "tiny.txt"
     assert result["retention"]["after"] > result["retention"]["before"] > 0
     assert result["forgotten"] is not None and result["forgotten"]["tasks"] == ["cola"]
