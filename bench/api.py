@@ -189,8 +189,8 @@ def _known(value: Any) -> Any:
 
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """A table of records: figures are float64 (NaN where one is missing), but for seeds; names and
-    what else is words are categories. Names and measures, scores, settings and the recipe stand in
-    this order, whichever record has them."""
+    what else is words are categories. Names and measures, scores, settings, the recipe and where it
+    was run stand in this order, whichever record has them."""
     import pandas as pd
 
     columns = dict.fromkeys(key for row in rows for key in row)
@@ -204,7 +204,7 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 def _rank(column: str) -> int:
     """The place of a column's kind: 0 for what is no score, setting or part of the recipe."""
-    kinds = ("before", "after", "settings", "train")
+    kinds = ("before", "after", "settings", "train", "provenance")
     kind, dot, _ = column.partition(".")
     return 1 + kinds.index(kind) if dot and kind in kinds else 0
 

@@ -16,9 +16,9 @@ NAMES = ("model", "data", "method", "variant", "task", "status", "metric")
 
 def records(results: Iterable[CellResult]) -> list[dict[str, Any]]:
     """A flat dictionary per cell, by model, task, method and seed: names, every measure, every
-    score (`before.METRIC`, `after.METRIC`), the method's settings (`settings.NAME`) and the recipe
-    (`train.NAME`). None is missing. A measure set against the reference is so against the cell of
-    the same model, data, recipe, task and seed.
+    score (`before.METRIC`, `after.METRIC`), the method's settings (`settings.NAME`), the recipe
+    (`train.NAME`) and where it was run (`provenance.NAME`). None is missing. A measure set against
+    the reference is so against the cell of the same model, data, recipe, task and seed.
 
     Raises:
         BenchError: two results of one cell have different scores.
@@ -58,15 +58,17 @@ def _place(result: CellResult) -> tuple[Any, ...]:
 def _record(result: CellResult, reference: CellResult | None) -> dict[str, Any]:
     scores = result["scores"]
     found = {**named(result), "status": result["status"]}
+    found |= {"suite_version": result["cell"]["suite_version"], "hash": result["hash"]}
     found["metric"] = scores["primary"] if scores else None
     for measure in MEASURES:
         found[measure.name] = _value(measure, result, reference)
     return {
         **found,
-        **_flat("before", scores["before"] if scores else {}),
-        **_flat("after", scores["after"] if scores else {}),
-        **_flat("settings", result["cell"]["settings"]),
-        **_flat("train", result["cell"]["training"]),
+        **flat("before", scores["before"] if scores else {}),
+        **flat("after", scores["after"] if scores else {}),
+        **flat("settings", result["cell"]["settings"]),
+        **flat("train", result["cell"]["training"]),
+        **flat("provenance", result["provenance"]),
     }
 
 
@@ -85,10 +87,14 @@ def _value(measure: Measure, result: CellResult, reference: CellResult | None) -
     return None if result is reference else mine - its
 
 
-def _flat(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"settings.lam": 1.0}`; of a stack, whose settings are by part, `settings.ewc.lam`."""
+def flat(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"settings.lam": 1.0}`; of a stack, whose settings are by part, `settings.ewc.lam`. A list
+    is its items in words."""
     found: dict[str, Any] = {}
     for key, value in values.items():
-        inner = isinstance(value, Mapping)
-        found |= _flat(f"{name}.{key}", value) if inner else {f"{name}.{key}": value}
+        if isinstance(value, Mapping):
+            found |= flat(f"{name}.{key}", value)
+        else:
+            words = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+            found[f"{name}.{key}"] = words
     return found

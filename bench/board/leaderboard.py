@@ -27,6 +27,7 @@ from bench.board.grouping import (
 )
 from bench.board.lm_eval_table import Outside, outsides
 from bench.board.measures import MEASURES
+from bench.board.metrics_table import OtherMetric, other_metrics
 from bench.board.rows import Figures, Measured, Row, across, reference_of, rows_of
 from bench.board.standing import Standing, standings
 from bench.board.transfer import Transfer, transfers
@@ -71,6 +72,7 @@ class Board:
     standings: tuple[Standing, ...]  # over the tasks of the average, where there is one
     verdicts: tuple[Verdict, ...]  # of each row of `tables`, then of the average
     limits: tuple[str, ...]  # what so few seeds cannot show, one line each
+    metrics: tuple[OtherMetric, ...]  # those that are not primary
     transfers: tuple[Transfer, ...]  # by task, where the model's twin was run too
     elicitations: tuple[Elicitation, ...]  # by task and method, where the truth is known
     outsides: tuple[Outside, ...]  # scores of lm-evaluation-harness, where they were asked for
@@ -130,6 +132,7 @@ def _board(
         standings=_standings(single, names, seeds) if average else (),
         verdicts=(*judged, *(verdicts([average]) if average else ())),
         limits=limits(judged),
+        metrics=other_metrics(results, names),
         transfers=transfers(results, everything, names),
         elicitations=elicitations(results, names),
         outsides=outsides(results, names),

@@ -117,7 +117,7 @@ def table(words: Sequence[str]) -> int:
     from bench.api import load
 
     parser = Parser("table")
-    about = "also write leaderboard.md, .csv and .json into DIR"
+    about = "also write leaderboard.md, .csv, .json and cells.csv into DIR"
     parser.add_argument("--write", action="store_true", help=about)
     folder, given = _of_folder(parser, words)
     _show(load(folder), write=given.get("write", False))
@@ -206,7 +206,11 @@ def _show(runs: Runs, write: bool) -> None:
     for line in runs.set_aside:
         print(f"! {line}")
     if write:
-        print("\n".join(f"written: {path}" for path in write_all(board.boards, runs.folder)))
+        print(
+            "\n".join(
+                f"written: {path}" for path in write_all(board.boards, runs.results, runs.folder)
+            )
+        )
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {

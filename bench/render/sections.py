@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.board.leaderboard import AVERAGE, GLUE_AVERAGE, Board, Table
-from bench.board.measures import MEASURES, Measure, better, scale
+from bench.board.measures import MEASURES, SCORE, Measure, better, scale
 from bench.board.rows import Row
 from bench.board.statistics import MOST_SEEDS, Estimate
 from bench.board.verdicts import JUDGED, Verdict
@@ -74,6 +74,7 @@ def sections(board: Board) -> list[Section]:
         *map(_table, tables(board)),
         *_standings(board),
         *_verdicts(board),
+        *_metrics(board),
         *_transfers(board),
         *_elicitations(board),
         *_outsides(board),
@@ -261,6 +262,28 @@ def _said(verdict: Verdict, name: str) -> str:
         half = _half(found.difference, factor, form)
         return f"{word} by {abs(factor * found.difference.mean):{form}} {half}"
     return word if found.seen is None else f"{word} (±{factor * found.seen:{form}})"
+
+
+def _metrics(board: Board) -> list[Section]:
+    """A row per metric that is not its task's primary one, and method."""
+    columns = (
+        Column("task", words=_LABEL, left=True),
+        *(Column(heading, words=_LABEL) for heading in ("metric", "method")),
+        *(Column(heading) for heading in ("n", "before", "after", "±")),
+    )
+    rows = []
+    for found in board.metrics:
+        factor = scale(SCORE, is_lower(found.metric))
+        rows.append(
+            (
+                *map(one_line, (found.title, found.metric, found.method)),
+                str(found.after.n),
+                _mean(found.before, "z.2f", factor),
+                _mean(found.after, "z.2f", factor),
+                _half(found.after, factor),
+            )
+        )
+    return [Section("Other metrics of these tasks ×100", columns, tuple(rows))] if rows else []
 
 
 def _transfers(board: Board) -> list[Section]:

@@ -5,40 +5,54 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bench.board import cell_table
 from bench.board.leaderboard import AVERAGE, Board, Table
 from bench.board.lm_eval_table import Outside
 from bench.board.measures import MEASURES, SCORE, Measure
+from bench.board.metrics_table import OtherMetric
 from bench.board.rows import Row, is_plain
 from bench.board.statistics import Estimate
 from bench.board.verdicts import JUDGED
+from bench.cells.result import CellResult
 from bench.render.sections import tables
 
 
 def records(boards: Sequence[Board]) -> list[dict[str, Any]]:
-    """A flat dictionary per board, task and method; the average is the task "average". Scores of
-    lm-evaluation-harness follow, with its task and measure as the metric."""
+    """A flat dictionary per board, task and method; the average is the task "average". Those of
+    the tasks' other metrics follow, then scores of lm-evaluation-harness, with its task and measure
+    as the metric."""
     found = [
         _record(board, table, row)
         for board in boards
         for table in tables(board)
         for row in table.rows
     ]
-    blank = dict.fromkeys(found[0]) if found else {}
-    return found + [{**blank, **_outside(board, one)} for board in boards for one in board.outsides]
+    found += [_other(board, one) for board in boards for one in board.metrics]
+    found += [_outside(board, one) for board in boards for one in board.outsides]
+    return _whole(found)
 
 
-def to_csv(boards: Sequence[Board]) -> str:
-    """The records with a header line; missing is empty. No boards, no text."""
-    found = records(boards)
+def cell_records(results: Iterable[CellResult]) -> list[dict[str, Any]]:
+    """A flat dictionary per cell: bench.board.cell_table, every record with every name."""
+    return _whole(cell_table.records(results))
+
+
+def to_csv(found: Sequence[Mapping[str, Any]]) -> str:
+    """Records with a header line; missing is empty. No records, no text."""
     stream = io.StringIO()
     if found:
         writer = csv.DictWriter(stream, list(found[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows({name: _inert(value) for name, value in one.items()} for one in found)
     return stream.getvalue()
+
+
+def _whole(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    names = dict.fromkeys(name for one in found for name in one)
+    return [{**names, **one} for one in found]
 
 
 def _inert(value: Any) -> Any:
@@ -65,6 +79,19 @@ def _of_board(board: Board) -> dict[str, Any]:
     }
 
 
+def _other(board: Board, found: OtherMetric) -> dict[str, Any]:
+    return {
+        **_of_board(board),
+        "task": found.task,
+        "metric": found.metric,
+        "method": found.method,
+        "seeds_done": found.after.n,
+        "before": found.before.mean,
+        **_spread("after", found.after),
+        **cell_table.flat("train", board.shared["training"]),
+    }
+
+
 def _outside(board: Board, found: Outside) -> dict[str, Any]:
     return {
         **_of_board(board),
@@ -74,6 +101,7 @@ def _outside(board: Board, found: Outside) -> dict[str, Any]:
         "seeds_done": found.after.n,
         "before": found.before.mean,
         **_spread("after", found.after),
+        **cell_table.flat("train", board.shared["training"]),
     }
 
 
@@ -92,6 +120,7 @@ def _record(board: Board, table: Table, row: Row) -> dict[str, Any]:
         **_judged(board, table, row),
         **_standing(board, table, row),
         **_transfer(board, table, row),
+        **cell_table.flat("train", board.shared["training"]),
     }
 
 

@@ -99,7 +99,7 @@ def cells(rng: random.Random, folder: Path) -> None:
     runs = load(folder)
     assert len(runs.results) >= 3, "a bad file hides good ones"
     found = boards(runs.results)
-    text = terminal.render(found) + markdown.render(found) + tidy.to_csv(found)
+    text = terminal.render(found) + markdown.render(found) + tidy.to_csv(tidy.records(found))
     text += status(runs.results, folder, set_aside=runs.set_aside)
     tidy.to_json(found).encode()
     records(runs.results)

@@ -34,7 +34,7 @@ def test_no_label_is_a_link_a_tag_or_a_formula() -> None:
     )
     text = markdown.render(found)
     assert "](" not in text and "<script" not in text
-    rows = list(csv.DictReader(io.StringIO(tidy.to_csv(found))))
+    rows = list(csv.DictReader(io.StringIO(tidy.to_csv(tidy.records(found)))))
     names = {row["method"] for row in rows}
     assert {f"'{name}" for name in odd[2:]} <= names and odd[1] in names
 

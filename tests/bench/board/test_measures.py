@@ -70,7 +70,7 @@ def test_one_more_entry_is_in_every_form_and_passes_its_test() -> None:
     shown = [terminal.render(board, width=200), markdown.render(board), html.render(board)]
     assert [text for text in shown if "cut" in text and "17" in text] == shown
     assert json.loads(tidy.to_json(board))[0]["cut"] == 17
-    header, row = tidy.to_csv(board).splitlines()[:2]
+    header, row = tidy.to_csv(tidy.records(board)).splitlines()[:2]
     assert dict(zip(header.split(","), row.split(","), strict=True))["cut"] == "17.0"
 
     test: dict[str, object] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -166,14 +167,15 @@ def test_csv_and_json_hold_the_same_tidy_rows_in_full_precision() -> None:
         "compile_seconds_difference compile_seconds_difference_half_width above_model_mib "
         f"peak_mib {tested('after')} {tested('retention')} "
         "iqm iqm_low iqm_high rank borda improvement "
-        "negative_transfer negative_transfer_half_width recovered"
+        "negative_transfer negative_transfer_half_width recovered "
+        "train.lr train.max_train train.steps"
     )
     assert (lwf["after"], lwf["gain"]) == (1 / 3, 1 / 3 - 0.1)
     assert lwf["after_half_width"] is None
     assert (lwf["metric"], lwf["before"], lwf["retention"]) == ("matthews_correlation", 0.25, 0.125)
     assert lwf["data_hash"] == "rows-cola" and rows[-1]["data_hash"] is None
 
-    read = list(csv.DictReader(io.StringIO(tidy.to_csv(board))))
+    read = list(csv.DictReader(io.StringIO(tidy.to_csv(tidy.records(board)))))
     spelled = [
         {name: "" if value is None else str(value) for name, value in row.items()} for row in rows
     ]
@@ -181,20 +183,23 @@ def test_csv_and_json_hold_the_same_tidy_rows_in_full_precision() -> None:
 
 
 def test_no_boards_are_empty_files(tmp_path: Path) -> None:
-    assert [path.read_text() for path in write_all([], tmp_path)] == ["# Leaderboard\n", "", "[]\n"]
+    assert [path.read_text() for path in write_all([], [], tmp_path)] == [
+        "# Leaderboard\n", "", "[]\n", "",
+    ]  # fmt: skip
 
 
 def test_write_all_replaces_whole_files(tmp_path: Path) -> None:
     (tmp_path / "leaderboard.md").write_text("old " * 10000)
-    paths = write_all(made(), tmp_path / "new")
-    assert write_all(made(), tmp_path) == [
-        tmp_path / f"leaderboard.{kind}" for kind in ("md", "csv", "json")
+    paths = write_all(made(), [result()], tmp_path / "new")
+    assert write_all(made(), [result()], tmp_path) == [
+        tmp_path / name
+        for name in ("leaderboard.md", "leaderboard.csv", "leaderboard.json", "cells.csv")
     ]
     for path in paths:
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
     assert "nan | at" not in paths[0].read_text()
     with pytest.raises(BenchError, match=r"cannot write .*leaderboard\.md"):
-        write_all(made(), tmp_path / "leaderboard.md")
+        write_all(made(), [result()], tmp_path / "leaderboard.md")
 
 
 def test_a_sequence_names_the_definitions_that_it_shows() -> None:
@@ -214,3 +219,29 @@ def test_a_sequence_names_the_definitions_that_it_shows() -> None:
     assert "R[i-1][i] -R[0][i]" in markdown.render(found)
     told = [record["forgetting"] for record in tidy.records(found)]
     assert [value for value in told if value is not None] == [pytest.approx(0.4)]
+
+
+def test_names_of_all_outputs_are_defined() -> None:
+    """A name in docs/measures.md, as it is or by its ending or beginning."""
+    page = (Path(__file__).parents[3] / "docs" / "measures.md").read_text("utf-8")
+    told = set(re.findall(r"`([\w.]+)`", page))
+    endings = {name.removeprefix("NAME") for name in told if name.startswith("NAME_")}
+    endings |= {"_half_width", "_difference_half_width"}
+    cell = result(settings={"k": 1})
+    cell["provenance"] = {"commit": "abc", "gpus": ["a", "b"]}
+    records = [*tidy.records(made()), *tidy.cell_records([cell])]
+    for name in {name for record in records for name in record}:
+        kind, dot, _ = name.partition(".")
+        by_kind = {f"{kind}.NAME", f"{kind}.METRIC"} if dot else set()
+        assert told & {name, *(name.removesuffix(end) for end in endings), *by_kind}, name
+
+
+def test_a_line_per_cell_has_settings_recipe_and_provenance() -> None:
+    cells = [result("ewc", settings={"k": 1}), result("lwf", "rte", settings={"n": 2})]
+    cells[0]["provenance"] = {"commit": "abc", "packages": {"torch": "2"}, "gpus": ["a", "b"]}
+    first, second = csv.DictReader(io.StringIO(tidy.to_csv(tidy.cell_records(cells))))
+    assert (first["settings.k"], first["settings.n"], second["settings.n"]) == ("1", "", "2")
+    assert (first["train.lr"], first["retention"], first["method"]) == ("0.0005", "0.125", "ewc")
+    assert first["after.matthews_correlation"] == "0.5" and first["hash"] == cells[0]["hash"]
+    assert (first["provenance.packages.torch"], first["provenance.gpus"]) == ("2", "a, b")
+    assert json.loads(tidy.to_json(boards(cells)))[0]["train.steps"] == 100

@@ -160,5 +160,5 @@ def test_the_board_by_hand() -> None:
     assert len(own) == 2 and list(first) == list(own[0])
     assert (first["task"], first["metric"]) == ("cola", "lm-eval arc_easy acc,none")
     assert (last["method"], last["before"], last["after"]) == ("lwf", 0.375, 0.625)
-    assert tidy.to_csv([board]).count("\n") == 5
+    assert tidy.to_csv(tidy.records([board])).count("\n") == 5
     assert boards([result()])[0].outsides == ()
