@@ -71,7 +71,7 @@ class CellSession:
         tasks = workspace.material.tasks
         self.task, forget = tasks[cell.task.name], tuple(tasks[n] for n in cell.forget.tasks)
         workspace.progress("load", 0, 1, None)
-        self.cache = workspace.cache
+        self.cache = workspace.open_cache()
         self.tokenizer = workspace.tokenizer(cell.model)
         self.head_seed = derive_seed(cell.task.name, cell.seed, "head")
         release_memory()  # of the cell before

@@ -69,12 +69,11 @@ class Workspace:
 
             content = [rows, task_hash(task), model.tokenizer, model.kind, length]
             with collector_paused():
-                self.encoded[key] = unpack(self.cache.tensors("tokens", content, compute))
+                self.encoded[key] = unpack(self.open_cache().tensors("tokens", content, compute))
         return self.encoded[key]
 
-    @property
-    def cache(self) -> Cache:
-        """A new view of the run's cache."""
+    def open_cache(self) -> Cache:
+        """The run's cache, with a new account of what its entries save."""
         return Cache(self.folder / "cache")
 
     @property
