@@ -15,7 +15,7 @@ from bench.planning.options import Options
 from bench.planning.plan import Plan, make_plan
 from bench.planning.plugins import load_all
 from bench.running.executor import keep_refusals, open_cells, run_in_process
-from bench.running.reasons import reason
+from bench.running.reasons import Place, place_of, reason
 from bench.running.sharing import processes, rank
 
 if TYPE_CHECKING:
@@ -34,11 +34,14 @@ class Job:
 
     def reasons(self) -> dict[str, list[AnyCell]]:
         """Why cells are to run -> the cells."""
-        results = Store(self.folder).all() if self.todo else []
+        results: dict[Place, list[CellResult]] = {}
+        for result in Store(self.folder).all() if self.todo else []:
+            results.setdefault(place_of(result["cell"]), []).append(result)
         weights = Weights(self.folder)
         found: dict[str, list[AnyCell]] = {}
         for cell in self.todo:
-            found.setdefault(reason(cell, results, weights), []).append(cell)
+            alike = results.get(place_of(cell.identity()), [])
+            found.setdefault(reason(cell, alike, weights), []).append(cell)
         return found
 
 

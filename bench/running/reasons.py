@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from bench.cells.weights import Weights
 
 NEVER = "never run"
+Place = tuple[Any, ...]
+
+
+def place_of(identity: Mapping[str, Any]) -> Place:
+    """What the cells have in common that are held against each other: method, task, seed."""
+    return tuple(identity[name] for name in _SAME)
 
 
 def reason(cell: AnyCell, results: Iterable[CellResult], weights: Weights) -> str:
@@ -21,7 +27,7 @@ def reason(cell: AnyCell, results: Iterable[CellResult], weights: Weights) -> st
     without something that is asked for now; or what changed since a cell of the same method, task
     and seed. That only scoring is left is said too."""
     identity: Mapping[str, Any] = cell.identity()
-    alike = [r for r in results if all(r["cell"][k] == identity[k] for k in _SAME)]  # type: ignore[literal-required]
+    alike = [r for r in results if place_of(r["cell"]) == place_of(identity)]
     same = next((result for result in alike if result["hash"] == cell.hash), None)
     if same is not None:
         found = "its test rows are not answered" if same["status"] == "done" else _failed(same)
