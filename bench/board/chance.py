@@ -50,8 +50,8 @@ def notes(cells: Sequence[CellResult], names: Mapping[MethodKey, str]) -> tuple[
                 if found["share"] >= ALIKE:
                     same.setdefault(name, set()).add(seed)
     alike = [
-        f"{name}, seed {', '.join(map(str, sorted(seeds)))}: {ALIKE:.0%} or more of the answers "
-        "are the same"
+        f"{name}, seed {', '.join(map(str, sorted(seeds)))}: {100 * ALIKE:.0f} % or more of the "
+        "answers are the same"
         for name, seeds in sorted(same.items(), key=lambda item: (item[0] != "before", item[0]))
     ]
     lines = [*alike, *_twins(cells, names)]

@@ -69,7 +69,7 @@ class Board:
     tables: tuple[Table, ...]  # by task name
     average: Table | None  # over tasks whose scores are shares; None where there is one
     glue: Table | None  # the average that GLUE defines; None where tasks are missing
-    standings: tuple[Standing, ...]  # over the tasks of the average, where there is one
+    standings: tuple[Standing, ...]  # over the tasks of the average; none of one method
     verdicts: tuple[Verdict, ...]  # of each row of `tables`, then of the average
     limits: tuple[str, ...]  # what so few seeds cannot show, one line each
     metrics: tuple[OtherMetric, ...]  # those that are not primary
@@ -129,7 +129,7 @@ def _board(
         tables=tables,
         average=average,
         glue=_glue_table(by_task, forget, names, seeds),
-        standings=_standings(single, names, seeds) if average else (),
+        standings=_standings(single, names, seeds) if average and len(names) > 1 else (),
         verdicts=(*judged, *(verdicts([average]) if average else ())),
         limits=limits(judged),
         metrics=other_metrics(results, names),

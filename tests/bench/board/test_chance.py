@@ -40,8 +40,8 @@ def test_answers_that_are_all_the_same_have_a_note_also_before() -> None:
     alike = [cell(seed=seed, alike=(1.0, 0.96 if seed else 0.5)) for seed in range(3)]
     (board,) = boards([*alike, cell("ewc", seed=0, alike=(0.94, 0.94))])
     assert board.tables[0].notes[-2:] == (
-        "before, seed 0, 1, 2: 95% or more of the answers are the same",
-        "finetune, seed 1, 2: 95% or more of the answers are the same",
+        "before, seed 0, 1, 2: 95 % or more of the answers are the same",
+        "finetune, seed 1, 2: 95 % or more of the answers are the same",
     )
 
 

@@ -38,6 +38,8 @@ def test_the_board_has_them_of_the_methods_and_seeds_of_its_average() -> None:
     assert found["average", "lwf"]["iqm"] is found["cola", "ewc"]["iqm"] is None
 
 
-def test_one_task_has_none() -> None:
+def test_one_task_has_none_and_one_method_neither() -> None:
+    (alone,) = boards([cell for cell in grid() if cell["cell"]["method"] == "lwf"])
+    assert alone.average is not None and alone.standings == ()
     (board,) = boards([cell for cell in grid() if cell["cell"]["task"] == "rte"])
     assert board.standings == ()
