@@ -220,9 +220,13 @@ def answer_scores(
 
 
 def unlike(encoded: Encoded) -> list[int]:
-    """The shortest and the longest example, and six between."""
+    """The shortest and the longest example, six between, and that with the longest answer: with
+    answers of a single token nothing is read behind a shared prompt."""
     order = sorted(range(len(encoded)), key=encoded.length)
-    return sorted({order[(len(order) - 1) * part // 7] for part in range(8)})
+    chosen = {order[(len(order) - 1) * part // 7] for part in range(8)}
+    if encoded.answers:
+        chosen.add(max(order, key=lambda i: max(map(len, encoded.answers[i]))))
+    return sorted(chosen)
 
 
 def longest(encoded: Encoded) -> int:

@@ -108,6 +108,21 @@ def test_prompts_are_not_shared_where_padding_would_fill_a_window(make: Any) -> 
     assert (shared - slow(net, given)).abs().max() > 0.05
 
 
+def mamba() -> Any:
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 8}
+    return hf.MambaForCausalLM(hf.MambaConfig(vocab_size=60, **sizes))
+
+
+@pytest.mark.parametrize("make", [mpt, mamba])
+def test_prompts_are_not_shared_where_the_one_long_answer_would_be_wrong(make: Any) -> None:
+    net, given = rough(make()), rows(60)
+    given.answers = [
+        answers if i == 10 else answers[:1] * 3 for i, answers in enumerate(given.answers)
+    ]
+    model = TaskModel(net)
+    assert torch.allclose(scored(model, given), slow(net, given), atol=1e-4)
+
+
 def test_prompts_within_the_window_are_shared() -> None:
     net, given = rough(mistral()), rows(longest=10)
     model = TaskModel(net)
