@@ -16,6 +16,7 @@ from bench.core.errors import BenchError
 from bench.rows.task import Classic, Row, Task
 
 _LONGEST = 2**31 - 1  # characters of a cell, the most that fits the module's C long everywhere
+_TRUTH = {"false": "0", "true": "1"}
 Record = tuple[int, dict[str, Any]]
 """A line's number, and what stands in it: our column -> value, `label` as the file spells it."""
 
@@ -78,16 +79,19 @@ def labelled(task: Task, found: dict[str, Any], spellings: Sequence[str | int]) 
     known = list(spellings or range(len(task.labels)))
     if given in known:
         return {**found, "label": known.index(given)}
-    plain = [_plain(label) for label in known]
-    if _plain(given) not in plain:
+    plain, named = [_plain(label) for label in known], _plain(given)
+    if set(plain) == set(_TRUTH.values()):
+        named = _TRUTH.get(named, named)
+    if named not in plain:
         raise ValueError(f"unknown label {brief([given])}; known: {brief(known)}")
-    return {**found, "label": plain.index(_plain(given))}
+    return {**found, "label": plain.index(named)}
 
 
 def _plain(label: Any) -> str:
-    """A label without what a table's program adds to it: blanks around it, and to a whole number
-    `.0` (pandas, where another row has none)."""
-    return re.sub(r"(?<=\d)\.0+$", "", str(label).strip())
+    """A label without what a table's program adds to it: blanks around it, to a whole number
+    `.0` (pandas, where another row has none), and to true or false a capital."""
+    plain = re.sub(r"(?<=\d)\.0+$", "", str(label).strip())
+    return plain.lower() if plain.lower() in _TRUTH else plain
 
 
 def _is_unicode(text: str) -> bool:

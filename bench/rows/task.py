@@ -160,7 +160,7 @@ class Task:
         return 1 if self.kind in ("regression", "multiple_choice") else len(self.labels)
 
 
-_DRESS = str.maketrans("−", "-", "*+€£¥\\")
+_DRESS = str.maketrans("−–€£¥₹", "--$$$$", "*+_`~(\\")
 
 
 def extracted(task: Task, text: str) -> str:
@@ -168,7 +168,7 @@ def extracted(task: Task, text: str) -> str:
     if not task.extract:
         return text.strip()
     if task.bare_numbers:
-        text = text.translate(_DRESS).replace("-$", "$-")
+        text = re.sub(r"(-?) *\$ *", r"$\1", text.translate(_DRESS))
     found = re.search(task.extract, text)
     return found[1] if found else ""
 

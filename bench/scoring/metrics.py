@@ -223,7 +223,7 @@ def _value(text: str) -> str | Decimal:
     bare = plain.strip("*").replace(",", "").removesuffix(".")
     sign = bare[:1] if bare[:1] in ("-", "+", "−") else ""
     try:
-        number = Decimal(sign.replace("−", "-") + bare.removeprefix(sign).strip("$€£¥ "))
+        number = Decimal(sign.replace("−", "-") + bare.removeprefix(sign).strip("$€£¥₹ "))
     except InvalidOperation:
         return plain
     return number if number.is_finite() else plain

@@ -172,6 +172,12 @@ def test_qasc_as_ai2_hands_it_out(tmp_path: Path) -> None:
         (r"\$7", "7"),
         ("−3", "-3"),
         ("$5", "5"),
+        ("$ 5", "5"),
+        ("-€ 5", "-5"),
+        ("₹1,200", "1200"),
+        ("`12`", "12"),
+        ("__12__", "12"),
+        ("–3", "-3"),
     ],
 )
 def test_a_number_counts_without_what_it_is_dressed_in(written: str, number: str) -> None:

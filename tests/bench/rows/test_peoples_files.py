@@ -64,6 +64,16 @@ def test_whole_numbers_that_a_missing_one_has_made_fractions(tmp_path: Path, suf
         read(path)
 
 
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet", "jsonl"])
+@pytest.mark.parametrize("labels", ['["0", "1"]', '["false", "true"]', '["False", "True"]'])
+def test_true_and_false_as_each_program_writes_them(
+    tmp_path: Path, suffix: str, labels: str
+) -> None:
+    path = tmp_path / f"r.{suffix}"
+    write(pd.DataFrame({"text": ["a", "b"], "label": [True, False]}), path)
+    assert texts(read(path, HEAD.replace('["0", "1"]', labels))) == [("a", 1), ("b", 0)]
+
+
 def write(frame: pd.DataFrame, path: Path) -> None:
     if path.suffix == ".parquet":
         frame.to_parquet(path, index=False)
