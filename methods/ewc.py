@@ -72,15 +72,15 @@ class EWC(Method):
 
     def refuses(self, model: ModelInfo, recipe: Training) -> str | None:
         """An encoder writes no text to sample from, and not each has a head that reads one."""
-        if self._sampled and not model.generates:
-            return (
-                "it is an encoder, which cannot write the text that F is estimated on; give one "
-                f"with --retention FILE --set {self.name}.{self.text_setting}=retention"
-            )
         if not model.generates and not model.predicts_words:
             return (
                 "it is an encoder without the head that predicts masked words, whose gradients "
                 "tell what a text needs"
+            )
+        if self._sampled and not model.generates:
+            return (
+                "it is an encoder, which cannot write the text that F is estimated on; give one "
+                f"with --retention FILE --set {self.name}.{self.text_setting}=retention"
             )
         return None
 

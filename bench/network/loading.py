@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from bench.cells.cell import ModelInfo
@@ -105,11 +106,14 @@ def load_tokenizer(info: ModelInfo) -> Any:
 
     logging.set_verbosity_error()
     try:
+        config = AutoConfig.from_pretrained(info.source, **_place(info))
         tokenizer = AutoTokenizer.from_pretrained(info.source, **_place(info))
-    except (OSError, ValueError, KeyError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise BenchError(f"model {info.name}: the tokenizer cannot be loaded: {first}") from None
-    known = vocabulary(AutoConfig.from_pretrained(info.source, **_place(info)))
+    except Exception as error:  # of as many kinds as there are mistakes in the files
+        first = shorten(f"{type(error).__name__}: {error}", 300)
+        raise BenchError(
+            f"model {info.name}: its configuration or tokenizer cannot be loaded: {first}"
+        ) from None
+    known = vocabulary(config)
     for name in ("pad", "eos", "unk"):
         token, number = getattr(tokenizer, f"{name}_token"), getattr(tokenizer, f"{name}_token_id")
         if number is not None and (number < known or not known):
@@ -179,6 +183,7 @@ def _from_pretrained(factory: Any, info: ModelInfo, options: dict[str, Any]) -> 
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     try:
+        _refuse_giant(factory, info)
         net, report = factory.from_pretrained(
             info.source,
             use_safetensors=True,
@@ -186,6 +191,8 @@ def _from_pretrained(factory: Any, info: ModelInfo, options: dict[str, Any]) -> 
             ignore_mismatched_sizes=True,
             **options,
         )
+    except BenchError:
+        raise
     except Exception as error:  # of the library's, the tokenizers', safetensors' and torch's kinds
         first = (str(error).strip().splitlines() or [""])[0]
         advice = " --trust-remote-code allows that." if "trust_remote_code" in str(error) else ""
@@ -205,6 +212,26 @@ def _from_pretrained(factory: Any, info: ModelInfo, options: dict[str, Any]) -> 
                 f"model {info.name}: {name} in {_file_of(info, name)} holds NaN or infinity."
             )
     return net.train(), set(report["missing_keys"]), {name for name, _, _ in resized}
+
+
+def _refuse_giant(factory: Any, info: ModelInfo) -> None:
+    """Raises BenchError where the configuration describes a network that a folder's weights are no
+    sixteenth of, before it takes its memory."""
+    import torch
+    from transformers import AutoConfig
+
+    files = [path.stat().st_size for path in Path(info.source).glob("*.safetensors")]
+    if not files:  # on the hub
+        return
+    config = AutoConfig.from_pretrained(info.source, **_place(info))
+    with torch.random.fork_rng(), torch.device("meta"):
+        net = factory.from_config(config, trust_remote_code=info.trusted)
+    count = sum(parameter.numel() for parameter in net.parameters())
+    if count > 16 * max(sum(files), 1 << 20):
+        raise BenchError(
+            f"model {info.name}: config.json describes {count:,} weights, and its files of "
+            f"weights have {sum(files):,} bytes."
+        )
 
 
 def _file_of(info: ModelInfo, name: str) -> Path | str:

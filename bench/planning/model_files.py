@@ -20,6 +20,7 @@ _LARGEST = {
     **dict.fromkeys(("intermediate_size", "n_inner", "d_ff", "vocab_size"), 1 << 28),
 }
 """Sizes -> far more than any model has: a network of such a size is never built."""
+_SINGLE = ("vocab_size", "hidden_size")  # whatever the layers differ in
 _MASKED_HEADS = ("ForMaskedLM", "ForPreTraining", "WithLMHeadModel")
 _DISCRIMINATORS = ("Electra", "Funnel")  # whose ForPreTraining tells replaced tokens, no words
 _SEQ2SEQ = ("t5", "mt5", "umt5", "bart", "mbart", "pegasus", "marian", "led", "m2m_100", "switch")
@@ -116,8 +117,9 @@ def check_sizes(config: dict[str, Any], name: str) -> None:
     parts = [config, *(value for value in config.values() if isinstance(value, dict))]
     for part in parts:
         for key, largest in _LARGEST.items():
-            value = part.get(key)
-            if value is None or isinstance(value, list):  # one for each layer
+            value: Any = part.get(key)
+            left_out = value is None or isinstance(value, list)  # a list has one for each layer
+            if key not in part or (left_out and key not in _SINGLE):
                 continue
             whole = isinstance(value, int) and not isinstance(value, bool)
             if not whole or not 0 < value <= largest:

@@ -14,7 +14,7 @@ import transformers as hf
 from safetensors.torch import load_file, save_file
 
 from bench.core.errors import BenchError
-from bench.network.loading import load
+from bench.network.loading import load, load_tokenizer
 from bench.planning.model_info import describe
 from bench.render.plan import plan_text
 from bench.selfcheck.world import plan_for
@@ -142,6 +142,8 @@ def test_an_adapter_that_cannot_be_merged(tmp_path: Path) -> None:
         ("num_hidden_layers", 10**9),
         ("num_attention_heads", 10**12),
         ("vocab_size", 0),
+        ("vocab_size", None),
+        ("hidden_size", [32]),
         ("intermediate_size", True),
         ("intermediate_size", {}),
     ],
@@ -153,6 +155,35 @@ def test_an_absurd_size(key: str, value: Any, tiny_causal: Path, tmp_path: Path)
     assert len(message) < 200
     nested = copied(tiny_causal, tmp_path / "nested", text_config={key: value})
     assert f"config.json has {key} = " in refused(nested)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("vocab_size", 10**8), ("intermediate_size", 10**8), ("max_position_embeddings", 10**9),
+     ("type_vocab_size", 10**9)],
+)  # fmt: skip
+def test_a_network_far_larger_than_its_weights(
+    key: str, value: int, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    info = describe(str(copied(tiny_encoder, tmp_path / "m", **{key: value})))
+    with pytest.raises(BenchError, match=r"^model m: config.json describes [0-9,]{12,} weights, "):
+        load(info, 2, 0)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"model_type": "nope"}, {"layer_norm_eps": "x"}, {"pad_token_id": "x"}, {"id2label": [1]},
+     {"max_position_embeddings": None}, {"rope_parameters": "x"}],
+)  # fmt: skip
+def test_a_configuration_that_the_library_refuses(
+    config: dict[str, Any], tiny_encoder: Path, tmp_path: Path
+) -> None:
+    info = describe(str(copied(tiny_encoder, tmp_path / "m", **config)))
+    with pytest.raises(
+        BenchError, match=r"^model m: its configuration or tokenizer cannot be loaded"
+    ) as e:
+        load_tokenizer(info)
+    assert "\n" not in str(e.value)
 
 
 def test_weights_that_do_not_fit_the_configuration(tiny_causal: Path, tmp_path: Path) -> None:
@@ -263,6 +294,8 @@ def test_an_encoder_without_a_head_for_words_has_no_retention_column(
         assert reason.startswith("it is an encoder without the head that predicts masked words")
         assert all(result["retention"] is None for result in found.values())
         assert "  retention  " not in text
+        plain = plan_for(["finetune", "ewc", "mas"], ["rte"], folder, tiny_data, kind="encoder")
+        assert set(plain.spec.refused.values()) == {reason}  # no text would help
     assert all(result["status"] == "done" for result in found.values())
 
 
