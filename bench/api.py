@@ -42,7 +42,9 @@ def compare(
     and `settings={"lwf": {"interval": 8}}` for --set.
 
     `out` is the folder of the results; left out, it is results/local/MODEL under the current
-    folder, as on the command line. With `progress=False` only failures are said.
+    folder, as on the command line. With `progress=False` only failures are said. Cells run one at a
+    time in this process, unless `jobs` says how many others run them; those know the methods of
+    files (`plugin`) and packages, not what a notebook defines.
 
     No signal handler stays behind: as in any training, Ctrl-C (a notebook's stop) waits for the
     step and leaves a checkpoint, from which the same call goes on.
@@ -52,7 +54,7 @@ def compare(
             it is in `failed` of what is returned.
     """
     load_builtin()
-    asked = {"methods": methods, "tasks": tasks, **options}
+    asked = {"jobs": 1, "methods": methods, "tasks": tasks, **options}
     given = {name: _known(value) for name, value in asked.items()}
     job = planned(read(given))
     return Runs(tuple(finished(job, quiet=not progress)), job.folder)

@@ -6,16 +6,21 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core.files import atomic_write_tensors, atomic_write_text
 from bench.core.hashing import digest, file_digest
+from bench.core.lease import Lease
 from bench.core.version import SUITE_VERSION
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+_LOOK_SECONDS = 0.02  # between two looks at what another process computes
 
 
 class Cache:
@@ -23,11 +28,13 @@ class Cache:
 
     `saved_seconds` adds up what the entries that were found had cost to compute, so that a cell
     can be charged for work that another cell happened to do first. `compile_seconds` adds up what
-    `torch.compile` took while others were computed, which is in no price.
+    `torch.compile` took while others were computed, which is in no price. An entry that another
+    process computes is waited for, unless `in_step`, where several compute it together; the wait
+    is no price either, and is taken off `saved_seconds`.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, in_step: bool = False) -> None:
+        self.folder, self.in_step = folder, in_step
         self.saved_seconds = self.compile_seconds = 0.0
 
     def tensors(
@@ -35,8 +42,9 @@ class Cache:
     ) -> dict[str, Tensor]:
         """The tensors that `compute` gives, computed at most once for each JSON value `key`."""
         path = self._path(kind, key, "safetensors")
-        if not self._found(path):
-            self.put_tensors(kind, key, *self._timed(compute))
+        with self._turn(path) as found:
+            if not found:
+                self.put_tensors(kind, key, *self._timed(compute))
         from safetensors.torch import load_file
 
         stored: dict[str, Tensor] = load_file(path)
@@ -52,18 +60,35 @@ class Cache:
     def json(self, kind: str, key: Any, compute: Callable[[], Any]) -> Any:
         """The same for a JSON value."""
         path = self._path(kind, key, "json")
-        if not self._found(path):
-            value, seconds = self._timed(compute)
-            atomic_write_text(path, json.dumps(value))
-            _keep_price(path, seconds)
+        with self._turn(path) as found:
+            if not found:
+                value, seconds = self._timed(compute)
+                atomic_write_text(path, json.dumps(value))
+                _keep_price(path, seconds)
         return json.loads(path.read_text(encoding="utf-8"))
 
     def _path(self, kind: str, key: Any, suffix: str) -> Path:
         return self.folder / f"{kind}-{digest([SUITE_VERSION, key])[:24]}.{suffix}"
 
-    def _found(self, path: Path) -> bool:
-        """Whether an entry is there as it was written; a damaged one is named. Its price counts as
-        saved."""
+    @contextmanager
+    def _turn(self, path: Path) -> Iterator[bool]:
+        """Whether an entry is there; where not, this process alone computes it meanwhile."""
+        found = self._found(path, quiet=not self.in_step)
+        if found or self.in_step:
+            yield found
+            return
+        lease, start = Lease(path.with_suffix(".lock")), time.perf_counter()
+        while not lease.take():
+            time.sleep(_LOOK_SECONDS)
+        self.saved_seconds -= time.perf_counter() - start
+        try:
+            yield self._found(path)
+        finally:
+            lease.drop()
+
+    def _found(self, path: Path, quiet: bool = False) -> bool:
+        """Whether an entry is there as it was written; a damaged one is named unless `quiet`. Its
+        price counts as saved."""
         if not path.is_file():
             return False
         try:
@@ -75,7 +100,7 @@ class Cache:
             whole, reason = False, f"{type(error).__name__}: {error}".partition("\n")[0]
         if whole:
             self.saved_seconds += seconds
-        else:
+        elif not quiet:
             print(f"{path} is damaged ({reason}) and computed again", file=sys.stderr)
         return whole
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
-import threading
 from collections.abc import Sequence
-from types import FrameType
 
 from bench.core.errors import BenchError, TerminatedError, unknown_name
+from bench.core.stops import catch_stops
 
 INTERRUPTED = 130
-_AGAIN_SECONDS = 0.05
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    _catch_stops()
+    catch_stops()
     try:
         return _run(list(sys.argv[1:] if argv is None else argv))
     except (KeyboardInterrupt, TerminatedError) as stop:
@@ -46,29 +43,3 @@ def _run(words: list[str]) -> int:
     except BrokenPipeError:  # the reader (`head`, say) has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
-
-
-def _catch_stops() -> None:
-    """Let SIGTERM and Ctrl-C end what runs, unless the shell has Ctrl-C ignored."""
-    signal.signal(signal.SIGTERM, _stop)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _stop)
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    """End what runs, but no import: a package that is half imported (numpy) may swallow the error,
-    and then fails every cell. The signal comes again until the import is over."""
-    if _imports(frame):
-        again = threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), number))
-        again.daemon = True
-        again.start()
-        return
-    raise KeyboardInterrupt if number == signal.SIGINT else TerminatedError(128 + number)
-
-
-def _imports(frame: FrameType | None) -> bool:
-    while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
-            return True
-        frame = frame.f_back
-    return False

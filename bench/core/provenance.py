@@ -6,13 +6,13 @@ import datetime
 import os
 import platform
 import re
-import shutil
 import subprocess
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
+from bench.core.machine import gpu_names
 from bench.core.version import SUITE_VERSION
 
 DISTRIBUTION = "forgetting-bench"
@@ -50,7 +50,7 @@ def environment() -> dict[str, str]:
         "python": platform.python_version(),
         "system": platform.platform(),
         "processor": f"{_processor()}, {os.cpu_count()} cores",
-        "gpu": ", ".join(_gpus()) or "none (as nvidia-smi says)",
+        "gpu": ", ".join(gpu_names()) or "none (as nvidia-smi says)",
     }
     extras: dict[str, list[str]] = {}
     for requirement in _requirements():
@@ -73,16 +73,6 @@ def _requirements() -> list[str]:
         return requires(DISTRIBUTION) or []
     except PackageNotFoundError:
         return []
-
-
-def _gpus() -> list[str]:
-    """The names of NVIDIA's GPUs, without torch."""
-    command = shutil.which("nvidia-smi")
-    if command is None:
-        return []
-    query = [command, "--query-gpu=name", "--format=csv,noheader"]
-    found = subprocess.run(query, capture_output=True, text=True, check=False, timeout=10)
-    return found.stdout.strip().splitlines() if found.returncode == 0 else []
 
 
 def _git() -> tuple[str | None, bool | None]:

@@ -78,6 +78,12 @@ class Options:
         metavar="N",
         group=WHERE,
     )
+    jobs: int | None = setting(
+        None,
+        "cells that run at once, each on a core or a GPU (what the machine allows)",
+        low=1,
+        group=WHERE,
+    )
     submission: bool = setting(False, "answer GLUE's test rows too; see submission", group=WHERE)
 
 

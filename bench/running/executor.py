@@ -23,7 +23,7 @@ from bench.core.files import atomic_write_text
 from bench.core.text import printable
 from bench.planning.plan import Plan
 from bench.planning.plugins import place_of
-from bench.running.progress import Display
+from bench.running.progress import Audience, Display
 from bench.running.sharing import Shared, in_step, is_done, processes, rank
 from bench.training.memory import free_memory, half_of_micro_batch, is_out_of_memory
 
@@ -60,35 +60,54 @@ def run_in_process(
         KeyboardInterrupt: stopped; finished cells are kept and the running one has a checkpoint.
         BenchError: a cell failed in some of several processes only, or a result cannot be written.
     """
-    from bench.running.workspace import Workspace
-
-    share = any("finetuned" in cell.method.needs for cell in cells)
     with Display(cells, quiet=quiet or rank() > 0) as display:
-        shared = Shared(cells, store, plan.submission, display.say, display.passed)
+        CellRunner(plan, cells, store, folder, display).run(cells)
 
-        def progress(stage: str, done: int, total: int, loss: float | None) -> None:
-            if shared.lost and processes() == 1:
-                raise TakenOverError
-            display.progress(stage, done, total, loss)
 
-        workspace = Workspace(folder, progress, plan.material, plan.submission, plan.keep_bytes)
-        with closing(shared.take()) as mine:
+class CellRunner:
+    """Runs cells of a plan in this process; what they have in common is made once."""
+
+    def __init__(
+        self, plan: Plan, cells: Sequence[AnyCell], store: Store, folder: Path, audience: Audience
+    ) -> None:
+        from bench.running.workspace import Workspace
+
+        self.store, self.audience = store, audience
+        self.share = any("finetuned" in cell.method.needs for cell in cells)
+        self.shared = Shared(cells, store, plan.submission, audience.say, audience.passed)
+        self.workspace = Workspace(
+            folder, self._progress, plan.material, plan.submission, plan.keep_bytes
+        )
+
+    def run(self, cells: Sequence[AnyCell], patient: bool = True) -> None:
+        """Run these, as `run_in_process` says; unless `patient`, what others run is left to them
+        and not waited for."""
+        with closing(self.shared.take(cells, patient)) as mine:
             for cell in in_step(mine):
-                display.start(cell)
+                self.audience.start(cell)
                 try:
-                    _keep(cell, workspace, store, share, display)
+                    _keep(cell, self.workspace, self.store, self.share, self.audience)
                 except TakenOverError:
-                    display.say(f"{cell} was taken over: this process had been silent too long")
+                    self.audience.say(
+                        f"{cell} was taken over: this process had been silent too long"
+                    )
+
+    def _progress(self, stage: str, done: int, total: int, loss: float | None) -> None:
+        if self.shared.lost and processes() == 1:
+            raise TakenOverError
+        self.audience.progress(stage, done, total, loss)
 
 
-def _keep(cell: AnyCell, workspace: Workspace, store: Store, share: bool, display: Display) -> None:
+def _keep(
+    cell: AnyCell, workspace: Workspace, store: Store, share: bool, audience: Audience
+) -> None:
     """Run a cell and keep its result, or why it has none."""
     from bench.running.result_building import failed_result
     from bench.training import checkpoint
 
     predictions = log = None
     try:
-        result, predictions = _finished(cell, workspace, share, display.say)
+        result, predictions = _finished(cell, workspace, share, audience.say)
         json.dumps([result, predictions], allow_nan=False)
     except (KeyboardInterrupt, TerminatedError, TakenOverError):
         raise
@@ -102,7 +121,7 @@ def _keep(cell: AnyCell, workspace: Workspace, store: Store, share: bool, displa
         store.write(result, predictions)
         if result["status"] == "done":  # there before its training goes; a failed one keeps that
             checkpoint.remove(workspace.checkpoint(cell))
-    display.end(cell, result, log)
+    audience.end(cell, result, log)
 
 
 def _finished(

@@ -15,8 +15,10 @@ from bench.planning.options import Options
 from bench.planning.plan import Plan, make_plan
 from bench.planning.plugins import load_all
 from bench.running.executor import keep_refusals, open_cells, run_in_process
+from bench.running.pool import run_in_workers
 from bench.running.reasons import Place, place_of, reason
 from bench.running.sharing import processes, rank
+from bench.running.workers import how_many
 
 if TYPE_CHECKING:
     from bench.cells.cell import AnyCell
@@ -31,6 +33,9 @@ class Job:
     folder: Path
     cells: tuple[AnyCell, ...]
     todo: tuple[AnyCell, ...]
+    workers: int = 1  # processes that run them
+    plugin: tuple[Path, ...] = ()  # files that each of these reads first
+    task_file: tuple[Path, ...] = ()
 
     def reasons(self) -> dict[str, list[AnyCell]]:
         """Why cells are to run -> the cells."""
@@ -57,7 +62,8 @@ def planned(options: Options) -> Job:
     folder = options.out or Path("results", "local", names)
     cells = tuple(plan.spec.cells())
     todo, _ = open_cells(cells, Store(folder), plan.submission)
-    return Job(plan, folder, cells, tuple(todo))
+    workers = how_many(options.jobs, todo)
+    return Job(plan, folder, cells, tuple(todo), workers, options.plugin, options.task_file)
 
 
 def finished(job: Job, quiet: bool = False) -> list[CellResult]:
@@ -72,7 +78,9 @@ def finished(job: Job, quiet: bool = False) -> list[CellResult]:
     store = Store(job.folder)
     if rank() == 0:
         _sweep(job)
-    if job.todo or processes() > 1:  # the first process says what is to run
+    if job.workers > 1:
+        run_in_workers(job, store, quiet)
+    elif job.todo or processes() > 1:  # the first process says what is to run
         run_in_process(job.plan, job.todo, store, job.folder, quiet)
     if rank():
         return []

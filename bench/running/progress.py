@@ -1,12 +1,14 @@
-"""What a person sees while the cells run: one live display, or plain lines in a log."""
+"""What a person sees while cells run: one live display, or plain lines in a log."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 from rich.console import Console
 from rich.live import Live
@@ -30,11 +32,11 @@ def clock(seconds: float) -> str:
 
 
 def remaining_seconds(
-    done: Sequence[tuple[AnyCell, float]], todo: Sequence[AnyCell], spent_on_first: float
+    done: Sequence[tuple[AnyCell, float]], todo: Sequence[AnyCell], spent: float
 ) -> float | None:
-    """What the cells in `todo` will take, the first of which has run for `spent_on_first`, by the
-    mean of finished cells alike in method and task, else in task, else in method, else of all.
-    None before any cell has finished."""
+    """What the cells in `todo` will take, on which `spent` seconds were spent, one after the
+    other, by the mean of finished cells alike in method and task, else in task, else in method,
+    else of all. None before any cell has finished."""
     if not done:
         return None
 
@@ -48,29 +50,67 @@ def remaining_seconds(
         times = next(group for group in alike if group)
         return sum(times) / len(times)
 
-    return max(0.0, sum(expected(cell) for cell in todo) - spent_on_first)
+    return max(0.0, sum(expected(cell) for cell in todo) - spent)
+
+
+class Audience(Protocol):
+    """Who is told how cells go: a display in this process, or the pipe of a worker to one."""
+
+    def start(self, cell: AnyCell) -> None:
+        """A cell begins."""
+
+    def progress(self, stage: str, done: int, total: int, loss: float | None) -> None:
+        """The cell is at `done` of `total` of `stage`; cheap enough to call at every step."""
+
+    def say(self, text: str) -> None:
+        """Something that is to be known of the cell."""
+
+    def passed(self, cell: AnyCell, result: CellResult) -> None:
+        """Another run's process has ended a cell."""
+
+    def end(self, cell: AnyCell, result: CellResult, log: Path | None = None) -> None:
+        """The cell is finished or has failed, which is told at length in `log`."""
+
+
+@dataclass
+class Running:
+    """A cell that runs, and how far it is."""
+
+    cell: AnyCell
+    number: str  # "[ 3/18]"
+    started: float = field(default_factory=time.monotonic)
+    printed: float = field(default_factory=time.monotonic)
+    stage: str = "load"
+    done: int = 0
+    total: int = 1
+    loss: float | None = None
+
+    def where(self) -> str:
+        """`train 12/30, loss 0.5129`."""
+        loss = "" if self.loss is None else f", loss {self.loss:.4f}"
+        count = "" if self.total <= 1 else f" {self.done}/{self.total}"
+        return f"{self.stage}{count}{loss}"
 
 
 class Display:
-    """Shows which cell runs, how far it is and when all will be done.
+    """Shows which cells run, how far they are and when all will be done; an `Audience`, of which
+    several `workers` are told apart by number.
 
-    On a terminal a live display of two rows stays at the bottom; elsewhere a line is printed when
-    a cell starts, ends, and every 15 seconds between; if `quiet`, only when one fails. Everything
-    goes to standard error.
+    On a terminal a live display, of a row for the run and one for each cell that runs, stays at
+    the bottom; elsewhere a line is printed when a cell starts, ends, and every 15 seconds between;
+    if `quiet`, only when one fails. Everything goes to standard error.
     """
 
-    def __init__(self, cells: Sequence[AnyCell], quiet: bool = False) -> None:
-        self.left = list(cells)  # the first of them runs
-        self.count = len(self.left)
+    def __init__(self, cells: Sequence[AnyCell], quiet: bool = False, workers: int = 1) -> None:
+        self.left = list(cells)  # with those that run
+        self.count, self.workers = len(self.left), workers
         self.console = Console(stderr=True)
         self.quiet = quiet
         self.moves = self.console.is_terminal and not quiet
         self.lines = not self.console.is_terminal and not quiet
+        self.running: dict[int, Running] = {}  # by worker
         self.finished: list[tuple[AnyCell, float]] = []
         self.failed = 0
-        self.stage, self.done, self.total = "", 0, 1
-        self.loss: float | None = None
-        self.started = self.printed = time.monotonic()
         self.live = Live(console=self.console, get_renderable=self._picture, transient=True)
 
     def __enter__(self) -> Display:
@@ -84,53 +124,60 @@ class Display:
         if self.moves:
             self.live.stop()
 
-    def start(self, cell: AnyCell) -> None:
+    def start(self, cell: AnyCell, worker: int = 0) -> None:
         """A cell begins."""
-        if cell in self.left:  # which another process of this run, that plans alone, may not hold
-            self.left.remove(cell)
-        self.left.insert(0, cell)
-        self.started = self.printed = time.monotonic()
-        self.progress("load", 0, 1, None)
+        if cell not in self.left:  # which another process of this run, that plans alone, may hold
+            self.left.append(cell)
+        self.running.pop(worker, None)
+        self.running[worker] = Running(cell, self._number())
         if self.lines:
-            self._line(f"{self._number()} {cell}")
+            self._line(f"{self.running[worker].number} {cell}")
 
-    def progress(self, stage: str, done: int, total: int, loss: float | None) -> None:
-        """The cell is at `done` of `total` of `stage`; cheap enough to call at every step."""
-        self.stage, self.done, self.total, self.loss = stage, done, total, loss
+    def progress(
+        self, stage: str, done: int, total: int, loss: float | None, worker: int = 0
+    ) -> None:
+        """See `Audience`."""
+        run = self.running[worker]
+        run.stage, run.done, run.total, run.loss = stage, done, total, loss
         now = time.monotonic()
-        if self.lines and now - self.printed > _LINE_SECONDS:
-            self.printed = now
-            self._line(f"    {self._where()}, run: {self._eta()}")
+        if self.lines and now - run.printed > _LINE_SECONDS:
+            run.printed = now
+            which = f"{run.number} " if self.workers > 1 else "    "
+            self._line(f"{which}{run.where()}, run: {self._eta()}")
 
-    def say(self, text: str) -> None:
-        """Something that is to be known of the cell."""
+    def say(self, text: str, worker: int = 0) -> None:
+        """See `Audience`."""
         if not self.quiet:
-            self._line(f"{self._number()} {text}")
+            run = self.running.get(worker)
+            self._line(f"{run.number if run else self._number()} {text}")
 
-    def passed(self, cell: AnyCell, result: CellResult) -> None:
-        """Another process has ended a cell."""
-        self.say(f"{cell}: {result['status']} by another process")
+    def passed(self, cell: AnyCell, result: CellResult, worker: int = 0) -> None:
+        """See `Audience`."""
+        self.say(f"{cell}: {result['status']} by another process", worker)
         self.left.remove(cell)
 
-    def end(self, cell: AnyCell, result: CellResult, log: Path | None = None) -> None:
-        """The cell is finished or has failed, which is told at length in `log`."""
-        seconds = time.monotonic() - self.started
-        number = self._number()
+    def end(
+        self, cell: AnyCell, result: CellResult, log: Path | None = None, worker: int = 0
+    ) -> None:
+        """See `Audience`."""
+        run = self.running.pop(worker)
+        seconds = time.monotonic() - run.started
         self.left.remove(cell)
         self.finished.append((cell, seconds))
         if result["scores"] is None:
             self.failed += 1
-            self._line(f"{number} {cell}: FAILED, {result['error']}\n    log: {log}")
+            self._line(f"{run.number} {cell}: FAILED, {result['error']}\n    log: {log}")
         elif not self.quiet:
             primary = result["scores"]["primary"]
             before, after = result["scores"]["before"][primary], result["scores"]["after"][primary]
             self._line(
-                f"{number} {cell}: {primary} x100 {100 * before:.1f} -> {100 * after:.1f}, "
+                f"{run.number} {cell}: {primary} x100 {100 * before:.1f} -> {100 * after:.1f}, "
                 f"{clock(seconds)}"
             )
 
     def _number(self) -> str:
-        number = min(self.count, self.count - len(self.left) + 1)
+        """Of the cell that starts next."""
+        number = min(self.count, self.count - len(self.left) + len(self.running) + 1)
         return f"[{number:>{len(str(self.count))}}/{self.count}]"
 
     def _line(self, text: str) -> None:
@@ -138,31 +185,30 @@ class Display:
         if not self.console.is_terminal:
             sys.stderr.flush()
 
-    def _where(self) -> str:
-        loss = "" if self.loss is None else f", loss {self.loss:.4f}"
-        count = "" if self.total <= 1 else f" {self.done}/{self.total}"
-        return f"{self.stage}{count}{loss}"
-
     def _eta(self) -> str:
-        spent = time.monotonic() - self.started
-        todo = self.left
-        left = remaining_seconds(self.finished, todo, spent)
-        if left is None and self.stage == "train" and self.done:
-            left = spent * (self.total / self.done - 1) + spent * (len(todo) - 1)
-        return "time left unknown yet" if left is None else f"{clock(left)} left"
+        now, running = time.monotonic(), list(self.running.values())
+        spent = sum(now - run.started for run in running)
+        left = remaining_seconds(self.finished, self.left, spent)
+        if left is None and running and all(r.stage == "train" and r.done for r in running):
+            whole = sum((now - run.started) * run.total / run.done for run in running)
+            left = whole * len(self.left) / len(running) - spent
+        if left is None:
+            return "time left unknown yet"
+        return f"{clock(left / max(1, min(self.workers, len(self.left))))} left"
 
     def _picture(self) -> Table:
-        """The live display: the run's row above the cell's."""
+        """The live display: the run's row above those of cells."""
         grid = Table.grid(padding=(0, 2))
-        if not self.left:
+        running = [self.running[worker] for worker in sorted(self.running)]
+        if not running:
             return grid
-        share = 100 * self.done / max(1, self.total)
-        cell, done = self.left[0], self.count - len(self.left)
-        failed = f", {self.failed} failed" if self.failed else ""
+        done, failed = self.count - len(self.left), f", {self.failed} failed" if self.failed else ""
         grid.add_row(
             f"run {done}/{self.count} cells{failed}",
             ProgressBar(total=self.count, completed=done, width=24),
             self._eta(),
         )
-        grid.add_row(str(cell), ProgressBar(completed=share, width=24), self._where())
+        for run in running:
+            share = 100 * run.done / max(1, run.total)
+            grid.add_row(str(run.cell), ProgressBar(completed=share, width=24), run.where())
         return grid

@@ -52,14 +52,18 @@ class Shared:
     lease: Lease | None = None  # on the cell in hand
     _leases: dict[str, Lease] = field(default_factory=dict)
 
-    def take(self) -> Generator[AnyCell | None]:
-        """The cells one by one, each leased while it is in hand. Those that others run are left to
-        them and waited for in the end; None is given at each look at them.
+    def __post_init__(self) -> None:
+        self._before = {cell.hash: self._read(cell) for cell in self.cells}
 
-        A result that came since the call, also of a failure, is another process's, and is passed.
+    def take(self, cells: Sequence[AnyCell], patient: bool = True) -> Generator[AnyCell | None]:
+        """Of all cells these, one by one, each leased while it is in hand. Those that others run
+        are left to them; if `patient`, they are waited for in the end, and None is given at each
+        look at them.
+
+        A result that is newer than this object, also of a failure, is another process's, and is
+        passed.
         """
-        before = {cell.hash: self._read(cell) for cell in self.cells}
-        left, said = list(self.cells), 0.0
+        left, said = list(cells), 0.0
         while left:
             theirs = []
             for cell in left:
@@ -69,7 +73,9 @@ class Shared:
                     continue
                 try:
                     result = self._read(cell)
-                    if result is not None and (self._is_done(cell) or result != before[cell.hash]):
+                    if result is not None and (
+                        self._is_done(cell) or result != self._before[cell.hash]
+                    ):
                         self.passed(cell, result)
                         continue
                     self.lease = lease
@@ -79,7 +85,7 @@ class Shared:
                 finally:
                     self.lease = None
                     lease.drop()
-            left = theirs
+            left = theirs if patient else []
             if left:
                 said = self._wait_for(left, said)
                 yield None

@@ -17,6 +17,7 @@ from bench.network.token_cache import collector_paused, pack, unpack
 from bench.rows.material import Material
 from bench.rows.source import load_rows
 from bench.rows.task import Row, Task, task_hash
+from bench.running.sharing import processes
 from bench.training.context import Progress
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Workspace:
 
     def open_cache(self) -> Cache:
         """The run's cache, with a new account of what its entries save."""
-        return Cache(self.folder / "cache")
+        return Cache(self.folder / "cache", in_step=processes() > 1)
 
     @property
     def weights(self) -> Weights:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,3 +127,44 @@ def test_a_damaged_entry_is_named_and_computed_again(
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert said.startswith(f"{entry} is damaged (") and said.endswith(") and computed again\n")
+
+
+_COMPUTES = """\
+import sys, time
+from pathlib import Path
+from bench.cells.cache import Cache
+
+folder = Path(sys.argv[1])
+(folder / sys.argv[2]).touch()
+while len(list(folder.glob("started*"))) < 2:
+    time.sleep(0.01)
+
+def slow():
+    with (folder / "calls").open("a") as file:
+        file.write("x")
+    time.sleep(0.5)
+    return 7
+
+cache = Cache(folder / "cache")
+start = time.perf_counter()
+assert cache.json("text", 0, slow) == 7
+took = time.perf_counter() - start
+print(took + cache.saved_seconds)
+"""
+
+
+def test_two_processes_never_compute_one(tmp_path: Path) -> None:
+    """Both are charged what it costs, and not their wait."""
+    two = [
+        subprocess.Popen(
+            [sys.executable, "-c", _COMPUTES, str(tmp_path), f"started{number}"],
+            cwd=Path(__file__).parents[3],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in (0, 1)
+    ]
+    prices = [float(process.communicate(timeout=60)[0]) for process in two]
+    assert (tmp_path / "calls").read_text() == "x"
+    assert all(0.5 <= price < 0.9 for price in prices)
+    assert not list((tmp_path / "cache").glob("*.lock"))

@@ -54,7 +54,7 @@ def _done(cell: AnyCell) -> Any:
 
 def test_each_cell_is_in_hand_once_and_leased_then(three: list[Any], tmp_path: Path) -> None:
     shared = _Told(three, tmp_path)
-    for cell, expected in zip(shared.take(), three, strict=True):
+    for cell, expected in zip(shared.take(three), three, strict=True):
         assert cell == expected
         assert [_lease(tmp_path, other).take() for other in three if other == cell] == [False]
     assert not any((tmp_path / "locks").iterdir())
@@ -64,7 +64,7 @@ def test_what_another_runs_is_left_to_it_and_waited_for(three: list[Any], tmp_pa
     theirs = _lease(tmp_path, three[0])
     assert theirs.take()
     shared = _Told(three, tmp_path)
-    given = shared.take()
+    given = shared.take(three)
     assert [next(given), next(given)] == three[1:]
     assert next(given) is None and next(given) is None
     (said,) = shared.told  # once, not at each look
@@ -77,19 +77,19 @@ def test_what_another_runs_is_left_to_it_and_waited_for(three: list[Any], tmp_pa
 
 
 def test_what_another_fails_meanwhile_is_not_tried_again(three: list[Any], tmp_path: Path) -> None:
+    Store(tmp_path).write(failed_result(three[2], "before this run"), None)
     shared = _Told(three, tmp_path)
-    shared.store.write(failed_result(three[2], "before this run"), None)
-    given = shared.take()
+    given = shared.take(three)
     assert next(given) == three[0]
     shared.store.write(failed_result(three[1], "another process's"), None)
     assert next(given) == three[2] and shared.left_out == [three[1]]
 
 
 def test_the_leases_of_one_that_dies_are_free(three: list[Any], tmp_path: Path) -> None:
-    given = _Told(three, tmp_path).take()
+    given = _Told(three, tmp_path).take(three)
     assert next(given) == three[0]
     given.close()
-    assert list(in_step(_Told(three, tmp_path).take())) == three
+    assert list(in_step(_Told(three, tmp_path).take(three))) == three
 
 
 @pytest.mark.slow

@@ -1,0 +1,92 @@
+"""A process that has imported everything once, and forks a worker within milliseconds.
+
+It is started by `bench.running.pool`, in a session of its own: Ctrl-C in a terminal reaches the
+first process alone, which tells each worker once.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle
+from typing import TYPE_CHECKING
+
+from bench.core.errors import BenchError
+from bench.planning.plugins import load_all
+from bench.training.stack import build
+
+if TYPE_CHECKING:
+    from bench.running.job import Job
+
+FORK, END = "fork", "end"
+
+
+def main(handle: int) -> None:
+    """Serve the process at the other end of a socket, until it is gone.
+
+    What comes is first the files of plug-ins, then the job, whose pickle may need them, then
+    requests: (FORK, gpu) and a pipe, which a worker gets, answered by its process id; (END, that)
+    answered by its exit code, negative of a signal. Where the job needs what only the other process
+    knows, each request for a worker is answered by a line that says so.
+    """
+    control = Connection(handle)
+    faulthandler.enable(all_threads=False)
+    load_all(*control.recv())
+    job: Job = control.recv()
+    refusal = _unknown(job)
+    _import(job)
+    while True:
+        try:
+            word, value = control.recv()
+        except EOFError:
+            return
+        if word == END:
+            control.send(os.waitstatus_to_exitcode(os.waitpid(value, 0)[1]))
+            continue
+        pipe = recv_handle(control)
+        if refusal:
+            control.send(refusal)
+            continue
+        pid = os.fork()
+        if pid == 0:
+            control.close()
+            _become_worker(job, Connection(pipe), value)
+        os.close(pipe)
+        control.send(pid)
+
+
+def _unknown(job: Job) -> str:
+    """What this process, which reads files alone, does not know of the job; empty: nothing."""
+    try:
+        for cell in job.todo:
+            build(cell.method)
+    except BenchError as error:
+        return (
+            f"--jobs {job.workers}: another process does not know a method that is defined here: "
+            f"give its file by --plugin, or leave --jobs out. {error}"
+        )
+    return ""
+
+
+def _import(job: Job) -> None:
+    """All that a cell imports, and what of torch is to be said before it is used."""
+    import torch
+
+    from bench.core.machine import cores, gpus
+    from bench.running import sequence, single, worker  # noqa: F401
+
+    torch.set_num_threads(max(1, cores() // job.workers) if gpus() else 1)
+
+
+def _become_worker(job: Job, pipe: Connection, gpu: str | None) -> None:
+    """Work, and end without going back to where this process was forked."""
+    from bench.running.worker import work
+
+    code = 1
+    try:
+        if gpu is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+        code = work(job, pipe)
+    finally:
+        os._exit(code)

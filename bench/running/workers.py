@@ -1,0 +1,77 @@
+"""How many cells may run at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from bench.cells.cell import AnyCell, ModelInfo, TaskSequence
+from bench.core.errors import BenchError
+from bench.core.machine import available_bytes, cores, gpus
+from bench.running.sharing import processes
+
+_IMPORTED = 0.5 * 2**30  # bytes of a process before its model
+_COPIES = 6  # of the weights: gradients, two moments, what a method keeps, a copy to save
+
+
+def how_many(asked: int | None, cells: Sequence[AnyCell]) -> int:
+    """Workers for these cells: those asked for, or what the machine allows; no more than cells.
+
+    Left open, there is one for each GPU; without any, one for each core (OMP_NUM_THREADS says
+    that there are fewer), as far as memory reaches.
+
+    Raises:
+        BenchError: more are asked for than there are cores, beside accelerate's processes, or
+            where processes cannot be forked.
+    """
+    if asked is not None and asked > 1:
+        _check(asked)
+    wanted = _allowed(cells) if asked is None else asked
+    return max(1, min(wanted, len(cells)))
+
+
+def _check(asked: int) -> None:
+    if asked > cores():
+        raise BenchError(f"--jobs {asked}: a worker takes a core, and there are {cores()}.")
+    if processes() > 1:
+        raise BenchError(f"--jobs {asked}: accelerate's processes share each cell; leave it out.")
+    if not hasattr(os, "fork"):
+        raise BenchError(f"--jobs {asked}: this system cannot fork processes; leave it out.")
+
+
+def _allowed(cells: Sequence[AnyCell]) -> int:
+    if processes() > 1 or not hasattr(os, "fork"):
+        return 1
+    if devices := len(gpus()):
+        return min(devices, cores())
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    limit = min(cores(), int(threads)) if threads.isdigit() else cores()
+    sizes, free = [_weights(model) for model in _models(cells)], available_bytes()
+    if free is None:
+        return limit
+    if 0 in sizes:  # not on this machine yet: one process fetches them
+        return 1
+    return min(limit, int(free / (_IMPORTED + _COPIES * max(sizes, default=0))))
+
+
+def _models(cells: Iterable[AnyCell]) -> list[ModelInfo]:
+    """The models that cells start from, each once."""
+    starts = [cell.stages[0] if isinstance(cell, TaskSequence) else cell for cell in cells]
+    return list({cell.model.hash: cell.model for cell in starts}.values())
+
+
+def _weights(model: ModelInfo) -> int:
+    """Bytes of a model's files on this machine; 0 where there are none."""
+    folder = Path(model.source)
+    if not folder.is_dir():
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import LocalEntryNotFoundError
+
+        try:
+            folder = Path(
+                snapshot_download(model.source, revision=model.revision, local_files_only=True)
+            )
+        except LocalEntryNotFoundError:
+            return 0
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))

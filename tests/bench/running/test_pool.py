@@ -1,0 +1,227 @@
+"""Cells on several processes: what comes out is the same, and a dead process costs its cell.
+
+Nearly all goes through bench.running.server, bench.running.worker and bench.core.stops.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bench import BenchError, Card, Method, compare, load
+from bench.cells.cell import AnyCell
+from bench.cells.store import Store
+from bench.running import workers
+from bench.running.pool import _Pool
+from bench.running.workers import how_many
+from bench.selfcheck.world import World, plan_for
+
+ROOT = Path(__file__).parents[3]
+
+_DIES = """\
+import os, signal
+from bench import Card, Method, register_method
+
+@register_method("dies")
+class Dies(Method):
+    card = Card("t", "p", "e", "d", "none", 1.0)
+
+    def after_step(self, run):
+        if run.step == 2 and run.cell.seed == 0:
+            os._exit(7)
+        if run.step == 2 and run.cell.seed == 1:
+            os.kill(os.getpid(), signal.SIGSEGV)
+"""
+_SAME = ("scores", "curve", "drift", "flips", "retention", "forgotten", "elicited", "sequence")
+
+
+def _options(world: World, folder: Path) -> dict[str, Any]:
+    model, text = str(world.models["causal"]), str(world.text)
+    return {
+        "model": model,
+        "data": str(world.data),
+        "retention": text,
+        "steps": 4,
+        "out": folder,
+        "progress": False,
+    }
+
+
+def test_two_workers_give_what_one_process_gives(world: World, tmp_path: Path) -> None:
+    """Among them cells that share work, a sequence, and a method that ends its process."""
+    (tmp_path / "dies.py").write_text(_DIES)
+    methods, tasks = ["lwf"], ["cola", "cola>rte"]
+    one = compare(methods, tasks, seeds=2, **_options(world, tmp_path / "one"))
+    two = compare(
+        [*methods, "dies"],
+        tasks,
+        seeds=2,
+        jobs=2,
+        plugin=[tmp_path / "dies.py"],
+        **_options(world, tmp_path / "two"),
+    )
+    found = {result["hash"]: result for result in two.results}
+    wanted = Store(tmp_path / "one")
+    for result in one.results:
+        same = found[result["hash"]]
+        assert {name: same[name] for name in _SAME} == {name: result[name] for name in _SAME}  # type: ignore[literal-required]
+        answers = Store(tmp_path / "two").predictions(same)
+        assert answers == wanted.predictions(result)
+    dead = {(bad.method, bad.seed): bad for bad in two.failed}
+    assert dead.keys() == {("dies", 0), ("dies", 1)}
+    assert dead["dies", 0].error == "its process ended in the midst, with exit code 7"
+    assert dead["dies", 1].error == "its process was ended by SIGSEGV"
+    assert all(bad.log is not None for bad in two.failed)
+    assert len(two.results) == 3 * 2 * 2
+    entries = [path.name for path in (tmp_path / "two" / "cache").iterdir()]
+    assert entries and not any(name.endswith(".lock") for name in entries)
+
+
+_SLOW = """\
+import time
+from pathlib import Path
+from bench import Card, Method, register_method
+
+@register_method("slow")
+class Slow(Method):
+    card = Card("t", "p", "e", "d", "none", 1.0)
+
+    def after_step(self, run):
+        Path(__file__).with_name(f"seed{run.cell.seed}").touch()
+        time.sleep(0.0 if Path(__file__).with_name("quick").exists() else 0.2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)],
+)
+def test_a_stop_reaches_every_worker_and_the_same_command_goes_on(
+    world: World, tmp_path: Path, number: int, code: int
+) -> None:
+    """SIGINT comes to the whole group of processes, as in a terminal; after SIGKILL, workers that
+    find themselves alone stop by themselves."""
+    (tmp_path / "slow.py").write_text(_SLOW)
+    folder = tmp_path / "run"
+    words = [
+        "--methods",
+        "slow",
+        "--tasks",
+        "cola",
+        "--no-reference",
+        "--seeds",
+        "2",
+        "--jobs",
+        "2",
+    ]
+    words += ["--plugin", str(tmp_path / "slow.py"), "--steps", "200", "--out", str(folder)]
+    words += ["--model", str(world.models["causal"]), "--data", str(world.data)]
+    command = [sys.executable, str(ROOT / "run_bench.py"), *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        while not all((tmp_path / f"seed{seed}").exists() for seed in (0, 1)):
+            assert process.poll() is None
+            time.sleep(0.05)
+        os.killpg(process.pid, number)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == code, err
+    assert "Traceback" not in err
+    deadline = time.monotonic() + 30
+    while any((folder / "locks").iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(list((folder / "checkpoints").iterdir())) == 2
+    if number == signal.SIGTERM:
+        (tmp_path / "quick").touch()
+        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120)
+        assert [r["provenance"]["resumes"] for r in load(folder).results] == [1, 1]
+
+
+class Mine(Method):
+    """Known to this process alone."""
+
+    name = "mine"
+    card = Card("t", "p", "e", "d", "none", 1.0)
+
+
+def test_a_method_of_this_process_alone_is_refused(
+    world: World, tmp_path: Path, registry_of_this_test: None
+) -> None:
+    with pytest.raises(BenchError, match=r"^--jobs 2: another process does not know .*'mine'"):
+        compare(Mine(Mine.Config()), "cola", jobs=2, seeds=2, **_options(world, tmp_path))
+
+
+def _next(left: list[AnyCell], in_hand: list[AnyCell]) -> AnyCell | None:
+    busy = [SimpleNamespace(cell=cell) for cell in in_hand]
+    pool: Any = SimpleNamespace(workers=busy, left=left, others=[])
+    return _Pool._next(pool)
+
+
+def test_cells_that_share_work_do_not_run_at_once(world: World) -> None:
+    plan = plan_for(
+        ["finetune", "lwf"], ["cola", "rte"], world.models["causal"], world.data, seeds=1
+    )
+    cola, cola_lwf, rte, rte_lwf = plan.spec.cells()
+    everything = [cola, cola_lwf, rte, rte_lwf]
+    assert _next(everything, []) == cola
+    assert _next(everything[1:], [cola]) == rte
+    assert _next([cola_lwf, rte_lwf], [rte]) == cola_lwf
+    assert _next([rte_lwf], [rte]) is None  # it would make rte's weights again
+    assert _next([rte_lwf], [cola_lwf]) == rte_lwf
+    assert _next([], []) is None
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Eight cores, no GPU, plenty of memory; what a test sets is otherwise."""
+
+    def has(cores: int = 8, gpus: int = 0, gib: float = 100.0, threads: str | None = None) -> None:
+        monkeypatch.setattr(workers, "cores", lambda: cores)
+        monkeypatch.setattr(workers, "gpus", lambda: ["0"] * gpus)
+        monkeypatch.setattr(workers, "available_bytes", lambda: int(gib * 2**30))
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        if threads:
+            monkeypatch.setenv("OMP_NUM_THREADS", threads)
+
+    return has
+
+
+def test_as_many_workers_as_the_machine_allows(world: World, machine: Any) -> None:
+    model = world.models["causal"]
+    cells = list(plan_for(["finetune"], ["cola"], model, world.data, seeds=20).spec.cells())
+    machine()
+    assert how_many(None, cells) == 8
+    assert how_many(None, cells[:3]) == 3
+    assert how_many(None, []) == 1
+    assert how_many(5, cells) == 5
+    machine(threads="1")
+    assert how_many(None, cells) == 1
+    machine(gpus=2)
+    assert how_many(None, cells) == 2
+    assert how_many(6, cells) == 6  # several on a GPU
+    machine(gib=2.2)
+    assert how_many(None, cells) == 4  # half a GiB each, and a tiny model
+
+
+def test_what_cannot_be_is_one_line(
+    world: World, machine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine(cores=2)
+    with pytest.raises(BenchError, match=r"^--jobs 3: a worker takes a core, and there are 2.$"):
+        how_many(3, [])
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert how_many(None, []) == 1
+    with pytest.raises(BenchError, match=r"^--jobs 2: accelerate's processes share each cell"):
+        how_many(2, [])
