@@ -29,12 +29,14 @@ _SPELLINGS = {
 
 
 def places(task: Task, names: Sequence[str]) -> list[int | None]:
-    """For each name the place of the task's label that it spells; None for no label's name."""
+    """For each name the place of the task's label that it spells, or whose word it is; None for
+    no label's name."""
     known = {
         spelling: place
         for place, label in enumerate(map(_plain, task.labels))
         for spelling in (label, *_SPELLINGS.get(label, ()))
     }
+    known = {word: place for place, word in enumerate(map(_plain, task.words))} | known
     return [known.get(_plain(name)) for name in names]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -96,9 +97,17 @@ def _named_labels(
     names: list[str] = getattr(features.get(hub.columns.get("label", "")), "names", None) or []
     if hub.label_spellings:
         return dict(enumerate(names))
+    if sorted(map(_number, names)) == list(range(len(task.labels))):
+        return {n: _number(name) for n, name in enumerate(names)}
     found = places(task, names)
     if set(range(len(task.labels))) <= set(found):
         return {n: names[n] if to is None else to for n, to in enumerate(found)}
     if any(to not in (None, n) for n, to in enumerate(found)):
         raise BenchError(f"{where}: its labels are named {brief(names)}, not {brief(task.labels)}.")
     return {}
+
+
+def _number(name: str) -> int:
+    """The number that a name is ("1", "LABEL_1"); -1 for another name."""
+    found = re.fullmatch(r"(?:LABEL_)?(\d{1,9})", name, re.IGNORECASE | re.ASCII)
+    return int(found[1]) if found else -1

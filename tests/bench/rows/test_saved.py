@@ -119,6 +119,9 @@ def named(data: Path, to: Path, names: list[str], of: list[int]) -> Path:
         (["Entailment", "Not entailment"], [0, 1]),
         (["unknown", "not-entailment", "entailment"], [2, 1]),
         (["0", "1"], [0, 1]),  # no names: the numbers are the task's
+        (["1", "0"], [1, 0]),
+        (["LABEL_1", "LABEL_0"], [1, 0]),
+        (["no", "yes"], [1, 0]),  # the words that a causal LM answers with
         (["entailment", "other"], [0, 1]),
     ],
 )
