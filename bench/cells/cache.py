@@ -44,18 +44,21 @@ class Cache:
         path = self._path(kind, key, "safetensors")
         with self._turn(path) as found:
             if not found:
-                self.put_tensors(kind, key, *self._timed(compute))
+                return self.put_tensors(kind, key, *self._timed(compute))
         from safetensors.torch import load_file
 
         stored: dict[str, Tensor] = load_file(path)
         return stored
 
-    def put_tensors(self, kind: str, key: Any, value: dict[str, Tensor], seconds: float) -> None:
-        """Keep tensors that cost `seconds` to compute."""
+    def put_tensors(
+        self, kind: str, key: Any, value: dict[str, Tensor], seconds: float
+    ) -> dict[str, Tensor]:
+        """Keep tensors that cost `seconds` to compute; returns them as they are kept."""
         path = self._path(kind, key, "safetensors")
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in value.items()}
         atomic_write_tensors(path, plain)
         _keep_price(path, seconds)
+        return plain
 
     def json(self, kind: str, key: Any, compute: Callable[[], Any]) -> Any:
         """The same for a JSON value."""
@@ -63,8 +66,10 @@ class Cache:
         with self._turn(path) as found:
             if not found:
                 value, seconds = self._timed(compute)
-                atomic_write_text(path, json.dumps(value))
+                text = json.dumps(value)
+                atomic_write_text(path, text)
                 _keep_price(path, seconds)
+                return json.loads(text)  # as it is found the next time
         return json.loads(path.read_text(encoding="utf-8"))
 
     def _path(self, kind: str, key: Any, suffix: str) -> Path:

@@ -19,7 +19,7 @@ from bench.cells.result import (
 from bench.core.memory import above, higher, peak_memory_mib
 from bench.core.provenance import provenance
 from bench.rows.source import source_named
-from bench.running.session import Measured
+from bench.running.measuring import Measured
 from bench.scoring import lm_eval
 from bench.scoring.chance import given, majority
 from bench.scoring.predictions import correct, flips, predict
@@ -72,8 +72,8 @@ def cell_result(
     dev = stage.dev["dev"]
     answers = [predict(stage.task, dev, found.outputs["dev"]) for found in (before, after)]
     right = [correct(stage.task, dev, given) for given in answers]
-    scored_before, _ = stage.task_scores(before.outputs)
-    scored_after, notes = stage.task_scores(after.outputs)
+    scored_before, _ = stage.measuring.task_scores(before.outputs)
+    scored_after, notes = stage.measuring.task_scores(after.outputs)
     return {
         **blank_result(cell),
         "scores": {
@@ -149,7 +149,7 @@ def predictions(cell: Cell, stage: CellSession, before: Measured, after: Measure
 def retention_result(
     cell: Cell, before: tuple[float, int] | None, after: tuple[float, int] | None
 ) -> Retention | None:
-    """What `CellSession.retention` found at two times, as a part of the result."""
+    """What `Measuring.retention` found at two times, as a part of the result."""
     if before is None or after is None:
         return None
     return {
@@ -161,7 +161,7 @@ def retention_result(
 
 
 def lm_eval_result(before: lm_eval.Found | None, after: lm_eval.Found | None) -> LmEval | None:
-    """What `CellSession.lm_eval` found at two times, as a part of the result."""
+    """What `Measuring.lm_eval` found at two times, as a part of the result."""
     if before is None or after is None:
         return None
     return {"version": lm_eval.installed(), "before": before, "after": after}

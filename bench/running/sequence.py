@@ -131,8 +131,8 @@ def _scored(sequence: TaskSequence, model: ModelInfo, workspace: Workspace) -> l
 
 def _score(cell: Cell, workspace: Workspace) -> _Scored:
     stage = CellSession(cell, workspace)
-    outputs = stage.dev_outputs(base=True)
-    values, notes = stage.task_scores(outputs)
+    outputs = stage.measuring.dev_outputs(base=True)
+    values, notes = stage.measuring.task_scores(outputs)
     return _Scored(
         task=stage.task,
         rows=stage.dev["dev"],
@@ -147,12 +147,12 @@ def _kept(first: Cell, model: ModelInfo, workspace: Workspace) -> dict[str, Any]
     """What the whole sequence left of the base model, parts of the result: its own text, other
     suites' tasks, and ‖θ−θ0‖²."""
     stage = CellSession(first, workspace)
-    retention, lm_eval = stage.retention(base=True), stage.lm_eval(base=True)
+    retention, lm_eval = stage.measuring.retention(base=True), stage.measuring.lm_eval(base=True)
     assert model.weights is not None, "a sequence has stages"
     put_stage(stage.run.net, set(), model.weights, None)
     return {
-        "retention": retention_result(first, retention, stage.retention(base=False)),
-        "lm_eval": lm_eval_result(lm_eval, stage.lm_eval(base=False)),
+        "retention": retention_result(first, retention, stage.measuring.retention(base=False)),
+        "lm_eval": lm_eval_result(lm_eval, stage.measuring.lm_eval(base=False)),
         "drift": ev.drift(stage.loaded),
     }
 

@@ -29,13 +29,13 @@ def run_cell(
     """
     reset_peak_memory()
     stage = CellSession(cell, workspace)
-    before = stage.measure(base=True)
+    before = stage.measuring.measure(base=True)
     stage.lap("score_before")
     record = stage.learn(workspace.checkpoint(cell), share_weights)
     stage.lap("train")
-    after = stage.measure(base=False)
+    after = stage.measuring.measure(base=False)
     stage.lap("score_after")
     if workspace.submission:
-        stage.answer_test_rows()
+        stage.measuring.answer_test_rows()
     result = cell_result(cell, stage, record, before, after)
     return result, predictions(cell, stage, before, after)

@@ -125,9 +125,10 @@ def _figures(plan: Plan, folder: Path) -> Figures:
 
 
 def _of_one(stage: CellSession) -> Figures:
-    text, (task,) = stage.retention(base=True), stage.forgotten(base=True)
+    its = stage.measuring
+    text, (task,) = its.retention(base=True), its.forgotten(base=True)
     train(stage.run, stage.method, None)
-    text_now, (task_now,) = stage.retention(base=False), stage.forgotten(base=False)
+    text_now, (task_now,) = its.retention(base=False), its.forgotten(base=False)
     assert text is not None and text_now is not None, "micro has a text"
     return Figures(text_now[0] - text[0], task_now.loss - task.loss, _smallest(stage))
 

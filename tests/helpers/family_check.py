@@ -138,14 +138,14 @@ def _read(stage: CellSession, rows: Encoded) -> dict[str, float]:
     given = torch.tensor(score_rows(run.task_model, rows, pad, run.accelerator))
     own = torch.stack([_scores(stage, rows, i) for i in range(len(rows))])
     off = {"scores": float((given - own).abs().max())}
-    found = stage.retention(base=False)
+    found = stage.measuring.retention(base=False)
     if found is None:
         return off
     net, kind = run.net, stage.cell.model.kind
     if kind == "encoder":
         net = load_language_model(stage.cell.model)
         backbone_into(net, stage.loaded)
-    blocks = stage._retention_blocks()
+    blocks = stage.measuring.retention_blocks()
     assert blocks is not None
     total = 0.0
     for batch in running_text.text_batches(blocks, stage.tokenizer, kind):

@@ -13,7 +13,7 @@ from bench.cells.store import Store
 from bench.core.errors import CellError
 from bench.render.status import status
 from bench.running.executor import run_in_process
-from bench.running.session import CellSession
+from bench.running.measuring import Measuring
 from bench.selfcheck.world import plan_for
 from bench.training.context import TrainingContext
 from methods.finetune import Finetune
@@ -69,17 +69,17 @@ def test_a_failure_while_it_is_scored_keeps_the_training(
     steps: list[int],
     tasks: str,
 ) -> None:
-    scores = CellSession.task_scores
+    scores = Measuring.task_scores
 
-    def broken(session: CellSession, outputs: Any) -> Any:
+    def broken(measuring: Measuring, outputs: Any) -> Any:
         if steps:
             raise ValueError("no room to score in")
-        return scores(session, outputs)
+        return scores(measuring, outputs)
 
     plan = plan_for(["finetune"], [tasks], tiny_causal, tiny_data)
     cells, store = list(plan.spec.cells()), Store(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(CellSession, "task_scores", broken)
+        patch.setattr(Measuring, "task_scores", broken)
         run_in_process(plan, cells, store, tmp_path)
     assert [one["status"] for one in store.all()] == ["failed"]
     assert "0 done, 1 failed, 0 refused, 0 stopped" in status(store.all(), tmp_path)
