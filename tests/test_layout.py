@@ -24,9 +24,10 @@ TESTED_IN = {
     "bench/render/test_render.py": "bench.render.terminal",
     "bench/test_api.py": "bench.render.html",
     "bench/rows/test_bad_input.py": "bench.rows.files",
+    "bench/running/test_executor.py": "bench.running.measuring",
     "bench/running/test_once.py": "bench.cells.weights bench.running.export bench.running.reasons",
     "bench/running/test_single.py": "bench.rows.material bench.running.result_building "
-    "bench.running.measuring bench.running.session bench.running.workspace",
+    "bench.running.session bench.running.workspace",
     "bench/scoring/test_lm_eval.py": "bench.board.lm_eval_table",
     "bench/selfcheck/test_selfcheck.py": "bench.selfcheck.behaviour bench.selfcheck.checks "
     "bench.selfcheck.command bench.selfcheck.identity bench.selfcheck.processes "
