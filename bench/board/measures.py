@@ -105,7 +105,7 @@ def _flip(which: Literal["lost", "gained"]) -> Callable[[CellResult], float | No
 
 _SCORES = (
     "Scores ×100, before and after tuning; ±: half-width of the 95 % t-interval over seeds; gain: "
-    "over finetune, paired by seed. ↑ more is better, ↓ less; *: best, or not told from the best "
+    "over finetune, paired by seed. ↑ more is better, ↓ less; *: no method is shown better, "
     "by the paired interval. Order: finetune, then by after, best first."
 )
 _LOSSES = (

@@ -33,8 +33,8 @@ class Row:
     """Each measure's name -> what sets it apart from the reference's on the same seeds; None of the
     reference itself, and of what is no mean of its own (see `is_plain`)."""
     leading: tuple[str, ...]
-    """The measures in which the row is the best, or not told from the best by the paired interval
-    over seeds; a method with one seed is not looked at."""
+    """The measures in which no other row is shown better, by the paired interval over seeds; a
+    method with one seed is not looked at."""
 
     def mean(self, measure: str) -> float | None:
         """The mean of `measure` (or the highest), where there is one."""
@@ -83,7 +83,7 @@ def is_plain(measure: Measure) -> bool:
 
 
 def _leading(measure: Measure, measured: Measured, lower: bool) -> set[MethodKey]:
-    """The methods that are best, or not told from the best, of those with two seeds or more."""
+    """The methods of two seeds or more than which none is shown better, by the paired interval."""
     sign = {"more": 1, "less": -1, None: 0}[better(measure, lower)]
     values = {key: _of(measure, cells) for key, cells in measured.items()}
     means = {
@@ -93,13 +93,12 @@ def _leading(measure: Measure, measured: Measured, lower: bool) -> set[MethodKey
     }
     if not sign or len(means) < 2:
         return set()
-    best = min(means, key=lambda key: (-means[key], key))
-    found = {best}
-    for key in means.keys() - found:
-        apart = statistics.paired(values[best], values[key])
-        told = apart is not None and apart.half is not None and abs(apart.mean) > apart.half
-        found |= set() if told else {key}
-    return found
+
+    def is_beaten(key: MethodKey) -> bool:
+        found = (statistics.paired(values[other], values[key]) for other in means)
+        return any(f and f.half is not None and sign * f.mean > f.half for f in found)
+
+    return {key for key in means if not is_beaten(key)}
 
 
 def _against(
