@@ -23,7 +23,25 @@ _LARGEST = {
 _SINGLE = ("vocab_size", "hidden_size")  # whatever the layers differ in
 _MASKED_HEADS = ("ForMaskedLM", "ForPreTraining", "WithLMHeadModel")
 _DISCRIMINATORS = ("Electra", "Funnel")  # whose ForPreTraining tells replaced tokens, no words
-_SEQ2SEQ = ("t5", "mt5", "umt5", "bart", "mbart", "pegasus", "marian", "led", "m2m_100", "switch")
+_SEQ2SEQ = (
+    "t5",
+    "mt5",
+    "umt5",
+    "longt5",
+    "nllb",
+    "fsmt",
+    "bart",
+    "mbart",
+    "pegasus",
+    "marian",
+    "led",
+    "m2m_100",
+    "switch",
+)
+_SENSES = (
+    *("ForImage", "ForMaskedImage", "ForObject", "ForSemantic", "ForVideo", "ForDepth", "ViTModel"),
+    *("ForAudio", "ForCTC", "ForSpeech", "ForXVector", "CLIPModel"),
+)
 TOKEN_FILES = ("tokenizer_config.json", "special_tokens_map.json")
 _UNMERGED = ("PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING")
 
@@ -104,12 +122,23 @@ def refuse_encoder_decoder(config: dict[str, Any], name: str) -> None:
     if any(str(architecture).endswith("ForCausalLM") for architecture in names):
         return  # its decoder alone
     known = str(config.get("model_type", "")).startswith(_SEQ2SEQ)
-    if config.get("is_encoder_decoder") or known:
+    both = any(str(architecture).endswith("EncoderDecoderModel") for architecture in names)
+    if config.get("is_encoder_decoder") or known or both:
         what = printable(", ".join(map(str, names)) or str(config.get("model_type")))
         raise BenchError(
             f"model {name} is an encoder-decoder ({what}), which is not supported: choose a causal "
             "LM or an encoder."
         )
+
+
+def refuse_other_senses(config: dict[str, Any], name: str) -> None:
+    """Raises BenchError for a model of images or sounds, which no --as makes one of text."""
+    for architecture in map(str, config.get("architectures") or ()):
+        if any(sense in architecture for sense in _SENSES):
+            raise BenchError(
+                f"model {name} reads images or sounds ({printable(architecture)}), which is not "
+                "supported: choose a causal LM or an encoder."
+            )
 
 
 def check_sizes(config: dict[str, Any], name: str) -> None:

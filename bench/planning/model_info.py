@@ -156,6 +156,7 @@ def _number(config: dict[str, Any], *keys: str) -> int:
 def _kind_of(config: dict[str, Any], name: str, kind: ModelKind | None) -> ModelKind:
     """`kind` where it is given and can be, else what the configuration's architecture says."""
     model_files.refuse_encoder_decoder(config, name)
+    model_files.refuse_other_senses(config, name)
     for architecture in map(str, config.get("architectures") or ()):
         if kind == "causal" and architecture.endswith(_ENCODER_HEADS):
             raise BenchError(f"model {name} is an encoder ({architecture}), no causal LM.")

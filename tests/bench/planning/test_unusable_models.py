@@ -91,6 +91,18 @@ def test_t5_without_a_word_of_it_in_its_configuration(tiny_causal: Path, tmp_pat
     assert "is an encoder-decoder (t5)" in refused(bare)
 
 
+@pytest.mark.parametrize("kind", [None, "causal", "encoder"])
+@pytest.mark.parametrize("name", ["ViTForImageClassification", "Wav2Vec2ForCTC", "CLIPModel"])
+def test_a_model_of_images_or_sounds_is_not_told_to_try_a_kind(
+    name: str, kind: Any, tiny_causal: Path, tmp_path: Path
+) -> None:
+    folder = copied(tiny_causal, tmp_path / "m", architectures=[name])
+    assert refused(folder, kind) == (
+        f"model MODEL reads images or sounds ({name}), which is not supported: choose a causal LM "
+        "or an encoder."
+    )
+
+
 def test_the_decoder_of_one_is_a_causal_lm(tiny_causal: Path, tmp_path: Path) -> None:
     folder = saved(hf.BartForCausalLM(bart()), tiny_causal, tmp_path / "m")
     assert describe(str(folder)).kind == "causal"
