@@ -54,7 +54,7 @@ class ChildTuning(Method):
     quick = {"fisher_rows": 64}
     variants = {"D": {"mode": "D"}}
 
-    def __init__(self, config: ChildTuningConfig) -> None:
+    def __init__(self, config: ChildTuningConfig | None = None) -> None:
         super().__init__(config)
         self.child: dict[str, Tensor] = {}  # of D: whether a weight is in it
 

@@ -109,8 +109,8 @@ class Method:
     quick: ClassVar[dict[str, Any]] = {}
     """Settings that suit a tiny model and a dozen steps: little to prepare, a plain effect."""
 
-    def __init__(self, config: Any) -> None:
-        self.config = config
+    def __init__(self, config: Any = None) -> None:
+        self.config = self.Config() if config is None else config
 
     @property
     def label(self) -> str:

@@ -49,7 +49,7 @@ class Mixout(Method):
     off = {"p": 0.0}
     meaning = "retains"
 
-    def __init__(self, config: MixoutConfig) -> None:
+    def __init__(self, config: MixoutConfig | None = None) -> None:
         super().__init__(config)
         self.mixed: list[Mixed] = []  # empty between steps
 

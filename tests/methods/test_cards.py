@@ -23,3 +23,8 @@ def test_every_default_says_where_it_comes_from(name: str) -> None:
 def test_the_cost_is_told_in_settings_not_in_their_values(name: str) -> None:
     values = re.findall(r"\d+", METHODS.get(name).card.passes)
     assert set(values) <= {"1"}, "as in 1/interval"
+
+
+def test_a_method_without_a_configuration_has_its_defaults() -> None:
+    for cls in map(METHODS.get, METHODS.names()):
+        assert cls().spec == cls(cls.Config()).spec
