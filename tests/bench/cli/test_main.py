@@ -221,7 +221,8 @@ def test_a_stop_waits_for_an_import_to_end(tmp_path: Path, name: str, code: int)
     """One that came in its midst may be swallowed there, and leave a package half imported."""
     (tmp_path / "slow_import.py").write_text(_SLOW.format(name=name))
     script = (
-        "import sys\n"
+        "import signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # the shell may ignore it
         "from bench.cli import commands\n"
         "from bench.cli.main import main\n"
         "def run(words):\n"
