@@ -59,7 +59,7 @@ def test_precision_changes_the_steps_and_no_score_of_the_base(
     plain, narrow = (weights(trained(plan, tmp_path / str(i))) for i, plan in enumerate(both))
     assert any(not torch.equal(plain[name], narrow[name]) for name in plain)
     outputs = [
-        stage_for(plan, tmp_path / f"base {i}").dev_outputs(base=True)
+        stage_for(plan, tmp_path / f"base {i}").measuring.dev_outputs(base=True)
         for i, plan in enumerate(both)
     ]
     assert outputs[0] == outputs[1]
