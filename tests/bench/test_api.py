@@ -189,7 +189,7 @@ def test_a_cell_that_fails_raises_nothing_and_is_told(
         (["lwf"], {"settings": {"lwf": 3}}, "settings must be {METHOD: {SETTING: VALUE}}"),
         ([3], {}, "methods must be a list of names, not [3]."),
         ([L2SP(L2SP.Config(alpha=-1.0))], {}, "l2sp.alpha = -1.0 is out of range"),
-        ([L2SP(None)], {}, "l2sp takes a L2SPConfig, not None."),
+        ([L2SP(3)], {}, "l2sp takes a L2SPConfig, not 3."),
         ([Nameless(_Settings())], {}, "Nameless is no registered method: put @register_method"),
         ([Taken(_Settings())], {}, "method 'lwf' is defined twice: in methods.lwf.method and in "),
         ([], {}, "name at least one method and one task"),
