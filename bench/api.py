@@ -15,7 +15,8 @@ from bench.planning.method_names import registered
 from bench.planning.options import read
 from bench.planning.plugins import add_task, load_builtin
 from bench.rows.task import Task
-from bench.running.job import finished, planned
+from bench.running.finishing import finished
+from bench.running.job import planned
 from bench.training.method import Method
 
 if TYPE_CHECKING:

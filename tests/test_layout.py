@@ -25,7 +25,8 @@ TESTED_IN = {
     "bench/test_api.py": "bench.render.html",
     "bench/rows/test_bad_input.py": "bench.rows.files",
     "bench/running/test_executor.py": "bench.running.measuring",
-    "bench/running/test_once.py": "bench.cells.weights bench.running.export bench.running.reasons",
+    "bench/running/test_once.py": "bench.running.finishing "
+    "bench.cells.weights bench.running.export bench.running.reasons",
     "bench/running/test_single.py": "bench.rows.material bench.running.result_building "
     "bench.running.session bench.running.workspace",
     "bench/scoring/test_lm_eval.py": "bench.board.lm_eval_table",

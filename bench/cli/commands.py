@@ -30,7 +30,8 @@ def run(words: Sequence[str]) -> int:
     config, dry_run = given.pop("config", None), given.pop("dry_run", False)
     from bench.api import Runs, load
     from bench.render.plan import plan_text
-    from bench.running.job import finished, planned
+    from bench.running.finishing import finished
+    from bench.running.job import planned
     from bench.running.reasons import summed
     from bench.running.sharing import rank
 

@@ -17,7 +17,8 @@ from bench.cli.main import main
 from bench.core.errors import BenchError
 from bench.planning.options import read
 from bench.running.export import export
-from bench.running.job import finished, planned
+from bench.running.finishing import finished
+from bench.running.job import planned
 from bench.running.reasons import NEVER, summed
 from bench.running.single import run_cell
 from bench.selfcheck.world import World, cells_of, workspace_for
