@@ -123,5 +123,5 @@ def test_the_last_cell_takes_no_more_than_the_first(
     run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     peaks = json.loads(run.stdout.splitlines()[-1])
     weights = 4 * 19e6 / 2**20
-    assert peaks[-1] == pytest.approx(peaks[0], rel=0.03)
+    assert peaks[-1] <= 1.03 * peaks[0]  # less is no fault: the first cell also warms allocators
     assert 3 * weights < peaks[-1] < 6 * weights  # gradients, two moments, and activations
