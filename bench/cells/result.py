@@ -6,8 +6,18 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from bench.cells.cell import Identity
 
-SCHEMA_VERSION = 7
-ADDED = {"elicited": 2, "sequence": 3, "facts": 4, "lm_eval": 5, "generated": 6, "chance": 7}
+SCHEMA_VERSION = 8
+ADDED = {
+    "elicited": 2,
+    "sequence": 3,
+    "facts": 4,
+    "lm_eval": 5,
+    "generated": 6,
+    "chance": 7,
+    "retain_tasks": 8,
+    "path": 8,
+    "probe": 8,
+}
 """Parts of a result that came later -> the version that brought them; None in older results, but
 for `generated`, which their label of the data tells."""
 
@@ -52,6 +62,44 @@ class Flips(TypedDict):
 
     lost: float  # right before, wrong now
     gained: float  # wrong before, right now
+    lost_adjusted: NotRequired[float]  # without what guesses account for; below 0 where they do
+    gained_adjusted: NotRequired[float]
+
+
+class RetainedTask(TypedDict):
+    """Another task's dev rows, before and after."""
+
+    rows: int
+    metric: str  # its primary one
+    before: float
+    after: float
+    flips: Flips | None  # None where answers are not right or wrong
+
+
+class PathPoint(TypedDict):
+    """What the model scores at θ0 + α(θ − θ0)."""
+
+    alpha: float  # 0: the untouched base model, 1: the tuned one
+    score: float  # the primary metric on the dev rows
+    retention: float | None  # loss on the retention text, nats per token
+    retain_tasks: dict[str, float]  # each retention task's primary metric
+
+
+class ProbePoint(TypedDict):
+    """What the model scores in the midst of its training, on a few rows."""
+
+    step: int  # optimizer steps done; 0: the untouched base model
+    score: float | None  # the primary metric; None where answers are written
+    loss: float | None  # of the right answers, nats per token; None of a head
+    retention: float | None  # loss on the retention text, nats per token
+
+
+class Probe(TypedDict):
+    """A learning curve of scores, and what it was scored on."""
+
+    rows: int  # dev rows
+    tokens: int  # of the retention text
+    points: list[ProbePoint]
 
 
 class Retention(TypedDict):
@@ -153,6 +201,9 @@ class CellResult(TypedDict):
     forgotten: Forgotten | None
     facts: Facts | None  # None where the data has no such questions
     lm_eval: LmEval | None  # None where no such tasks were asked for
+    retain_tasks: dict[str, RetainedTask] | None  # None where no retention tasks were asked for
+    path: list[PathPoint] | None  # by α; None where it was not asked for
+    probe: Probe | None  # None where it was not asked for
     elicited: Elicited | None  # None for methods that elicit nothing
     drift: float | None  # squared distance of the pretrained weights from where they were
     curve: list[dict[str, float]]  # step, loss, lr and what the method logged

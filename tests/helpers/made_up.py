@@ -83,6 +83,9 @@ def result(
         }
         if done
         else None,
+        retain_tasks=None,
+        path=None,
+        probe=None,
         elicited=None,
         lm_eval=None,
         facts=None,
