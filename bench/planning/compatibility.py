@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from bench.training.method import NEEDS, ROLES
 
 if TYPE_CHECKING:
     from bench.rows.task import Task
-    from bench.training.method import Method
+    from bench.training.method import Method, Need
 
 
 def refusals(
@@ -22,10 +22,11 @@ def refusals(
     models: Sequence[tuple[ModelInfo, Training]],
     groups: Sequence[tuple[Task, ...]],
     forget: Mapping[str, tuple[Task, ...]],
-    has_text: bool,
+    has: Collection[Need],
     lm_eval: Sequence[str],
 ) -> dict[RefusalKey, str]:
-    """Why cells cannot run, by model, method and task (or sequence of tasks), where they cannot."""
+    """Why cells cannot run, by model, method and task (or sequence of tasks), where they cannot;
+    `has` says which of "text" and "truth" the run has."""
     found: dict[RefusalKey, str] = {}
     for model, recipe in models:
         for tasks in groups:
@@ -34,7 +35,7 @@ def refusals(
             unasked = _unscorable(model, lm_eval)
             beyond = next(filter(None, (_unanswerable(t, model, recipe) for t in tasks)), unasked)
             for method in methods:
-                if reason := beyond or _misfit(method, model, recipe, lonely, has_text):
+                if reason := beyond or _misfit(method, model, recipe, lonely, has):
                     found[RefusalKey(model.name, method.label, name)] = reason
     return found
 
@@ -101,7 +102,7 @@ def _unknown_word(method: Method) -> str | None:
 
 
 def _misfit(
-    method: Method, model: ModelInfo, recipe: Training, lonely: list[str], has_text: bool
+    method: Method, model: ModelInfo, recipe: Training, lonely: list[str], has: Collection[Need]
 ) -> str | None:
     """Why the method cannot work here; `lonely` are the tasks without a forgetting task."""
     try:
@@ -118,8 +119,10 @@ def _misfit(
             f"it needs a model that writes text, and {model.name} is an encoder, which cannot "
             "generate. Choose a causal model with --model, or leave the method out"
         )
-    if "text" in needs and not has_text:
+    if "text" in needs and "text" not in has:
         return "it needs a text: give one with --retention FILE"
+    if "truth" in needs and "truth" not in has:
+        return "it needs to know which answers are outdated, which generated data alone tells"
     if "forget" in needs and lonely:
         return (
             f"it needs a forgetting task for {', '.join(lonely)}, and the data holds no other "

@@ -37,7 +37,7 @@ from bench.scoring import lm_eval
 from bench.scoring.glue_server import SHEETS, test_rows
 
 if TYPE_CHECKING:
-    from bench.training.method import Method
+    from bench.training.method import Method, Need
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def make_plan(options: Options) -> Plan:
             list(zip(models, training, strict=True)),
             [*((task,) for task in found.singles), *found.sequences],
             found.forget,
-            text is not None,
+            _has(text, data),
             options.lm_eval,
         ),
         lm_eval=tuple(dict.fromkeys(options.lm_eval)),
@@ -101,6 +101,12 @@ def make_plan(options: Options) -> Plan:
     on_forgetting = found.notes if any(model.generates for model in models) else []
     notes = (*left_out, *on_forgetting, *head_notes(models, found.learned))
     return Plan(spec, material, notes, options.submission, bound_of(options.keep_weights))
+
+
+def _has(text: str | None, data: str) -> set[Need]:
+    """What of the run's material not every run has."""
+    found: set[Need] = {"text"} if text is not None else set()
+    return found | {"truth"} if source_named(data).truth() else found
 
 
 def _retention(path: str | None, data: str) -> tuple[RetentionSpec, str | None]:

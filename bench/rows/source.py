@@ -29,6 +29,14 @@ class EmbeddedModel:
     twin: str | None = None  # the same without the conflict that was planted in this one
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a text says of one thing that a generated world knows."""
+
+    conflicting: bool  # it repeats what was planted and is outdated; False: it is true
+    item: str  # which thing, as `Source.asked` names it
+
+
 class Source(Protocol):
     """A place that rows come from. What a generated world has besides rows, others have not: it
     goes with `--data` and is asked of `source_named`; rows are asked of `source_of`."""
@@ -79,10 +87,19 @@ class Source(Protocol):
         """Questions on what pretraining told, and their task."""
         return None
 
-    def truth(self) -> Callable[[str], bool | None] | None:
-        """What tells whether a text repeats conflicting knowledge: True if it does, False if what
-        it says is true, None where that cannot be told."""
+    def truth(self) -> Callable[[str], Told | None] | None:
+        """What tells what a text says: None of a text where that cannot be told."""
         return None
+
+    def asked(self, task: Task) -> Mapping[str, bool]:
+        """The items that the task's dev rows ask about, and whether its training rows teach them;
+        none where there is no `truth`."""
+        return {}
+
+    def prompt_split(self, task: Task) -> str:
+        """The split whose prompts a method asks of a model to see what it believes: the training
+        rows, unless rows are set apart for it."""
+        return "train"
 
 
 class HubSource(Source):

@@ -19,7 +19,7 @@ from bench.network.limits import context_length
 from bench.network.loading import load
 from bench.rows.label_names import head_order
 from bench.rows.source import source_named, source_of
-from bench.rows.task import Task
+from bench.rows.task import Row, Task
 from bench.running.measuring import Measuring
 from bench.running.workspace import Workspace
 from bench.scoring import evaluation as ev
@@ -78,7 +78,8 @@ class CellSession:
             cache=self.cache,
             progress=workspace.progress,
             finetuned=partial(finetuned, cell, workspace, self.cache),
-            truth=source_named(cell.data.source).truth(),
+            prompt_rows=partial(_prompt_rows, workspace, cell.data.source),
+            source=source_named(cell.data.source),
             micro_batch=workspace.micro_batch,
         )
         self.measuring = Measuring(cell, self.task, self.run, workspace, self.dev, scored)
@@ -132,6 +133,11 @@ class CellSession:
         self.run.step = self.cell.steps
         self.run.reported, self.run.notes = record["reported"], record["notes"]
         return record
+
+
+def _prompt_rows(workspace: Workspace, data: str, task: Task) -> list[Row]:
+    """See `TrainingContext.prompt_rows`."""
+    return workspace.rows_of(task, data, source_of(task, data).prompt_split(task))
 
 
 def finetuned(

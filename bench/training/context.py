@@ -17,6 +17,7 @@ from bench.network.encoding import encode
 from bench.network.likelihood import TaskModel, Way, example_losses, unlike
 from bench.network.limits import context_length
 from bench.network.loading import Loaded
+from bench.rows.source import Source
 from bench.rows.task import Row, Task
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ class TrainingContext:
     finetuned: Callable[[int | None], dict[str, Tensor]]
     """The weights that plain fine-tuning of this task and seed ends with, or has after so many
     steps; trained once and shared with the `finetune` cell."""
-    truth: Callable[[str], bool | None] | None = None
-    """Whether a text repeats planted, conflicting knowledge (True) or true knowledge (False); None
-    where that cannot be told."""
+    prompt_rows: Callable[[Task], list[Row]]
+    """Forgetting task -> rows whose prompts the model is asked, to see what it believes."""
+    source: Source  # where `--data` comes from, and what is known of it
     micro_batch: int | None = None  # in place of the recipe's, where memory ran out
     model: nn.Module = field(init=False)
     task_model: TaskModel = field(init=False)

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from bench.network.batches import Batch
     from bench.training.context import TrainingContext
 
-Need = Literal["generation", "text", "finetuned", "forget"]
+Need = Literal["generation", "text", "finetuned", "forget", "truth"]
 NEEDS: dict[Need, str] = {
     "generation": "a model that writes text",
     "text": "the retention file",
     "finetuned": "the weights that plain fine-tuning of the same task and seed ends with",
     "forget": "a forgetting task",
+    "truth": "data whose truth is known",
 }
 """What a method may ask of a run, checked before anything starts."""
 

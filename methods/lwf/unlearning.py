@@ -37,8 +37,8 @@ _BATCH = 16
 
 def elicit(run: TrainingContext, config: LWFConfig) -> tuple[AnswerSet, list[int]]:
     """D_self: the base model's own, sampled answers to prompts of the forgetting task(s), drawn
-    evenly from their training rows; and the indices of those that may be unlearned: with
-    `keep = "wrong"` their text does not begin with the right answer.
+    evenly from the rows that `run.prompt_rows` gives; and the indices of those that may be
+    unlearned: with `keep = "wrong"` their text does not begin with the right answer.
 
     Raises:
         CellError: none may be unlearned.
@@ -65,16 +65,16 @@ def elicit(run: TrainingContext, config: LWFConfig) -> tuple[AnswerSet, list[int
 def _elicit(run: TrainingContext, config: LWFConfig) -> dict[str, list[Any]]:
     prompts: list[list[int]] = []
     asked: list[tuple[Task, Row]] = []
-    tasks = {task.name: task for task in run.forget}
-    share = math.ceil(config.samples / len(run.forget_rows))
-    for name, rows in run.forget_rows.items():
+    share = math.ceil(config.samples / len(run.forget))
+    for task in run.forget:
+        name, rows = task.name, run.prompt_rows(task)
         rng = random.Random(run.seed(f"elicit {name}"))
         count = min(share, len(rows), config.samples - len(prompts))
         if count == 0:  # fewer samples than forgetting tasks
             break
         chosen = rng.sample(rows, count)
         prompts += run.encode_forget(chosen, name, config.max_new_tokens).prompts
-        asked += [(tasks[name], row) for row in chosen]
+        asked += [(task, row) for row in chosen]
 
     def report(done: int, of: int) -> None:
         run.progress("elicit answers", done, of, None)
@@ -180,14 +180,16 @@ def judge(
     """What is known to be true or not among all answers, those `kept` and those `chosen`, and how
     well the confidence tells them apart."""
     truths: list[bool | None] = [None] * len(answers)
-    if run.truth is not None:
+    truth = run.source.truth()
+    if truth is not None:
         pairs = zip(answers.prompts, answers.answers, strict=True)
         texts = run.tokenizer.batch_decode([p + a for p, a in pairs], skip_special_tokens=True)
-        truths = [run.truth(text) for text in texts]
+        told = map(truth, texts)
+        truths = [None if one is None else one.conflicting for one in told]
 
     def count(indices: Sequence[int]) -> Judged:
         there = [truths[i] for i in indices]
-        told = run.truth is not None
+        told = truth is not None
         return {
             "answers": len(there),
             "conflicting": there.count(True) if told else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.rows.source import EmbeddedModel, Source
+from bench.rows.source import EmbeddedModel, Source, Told
 from bench.rows.task import SPLITS, Row, Task
 from tasks.micro.facts import FACTS, fact_rows
 from tasks.micro.rows import MAKERS, SIZES, fingerprint, rows
@@ -51,5 +51,11 @@ class MicroWorld(Source):
     def facts(self) -> tuple[Task, list[Row]]:
         return FACTS, fact_rows()
 
-    def truth(self) -> Callable[[str], bool | None]:
-        return is_conflicting
+    def truth(self) -> Callable[[str], Told | None]:
+        return _told
+
+
+def _told(text: str) -> Told | None:
+    """Whether a text is outdated; of which item cannot be told yet."""
+    conflicting = is_conflicting(text)
+    return None if conflicting is None else Told(conflicting, "")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from bench.gradients.fisher import Confidence
 from bench.planning.plan import Plan
+from bench.rows.source import Folder, Told
 from bench.running.session import CellSession
 from bench.running.single import run_cell
 from bench.selfcheck.world import only_cell, plan_for, stage_for, trained, weights, workspace_for
@@ -176,9 +178,17 @@ def test_prepare_selects_by_confidence(lwf_plan: Make, tmp_path: Path) -> None:
     assert len(method.unlearned) == count > 1
 
 
-def truth_by_tokens(text: str) -> bool | None:
-    """True for a text about a cat, False for one about a dog, unknown for others."""
-    return True if "cat" in text else False if "dog" in text else None
+@dataclass(frozen=True)
+class Knowing(Folder):
+    """Knows of texts with the words in `said` whether they are outdated."""
+
+    said: dict[str, bool] = field(default_factory=dict)
+
+    def truth(self) -> Callable[[str], Told | None]:
+        def told(text: str) -> Told | None:
+            return next((Told(old, word) for word, old in self.said.items() if word in text), None)
+
+        return told
 
 
 def test_what_is_known_of_the_answers_is_counted(lwf_plan: Make, tmp_path: Path) -> None:
@@ -187,7 +197,7 @@ def test_what_is_known_of_the_answers_is_counted(lwf_plan: Make, tmp_path: Path)
     words = stage.tokenizer.convert_tokens_to_ids(["cat", "dog", "bird", "saw"])
     cat, dog, bird, saw = words
     answers = AnswerSet([[2, saw]] * 6, [[dog], [cat], [bird], [cat], [dog], [cat]])
-    stage.run.truth = truth_by_tokens
+    stage.run.source = Knowing("", {"cat": True, "dog": False})
     found = unlearning.judge(stage.run, answers, Confidence(1.0, CHANGES), KEPT, [1, 4, 0])
     assert found["all"] == {"answers": 6, "conflicting": 3, "true": 2}
     assert found["kept"] == {"answers": 5, "conflicting": 3, "true": 2}
@@ -199,7 +209,7 @@ def test_what_is_known_of_the_answers_is_counted(lwf_plan: Make, tmp_path: Path)
     reverse = unlearning.judge(stage.run, answers, Confidence(1.0, -CHANGES), [1, 2, 3], [1])
     assert reverse["auc"] == pytest.approx(1 - won / 6)
     assert reverse["auc_kept"] is None, "no true answer is kept"
-    stage.run.truth = None
+    stage.run.source = Folder("")
     unknown = unlearning.judge(stage.run, answers, Confidence(1.0, CHANGES), KEPT, [1])
     assert unknown["all"] == {"answers": 6, "conflicting": None, "true": None}
     assert unknown["auc"] is None
@@ -207,7 +217,7 @@ def test_what_is_known_of_the_answers_is_counted(lwf_plan: Make, tmp_path: Path)
 
 def test_all_answers_are_ranked_and_some_unlearned(lwf_plan: Make, tmp_path: Path) -> None:
     stage = stage_for(lwf_plan("lwf.keep=wrong", "lwf.share=0.5"), tmp_path)
-    stage.run.truth = lambda text: "yes" in text
+    stage.run.source = Knowing("", {"yes": True, "": False})
     prepared(stage)
     found = stage.run.reported["elicited"]
     said = len(elicited(lwf_plan("lwf.keep=all"), tmp_path))

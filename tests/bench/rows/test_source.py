@@ -207,6 +207,7 @@ def test_a_source_goes_by_its_name_and_what_has_none_is_a_folder() -> None:
     for source in (source_named("hub"), Folder("x"), OwnFiles()):
         assert not source.generated and not source.embedded_models
         assert source.retention_text() is source.facts() is source.truth() is None
+        assert source.asked(RTE) == {} and source.prompt_split(RTE) == "train"
 
 
 @pytest.mark.usefixtures("registry_of_this_test")

@@ -44,7 +44,9 @@ def test_text_facts_and_truth() -> None:
     assert text and facts and truth
     task, rows = facts
     assert task.name == "facts"
-    assert truth(f"{rows[0]['question']} {rows[0]['answer']}") is False
+    told = truth(f"{rows[0]['question']} {rows[0]['answer']}")
+    assert told and not told.conflicting
+    assert truth("of nothing") is None
 
 
 def test_bench_alone_knows_of_no_world() -> None:
