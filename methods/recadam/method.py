@@ -42,6 +42,9 @@ class RecAdamConfig:
         None, "γ, the strength of the pull; none: 0.1 / learning rate", low=0.0
     )
     floor: float = setting(0.0, "1 − λ(t) never falls below this", low=0.0, high=1.0)
+    anneal_task: bool = setting(
+        True, "whether λ(t) scales the task's step; false: it is whole, and only the pull anneals"
+    )
     init: str = setting(
         "pretrained",
         "where the backbone starts: at θ0, or at random weights that the pull brings there",
@@ -59,7 +62,9 @@ class RecAdam(Method):
         paper="Chen et al., EMNLP 2020, arXiv 2004.12651",
         equation="L = λ(t) L_task + (1 − λ(t)) (γ/2) Σ_i (θ_i − θ0_i)²",
         defaults="k = 0.1 and γ = 0.1 / lr, 5000 at the lr 2e-5: the official README (seen); t0 as "
-        "a share of the run, the start at θ0, fraction and floor: this suite; published: γ, t0 and "
+        "a share of the run, the start at θ0, fraction and floor: this suite; the arms of an "
+        "ablation, warmup_only (AdamW at the rate λ(t) lr), anchor_only (AdamW and RecAdam's pull) "
+        "and no_annealing (AdamW and a pull that stays): derived; published: γ, t0 and "
         "the random start of the official script (seen); its recipe, which the variant does not "
         "set: train.lr=2e-5 train.batch_size=32 train.warmup=0 train.max_length=128 (seen) "
         "train.weight_decay=0 (secondary), and for BERT-base train.steps=61360 (MNLI), 56855 "
@@ -77,6 +82,9 @@ class RecAdam(Method):
         "random_init": {"init": "random"},
         "fraction": {"t0_fraction": 0.5, "k_fraction": 0.1},
         "floor": {"floor": 0.1},
+        "warmup_only": {"gamma": 0.0},
+        "anchor_only": {"anneal_task": False},
+        "no_annealing": {"anneal_task": False, "floor": 1.0},
     }
     config: RecAdamConfig
     holds = {"gamma": 1024.0, "t0": 100_000}
@@ -116,7 +124,7 @@ class RecAdam(Method):
 
         recipe, config = run.cell.training, self.config
         share = config.t0 / max(1, run.steps) if config.t0 else config.t0_fraction
-        if share > _LATE and config.anneal != "constant":
+        if share > _LATE and config.anneal != "constant" and config.anneal_task:
             run.notes.append(
                 f"recadam's t0 is at {share:.0%} of the run's {run.steps} steps: until then the "
                 "task has the smaller part in every step"
@@ -133,6 +141,7 @@ class RecAdam(Method):
             anchor=run.anchor,
             schedule=schedule,
             gamma=self.gamma(recipe),
+            anneal_task=config.anneal_task,
             compiled=recipe.compile,
             lr=recipe.lr,
             betas=(recipe.beta1, recipe.beta2),

@@ -57,6 +57,8 @@ class RecAdamW(torch.optim.AdamW):
         anchor: θ0 by name.
         compiled: let `torch.compile` make one pass over memory of the rule. Otherwise AdamW's
             fused step is one, and the pull a second.
+        anneal_task: whether λ stands in the first line; otherwise 1 does, and λ in the second
+            alone.
 
     Raises:
         ValueError: a pretrained parameter has no θ0, or nothing is pulled at all (public re-uses
@@ -70,10 +72,12 @@ class RecAdamW(torch.optim.AdamW):
         schedule: Schedule,
         gamma: float,
         compiled: bool = False,
+        anneal_task: bool = True,
         **options: Any,
     ) -> None:
         super().__init__(groups, fused=True, **options)
         self.schedule, self.gamma, self.last_lambda = schedule, gamma, 0.0
+        self.anneal_task = anneal_task
         self.recall = _in_one_pass if compiled else _in_two_passes
         self.targets: list[list[Tensor]] = []
         for group in self.param_groups:
@@ -94,16 +98,17 @@ class RecAdamW(torch.optim.AdamW):
         for group, targets in zip(self.param_groups, self.targets, strict=True):
             members = self._members(group, targets)
             group["t"] += 1
-            task = self.last_lambda = self.schedule(group["t"])
+            weight = self.last_lambda = self.schedule(group["t"])
             if not members.weights:
                 continue
             if targets:
-                self.recall(members, group, task, self.gamma)
+                task = weight if self.anneal_task else 1.0
+                self.recall(members, group, task, 1 - weight, self.gamma)
             else:
-                _in_two_passes(members, group, 1.0, self.gamma)
-            for p, weight in zip(members.params, members.weights, strict=True):
-                if weight is not p:
-                    p.copy_(weight)
+                _in_two_passes(members, group, 1.0, 0.0, self.gamma)
+            for p, wide in zip(members.params, members.weights, strict=True):
+                if wide is not p:
+                    p.copy_(wide)
 
     def _members(self, group: dict[str, Any], targets: list[Tensor]) -> _Members:
         """The parameters of a group that have a gradient, and all that moves them."""
@@ -158,14 +163,17 @@ def _wide(p: Tensor) -> torch.dtype:
     return torch.promote_types(p.dtype, torch.float32)
 
 
-def _in_two_passes(x: _Members, group: dict[str, Any], task: float, gamma: float) -> None:
-    """The rule as fused AdamW's one pass, which does all but the pull, and the pull.
+def _in_two_passes(
+    x: _Members, group: dict[str, Any], task: float, recall: float, gamma: float
+) -> None:
+    """The rule as fused AdamW's one pass, which does all but the pull, and the pull; `task` and
+    `recall` are λ and 1−λ, or what stands for them.
 
     With c = lr (1−λ) γ, d = lr · weight_decay and Adam's step u, the rule's three lines are
     θ ← (1−d) ((1−c) (θ − λu) + c θ0) = (1−w) r (θ − λu) + w θ0 with w = c (1−d) and
     r = (1−c) (1−d) / (1−w). Without decay r is 1 and a weight at θ0 stays there exactly.
     """
-    c, d = group["lr"] * (1 - task) * gamma, group["lr"] * group["weight_decay"]
+    c, d = group["lr"] * recall * gamma, group["lr"] * group["weight_decay"]
     pull = c * (1 - d)
     rest = (1 - c) * (1 - d) / (1 - pull) if pull != 1 else 1.0
     # AdamW multiplies θ by 1 − lr · weight_decay, which is to be `rest` even where λ is 0
@@ -187,11 +195,13 @@ def _in_two_passes(x: _Members, group: dict[str, Any], task: float, gamma: float
         torch._foreach_lerp_(x.weights, x.anchors, pull)
 
 
-def _in_one_pass(x: _Members, group: dict[str, Any], task: float, gamma: float) -> None:
+def _in_one_pass(
+    x: _Members, group: dict[str, Any], task: float, recall: float, gamma: float
+) -> None:
     """The rule, compiled; what changes from step to step are tensors, which need no new code."""
     (beta1, beta2), t = group["betas"], group["t"]
     size = group["lr"] * math.sqrt(1 - beta2**t) / (1 - beta1**t) * task
-    pull, keep = group["lr"] * (1 - task) * gamma, 1 - group["lr"] * group["weight_decay"]
+    pull, keep = group["lr"] * recall * gamma, 1 - group["lr"] * group["weight_decay"]
     changing = torch.tensor([size, group["eps"], pull, keep], dtype=x.weights[0].dtype).unbind()
     torch._foreach_add_(x.steps, 1)
     _compiled()(x.weights, x.gradients, x.m, x.v, x.anchors, beta1, beta2, *changing)
