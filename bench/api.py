@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.board.cell_table import NAMES, named, records
+from bench.cells.gathering import gathered
 from bench.cells.store import Store
-from bench.core.errors import BenchError
 from bench.planning.method_names import registered
 from bench.planning.options import read
 from bench.planning.plugins import add_task, load_builtin
@@ -61,23 +61,17 @@ def compare(
     return Runs(tuple(finished(job, quiet=not progress)), job.folder)
 
 
-def load(folder: str | Path) -> Runs:
-    """Everything that runs have left in a folder; a file that is damaged is set aside, and named
-    in `set_aside`.
+def load(folder: str | Path, *others: str | Path) -> Runs:
+    """Everything that runs have left in a folder, or in several; archives of `pack` are taken too.
+    A file that is damaged is set aside, and named in `set_aside`, as is a cell that contradicts
+    the same cell of a folder before it.
 
     Raises:
         BenchError: there is no such folder, or it holds no results.
     """
-    place = Path(folder).expanduser()
-    if not place.is_dir():
-        raise BenchError(f"{folder} is not a folder.")
-    store = Store(place)
-    results = store.all()
-    if not results:
-        raise BenchError(
-            f"{folder} holds no results{''.join(f'; {s}' for s in store.set_aside[:1])}."
-        )
-    return Runs(tuple(results), place, tuple(store.set_aside))
+    first, *rest = (Path(place).expanduser() for place in (folder, *others))
+    found = gathered([first, *rest])
+    return Runs(tuple(found.results), first, tuple(found.set_aside), found.places)
 
 
 @dataclass(frozen=True)
@@ -97,8 +91,9 @@ class Runs:
     """The cells of a grid, and the folder where they are kept."""
 
     results: tuple[CellResult, ...]
-    folder: Path
+    folder: Path  # of several the first
     set_aside: tuple[str, ...] = ()  # a line for each file that cannot be read
+    places: Mapping[str, Path] = field(default_factory=dict)  # hash -> folder, of those in others
 
     def __repr__(self) -> str:
         bad = f", {len(self.failed)} failed or refused" if self.failed else ""
@@ -131,14 +126,18 @@ class Runs:
         """
         import pandas as pd
 
-        store, found = Store(self.folder), []
+        found = []
         for result in self.results:
-            if rows := store.predictions(result):
+            if rows := self._store(result).predictions(result):
                 answers = zip(rows["id"], rows["gold"], rows["before"], rows["after"], strict=True)
                 found += [(*named(result).values(), *each) for each in answers]
         names = [*(named(self.results[0]) if self.results else ())]
         table = pd.DataFrame(found, columns=[*names, "id", "gold", "before", "after"])
         return table.astype({name: "category" for name in names if name in NAMES})
+
+    def _store(self, result: CellResult) -> Store:
+        """Where a cell and its answers lie."""
+        return Store(self.places.get(result["hash"], self.folder))
 
     @property
     def failed(self) -> tuple[Failure, ...]:
@@ -146,7 +145,7 @@ class Runs:
         return tuple(self._failure(result) for result in self.results if result["status"] != "done")
 
     def _failure(self, result: CellResult) -> Failure:
-        cell, log = result["cell"], Store(self.folder).log(result)
+        cell, log = result["cell"], self._store(result).log(result)
         return Failure(
             result["labels"]["method"],
             cell["task"],

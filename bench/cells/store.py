@@ -46,10 +46,10 @@ class Store:
             BenchError: the cell is there with other scores, or the folder cannot be written.
             ValueError: a number in the result is NaN or infinite (missing is None).
         """
-        name = _file_name(result)
+        name = file_name(result)
         path = self.cells / f"{name}.json"
-        text = _to_json(result)
-        rows = None if predictions is None else _to_json(predictions)
+        text = to_json(result)
+        rows = None if predictions is None else to_json(predictions)
         with self._locked():
             stays = _keeps(path, result)
             if rows is not None and not (stays and self.has_predictions(result)):
@@ -82,17 +82,17 @@ class Store:
                     self.set_aside.append(f"set aside: {error}")
         kept = self._without_copies(found)
         self.set_aside.sort()
-        return sorted(kept, key=_order)
+        return sorted(kept, key=order)
 
     def _without_copies(self, found: list[tuple[Path, CellResult]]) -> list[CellResult]:
         """The results; of a cell that is there twice with other scores, that in its own file."""
-        own = {r["hash"]: r for path, r in found if path.stem == _file_name(r)}
+        own = {r["hash"]: r for path, r in found if path.stem == file_name(r)}
         kept = []
         for path, result in found:
             first = own.get(result["hash"], result)
             done = result["status"] == first["status"] == "done"
             if done and result["scores"] != first["scores"]:
-                name = f"{_file_name(first)}.json"
+                name = f"{file_name(first)}.json"
                 self.set_aside.append(f"set aside: {path} holds other scores than {name}.")
             else:
                 kept.append(result)
@@ -117,11 +117,11 @@ class Store:
             return False
 
     def _rows(self, result: CellResult) -> Path:
-        return self.cells / f"{_file_name(result)}.rows.json"
+        return self.cells / f"{file_name(result)}.rows.json"
 
     def log(self, result: CellResult) -> Path:
         """Where the traceback of a failed cell is kept."""
-        return self.folder / "logs" / f"{_file_name(result)}.txt"
+        return self.folder / "logs" / f"{file_name(result)}.txt"
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -138,7 +138,8 @@ class Store:
             lease.drop()
 
 
-def _to_json(value: Mapping[str, Any]) -> str:
+def to_json(value: Mapping[str, Any]) -> str:
+    """The text of a file; raises ValueError for a number that is NaN or infinite."""
     return json.dumps(value, allow_nan=False, ensure_ascii=False, indent=1) + "\n"
 
 
@@ -147,7 +148,8 @@ def _safe(text: str) -> str:
     return re.sub(r"[^a-z0-9_.-]+", "_", text.lower())[:60]
 
 
-def _file_name(result: CellResult) -> str:
+def file_name(result: CellResult) -> str:
+    """What a cell's files are called, in front of `.json` and `.rows.json`."""
     return _name_of(result["cell"], result["hash"])
 
 
@@ -156,7 +158,8 @@ def _name_of(cell: Identity, hash: str) -> str:
     return "-".join(_safe(part) for part in parts).lstrip(".")
 
 
-def _order(result: CellResult) -> tuple[str, str, int, str]:
+def order(result: CellResult) -> tuple[str, str, int, str]:
+    """The place of a result among others: by task, method, seed and hash."""
     cell = result["cell"]
     return cell["task"], cell["method"], cell["seed"], result["hash"]
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bench.cli.parser import Parser, add_options, run_parser
-from bench.core.errors import BenchError, unknown_name
+from bench.cli import reading
+from bench.cli.parser import FAILED_CELLS, OK, USAGE, Parser, add_options, run_parser
+from bench.cli.reading import show_boards
+from bench.core.errors import unknown_name
 from bench.planning.options import read
 from bench.planning.plugins import load_all
 from bench.render.layout import window
 from bench.rows.task import TASKS
 from bench.training.method import METHODS
-
-if TYPE_CHECKING:
-    from bench.api import Runs
-
-OK, FAILED_CELLS, USAGE = 0, 1, 2
 
 
 def run(words: Sequence[str]) -> int:
@@ -44,7 +41,7 @@ def run(words: Sequence[str]) -> int:
     runs = Runs(tuple(finished(job)), job.folder)
     if rank():
         return OK
-    _show(load(job.folder), write=True)  # what earlier calls left there, too
+    show_boards(load(job.folder), write=True)  # what earlier calls left there, too
     return FAILED_CELLS if runs.failed else OK
 
 
@@ -113,29 +110,6 @@ def env(words: Sequence[str]) -> int:
     return OK
 
 
-def table(words: Sequence[str]) -> int:
-    """Print the boards of a folder; they are written into it where that is asked for."""
-    from bench.api import load
-
-    parser = Parser("table")
-    about = "also write leaderboard.md, .csv, .json and cells.csv into DIR"
-    parser.add_argument("--write", action="store_true", help=about)
-    folder, given = _of_folder(parser, words)
-    _show(load(folder), write=given.get("write", False))
-    return OK
-
-
-def status(words: Sequence[str]) -> int:
-    """Print what is done in a folder, and why the rest is not."""
-    from bench.cells.store import Store
-    from bench.render.status import status
-
-    folder, _ = _of_folder(Parser("status"), words)
-    store = Store(folder)
-    print(status(store.all(), folder, window(), store.set_aside))
-    return OK
-
-
 def submission(words: Sequence[str]) -> int:
     """Write the zip file for GLUE's server."""
     parser = Parser("submission")
@@ -188,37 +162,13 @@ def explain(words: Sequence[str]) -> int:
     return OK
 
 
-def _of_folder(parser: Parser, words: Sequence[str]) -> tuple[Path, dict[str, Any]]:
-    """The folder of a run that a command names, and what else its words say."""
-    parser.add_argument("folder", metavar="DIR", type=Path, help="the folder of a run")
-    given = parser.read(words)
-    folder: Path = given["folder"]
-    if not folder.is_dir():
-        raise BenchError(f"{folder} is not a folder.")
-    return folder, given
-
-
-def _show(runs: Runs, write: bool) -> None:
-    """Print the boards, and write them into the folder."""
-    from bench.render import write_all
-
-    board = runs.board()
-    print(board)
-    for line in runs.set_aside:
-        print(f"! {line}")
-    if write:
-        print(
-            "\n".join(
-                f"written: {path}" for path in write_all(board.boards, runs.results, runs.folder)
-            )
-        )
-
-
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "list": list_names,
     "show": show,
-    "table": table,
-    "status": status,
+    "table": reading.table,
+    "status": reading.status,
+    "pack": reading.pack,
+    "merge": reading.merge,
     "submission": submission,
     "export": export,
     "explain": explain,

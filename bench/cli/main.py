@@ -25,8 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str]) -> int:
     """Run what the first word names, or a run where it is an option; a mistake is one line."""
-    from bench.cli.commands import COMMANDS, OK, USAGE, run  # after signals are caught
-    from bench.cli.parser import PROGRAM
+    from bench.cli.commands import COMMANDS, run  # after signals are caught
+    from bench.cli.parser import OK, PROGRAM, USAGE
 
     for stream in (sys.stdout, sys.stderr):  # a terminal without Greek letters gets a ? for them
         if isinstance(stream, io.TextIOWrapper):

@@ -18,6 +18,8 @@ from bench.core.version import SUITE_VERSION
 from bench.planning.options import HOW, WHAT, WHERE, Options, flag, shortcuts
 
 PROGRAM = "run_bench.py"
+OK, FAILED_CELLS, USAGE = 0, 1, 2
+"""Exit codes; the second is also that of a check that found something."""
 
 _ABOUT = """\
 Does forgetting help or hurt fine-tuning? Compare methods over tasks and seeds.
@@ -25,10 +27,12 @@ Does forgetting help or hurt fine-tuning? Compare methods over tasks and seeds.
   run_bench.py --methods lwf,recadam --tasks cola  run the grid, print the board
   run_bench.py list methods|tasks|models           what there is, with settings
   run_bench.py show NAME                           a method's or a task's card
-  run_bench.py table DIR                           print the boards of a folder
+  run_bench.py table DIR [DIR ...]                 print the boards of folders
   run_bench.py status DIR                          what is done, what is not
   run_bench.py explain CELL --methods ...          why a cell would run again
   run_bench.py export CELL FOLDER                  a cell's tuned model
+  run_bench.py pack DIR                            its cells as one file, to share
+  run_bench.py merge A B [--into C]                cells of two folders in one
   run_bench.py submission DIR --method M --seed S  the zip for GLUE's server
   run_bench.py selfcheck METHOD [--plugin FILE]    every check on a method
   run_bench.py env                                 versions, what is installed

@@ -1,0 +1,141 @@
+"""The cells of several folders and archives as one, and one folder's cells taken into another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.cells.archive import opened
+from bench.cells.result import CellResult, Predictions
+from bench.cells.store import Store, order
+from bench.core.errors import BenchError
+from bench.core.files import check_writable
+
+
+@dataclass
+class Gathered:
+    """Results, each cell once, and where each lies."""
+
+    results: list[CellResult] = field(default_factory=list)  # by task, method, seed and hash
+    places: dict[str, Path] = field(default_factory=dict)  # hash -> folder
+    set_aside: list[str] = field(default_factory=list)
+    """A line for each file that cannot be read, and each cell that is there in two ways."""
+
+    def answers(self, result: CellResult) -> Predictions | None:
+        """A cell's answers; None where they were not kept. Raises BenchError where they are
+        damaged."""
+        return Store(self.places[result["hash"]]).predictions(result)
+
+
+def gathered(places: Sequence[Path]) -> Gathered:
+    """What lies in folders of runs and in archives. A cell that is in several is taken once: a
+    finished one before a failed one, one with answers before one without, else the first. One
+    that contradicts what was taken is named.
+
+    Raises:
+        BenchError: a place is neither, or holds no results.
+    """
+    found: dict[str, tuple[CellResult, Store]] = {}
+    said: list[str] = []
+    for place in places:
+        store = Store(opened(place))
+        results = store.all()
+        said += store.set_aside
+        if not results:
+            raise BenchError(
+                f"{place} holds no results{''.join(f'; {s}' for s in store.set_aside[:1])}."
+            )
+        for result in results:
+            first, its = found.setdefault(result["hash"], (result, store))
+            if store is its:
+                continue
+            if problem := contradiction(first, result):
+                said.append(f"set aside: {cell_name(result)} of {place}: {problem}.")
+            elif _rank(result, store) > _rank(first, its):
+                found[result["hash"]] = result, store
+    return Gathered(
+        results=sorted((result for result, _ in found.values()), key=order),
+        places={hash: store.folder for hash, (_, store) in found.items()},
+        set_aside=said,
+    )
+
+
+def _rank(result: CellResult, store: Store) -> tuple[bool, bool]:
+    """How much is known of a cell."""
+    return result["status"] == "done", store.has_predictions(result)
+
+
+def cell_name(result: CellResult) -> str:
+    """What a cell is called: "lwf x cola x seed 0 (0123456789ab)"."""
+    cell = result["cell"]
+    name = f"{result['labels']['method']} x {cell['task']} x seed {cell['seed']}"
+    return f"{name} ({result['hash'][:12]})"
+
+
+def contradiction(kept: CellResult, other: CellResult) -> str | None:
+    """What keeps two results of one cell from being the same; None where nothing does, or where
+    one is not finished."""
+    mine, its = kept["scores"], other["scores"]
+    if kept["status"] != "done" or other["status"] != "done" or mine is None or its is None:
+        return None
+    for when, ours, theirs in (
+        ("before", mine["before"], its["before"]),
+        ("after", mine["after"], its["after"]),
+    ):
+        for metric in sorted(ours.keys() | theirs.keys()):
+            if ours.get(metric) != theirs.get(metric):
+                values = f"{theirs.get(metric)}, not {ours.get(metric)}"
+                return f"its {metric} {when} is {values}"
+    one, two = kept["chance"], other["chance"]
+    if one and two and one["after"]["hash"] != two["after"]["hash"]:
+        return "the scores are the same, the answers are not"
+    return None if mine == its else "its notes are others"
+
+
+@dataclass
+class Merged:
+    """What became of the cells that were to be merged, a line or a number for each kind."""
+
+    added: int = 0
+    finished: int = 0  # cells that had failed, or had no answers, and are complete now
+    there: int = 0  # the same cell was there
+    conflicts: list[str] = field(default_factory=list)
+    set_aside: list[str] = field(default_factory=list)
+
+
+def merge(places: Sequence[Path], into: Path) -> Merged:
+    """Take the cells of folders and archives, with their answers, into a folder. What is finished
+    there stays as it is: a cell that contradicts it is a conflict, and is left out.
+
+    Raises:
+        BenchError: a place is neither a folder nor an archive, or holds no results; answers are
+            damaged; `into` cannot be written.
+    """
+    sources = [(place, Store(opened(place))) for place in places]
+    read = [(place, store, store.all()) for place, store in sources]
+    for place, _, results in read:
+        if not results:
+            raise BenchError(f"{place} holds no results.")
+    check_writable(into)
+    target, report = Store(into), Merged()
+    kept = {result["hash"]: (result, into) for result in target.all()}
+    for place, store, results in read:
+        report.set_aside += store.set_aside
+        for result in results:
+            old, where = kept.get(result["hash"], (None, into))
+            if old is None:
+                report.added += 1
+            elif problem := contradiction(old, result):
+                report.conflicts.append(
+                    f"{cell_name(result)} of {place}: {problem}, as in {where}, whose is kept"
+                )
+                continue
+            elif _rank(result, store) > _rank(old, target):
+                report.finished += 1
+            else:
+                report.there += 1
+                continue
+            target.write(result, store.predictions(result))
+            kept[result["hash"]] = result, place
+    return report

@@ -1,0 +1,113 @@
+"""The commands that read what runs have left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.cli.parser import FAILED_CELLS, OK, Parser
+from bench.core.errors import BenchError
+from bench.render.layout import window, wrap
+
+if TYPE_CHECKING:
+    from bench.api import Runs
+
+_PLACE = "the folder of a run, or an archive of it (see pack)"
+
+
+def table(words: Sequence[str]) -> int:
+    """Print the boards of folders; they are written into one where that is asked for."""
+    parser = Parser("table")
+    about = "also write leaderboard.md, .csv, .json and cells.csv into DIR"
+    parser.add_argument("--write", action="store_true", help=about)
+    parser.add_argument("folders", metavar="DIR", type=Path, nargs="+", help=_PLACE)
+    given = parser.read(words)
+    folders, write = given["folders"], given.get("write", False)
+    if write and (len(folders) > 1 or not folders[0].is_dir()):
+        raise BenchError("--write writes into a folder: name one, and no archive.")
+    from bench.api import load
+
+    show_boards(load(*folders), write)
+    return OK
+
+
+def show_boards(runs: Runs, write: bool) -> None:
+    """Print the boards, and write them into the folder."""
+    from bench.render import write_all
+
+    board = runs.board()
+    print(board)
+    for line in runs.set_aside:
+        print(f"! {line}")
+    if write:
+        print(
+            "\n".join(
+                f"written: {path}" for path in write_all(board.boards, runs.results, runs.folder)
+            )
+        )
+
+
+def status(words: Sequence[str]) -> int:
+    """Print what is done in a folder, and why the rest is not."""
+    parser = Parser("status")
+    parser.add_argument("folder", metavar="DIR", type=Path, help="the folder of a run")
+    folder = parser.read(words)["folder"]
+    if not folder.is_dir():
+        raise BenchError(f"{folder} is not a folder.")
+    from bench.cells.store import Store
+    from bench.render.status import status
+
+    store = Store(folder)
+    print(status(store.all(), folder, window(), store.set_aside))
+    return OK
+
+
+def pack(words: Sequence[str]) -> int:
+    """Write a folder's cells and answers as one archive."""
+    about = "Cells and answers of a run as one zip file, without weights; table, verify and merge "
+    about += "take it wherever they take a folder."
+    parser = Parser("pack", description=about)
+    parser.add_argument("folder", metavar="DIR", type=Path, help="the folder of a run")
+    parser.add_argument("--out", metavar="FILE", type=Path, help="(NAME.zip here, as the folder)")
+    given = parser.read(words)
+    folder = given["folder"]
+    if not folder.is_dir():
+        raise BenchError(f"{folder} is not a folder.")
+    out = given.get("out", Path(f"{folder.resolve().name}.zip"))
+    from bench.cells.archive import pack
+
+    packed = pack(folder, out)
+    print(f"written: {out} with {packed.cells} cells, the answers of {packed.answers}")
+    _print_notes(packed.left_out)
+    return OK
+
+
+def merge(words: Sequence[str]) -> int:
+    """Take cells of one folder into another; 1 where two contradict each other."""
+    about = "The cells of B beside those of A, or both in C. What is finished is never replaced: "
+    about += "where two results of one cell differ, the first is kept, and a line says so."
+    parser = Parser("merge", description=about)
+    parser.add_argument("folders", metavar="DIR", type=Path, nargs="+", help=_PLACE)
+    parser.add_argument("--into", metavar="C", type=Path, help="a folder, new or not (A)")
+    given = parser.read(words)
+    places, into = given["folders"], given.get("into")
+    if into is None:
+        into, *places = places
+        if not into.is_dir() or not places:
+            raise BenchError(
+                "merge needs two places, and --into where the first is no folder: "
+                "merge A B --into C."
+            )
+    from bench.cells.gathering import merge
+
+    found = merge(places, into)
+    numbers = f"{found.added} cells added, {found.finished} completed, {found.there} there already"
+    print(f"merged into {into}: {numbers}, {len(found.conflicts)} in conflict")
+    _print_notes([*found.conflicts, *found.set_aside])
+    return FAILED_CELLS if found.conflicts else OK
+
+
+def _print_notes(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(wrap(f"! {line}", window(), "  "))
