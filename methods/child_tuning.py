@@ -75,6 +75,8 @@ class ChildTuning(Method):
         """g ← g ⊙ M."""
         import torch
 
+        from methods.shared.masks import inverted_mask
+
         p = self.config.p
         if p == 1:
             return
@@ -85,7 +87,7 @@ class ChildTuning(Method):
             if self.config.mode == "D":
                 grad.mul_(self.child[name])
             else:
-                grad.mul_(torch.empty_like(grad).bernoulli_(p, generator=generator).div_(p))
+                grad.mul_(inverted_mask(grad, p, generator))
 
     def state_dict(self) -> dict[str, Tensor]:
         """D's child."""

@@ -51,6 +51,7 @@ TESTED_IN = {
     "methods/test_ewc.py": "methods.shared.text_fisher",
     "methods/test_llrd.py": "methods.shared.depth",
     "methods/test_lwf_unlearning.py": "methods.shared.answers",
+    "methods/test_masks.py": "methods.shared.masks",
     "methods/test_meta_network.py": "bench.network.loading",
     "tasks/micro/test_micro_models.py": "tasks.micro.pretrain",
     "tasks/micro/test_micro_rows.py": "tasks.micro.acceptability tasks.micro.facts "

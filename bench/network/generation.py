@@ -14,6 +14,7 @@ from bench.core.errors import CellError
 Report = Callable[[int, int], None]
 """Told of the prompts that are done, and of how many there are."""
 _SIZES = (32, 1)  # prompts side by side, with a cache
+_STARTS = 128  # the same of prompts of one token, whose cache is small
 _TRIED = 16  # tokens written to see whether a mode is right
 log = logging.getLogger(__name__)
 
@@ -161,9 +162,10 @@ def _size(net: Any, tokenizer: Any, prompts: list[list[int]], max_new_tokens: in
     where no number is."""
     if not prompts:
         return _SIZES[0]
+    sizes = _SIZES if len(prompts[-1]) > 1 else (_STARTS, *_SIZES)
     probe = [prompts[i] for i in sorted({0, len(prompts) // 2, len(prompts) - 1})]
     tokens = min(_TRIED, max_new_tokens)
-    for size in _SIZES:
+    for size in sizes:
         parts = [probe[i : i + size] for i in range(0, len(probe), size)]
         if all(_is_right(net, tokenizer.pad_token_id, part, tokens) for part in parts):
             return size

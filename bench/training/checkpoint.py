@@ -32,6 +32,7 @@ def save(
 ) -> None:
     """Write a checkpoint of `run` at `run.step`, beside the last one, which makes way once the new
     one is whole. `settle` was called before, so no other than the one at `folder` can be whole.
+    Behind the last step there is nothing left for the optimizer to do, and it is not written.
 
     `extra` is any JSON value that the training loop wants back.
 
@@ -40,7 +41,7 @@ def save(
     """
     new, old = _aside(folder, "new"), _aside(folder, "old")
     remove(folder, but=folder)
-    state = optimizer.state_dict()
+    state = optimizer.state_dict() if run.step < run.steps else {"state": {}, "param_groups": []}
     tensors, plain = _flatten(state["state"])
     weights = {name: p.detach() for name, p in run.net.named_parameters()}
     document = {
@@ -113,6 +114,8 @@ def restore(folder: Path, document: Any, run: TrainingContext, optimizer: Optimi
     with torch.no_grad():
         for name, parameter in run.net.named_parameters():
             parameter.copy_(weights[name])
+    if run.step == run.steps:
+        return document["extra"]
     state: dict[int, dict[str, Any]] = {}
     for key, value in load_file(folder / "optimizer.safetensors").items():
         index, name = key.split(".", 1)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from methods.shared.masks import inverted_mask
+
 if TYPE_CHECKING:
     from bench.training.context import TrainingContext
 
@@ -30,7 +32,7 @@ def mix(run: TrainingContext, p: float) -> list[Mixed]:
     mixed = []
     for name, parameter in _linear_weights(run):
         base, own = run.anchor[name], parameter.data
-        factor = torch.empty_like(own).bernoulli_(1 - p, generator=generator).div_(1 - p)
+        factor = inverted_mask(own, 1 - p, generator)
         parameter.data = torch.addcmul(base, factor, own - base)
         mixed.append(Mixed(parameter, own, factor))
     return mixed

@@ -60,8 +60,11 @@ class AnswerSet:
 
 
 def turn_of(run: TrainingContext, answers: AnswerSet, size: int, turn: int) -> list[int]:
-    """The `turn`-th batch, from 0: all answers once, and then in another order once more."""
-    lengths = [len(answer) for answer in answers.answers]
+    """The `turn`-th batch, from 0: all answers once, and then in another order once more; a batch
+    is of like length, as the task's own are."""
+    lengths = [len(p) + len(a) for p, a in zip(answers.prompts, answers.answers, strict=True)]
     rounds, place = divmod(turn, math.ceil(len(answers) / size))
     task, seed = run.cell.task.name, run.cell.seed
-    return epoch_order(lengths, size, "random", task, seed, "unlearn", rounds)[place]
+    return epoch_order(lengths, size, run.cell.training.batching, task, seed, "unlearn", rounds)[
+        place
+    ]

@@ -67,12 +67,12 @@ def preference(losses: Tensor, base: Tensor, beta: float) -> Tensor:
 @torch.no_grad()
 def losses_now(run: TrainingContext, rows: AnswerSet) -> Tensor:
     """−log π of every row, [N], with the weights as they are and without dropout."""
-    training = run.net.training
+    training, pad = run.net.training, run.tokenizer.pad_token_id
     run.net.eval()
-    pad, device = run.tokenizer.pad_token_id, run.device
-    parts = [
-        example_losses(run.task_model, rows.batch(range(len(rows))[i : i + _BATCH], pad).to(device))
-        for i in range(0, len(rows), _BATCH)
-    ]
+    order = sorted(range(len(rows)), key=lambda i: len(rows.prompts[i]) + len(rows.answers[i]))
+    found = torch.empty(len(rows), device=run.device)
+    for start in range(0, len(order), _BATCH):
+        part = order[start : start + _BATCH]
+        found[part] = example_losses(run.task_model, rows.batch(part, pad).to(run.device))
     run.net.train(training)
-    return torch.cat(parts)
+    return found

@@ -62,7 +62,13 @@ def _over_text(
             def report(done: int, of: int) -> None:
                 run.progress(f"sample text for the {kind}", done, of, None)
 
-            text = running_text.sampled_blocks(net, run.tokenizer, info, blocks, "fisher", report)
+            text = run.cache.json(
+                "sampled-text",
+                [info.hash, info.kind, blocks],
+                lambda: running_text.sampled_blocks(
+                    net, run.tokenizer, info, blocks, "fisher", report
+                ),
+            )
         else:
             given = run.retention
             assert given is not None, "the plan has checked that there is a text"

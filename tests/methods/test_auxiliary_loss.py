@@ -18,6 +18,7 @@ from bench.core.errors import BenchError
 from bench.network.running_text import cut_blocks
 from bench.running.session import CellSession
 from bench.selfcheck.world import plan_for, stage_for
+from methods.shared.answers import turn_of
 from methods.shared.auxiliary_loss import AuxiliaryLoss
 from methods.shared.auxiliary_rows import preference
 
@@ -143,3 +144,18 @@ def test_rows_are_training_rows_of_the_forgetting_task(name: str, prepared: Any)
 def test_refused_on_an_encoder(name: str, tiny_encoder: Path, tiny_data: Path) -> None:
     with pytest.raises(BenchError, match=f"{name}.* on .*: it is an encoder: "):
         plan_for([name], ["cola"], tiny_encoder, tiny_data)
+
+
+@pytest.mark.parametrize("batching", ["bucketed", "random"])
+def test_batches_beside_the_task_are_of_like_length_where_its_own_are(
+    batching: str, prepared: Any
+) -> None:
+    """Every row once a round; of the tokens that a batch reads, bucketed, few are padding."""
+    stage = prepared("ga", "ga.rows=64", "ga.batch_size=8", f"train.batching={batching}")
+    rows = method_of(stage).rows
+    lengths = [len(p) + len(a) for p, a in zip(rows.prompts, rows.answers, strict=True)]
+    turns = [turn_of(stage.run, rows, 8, turn) for turn in range(len(rows) // 8)]
+    assert sorted(i for turn in turns for i in turn) == list(range(len(rows)))
+    read = sum(len(turn) * max(lengths[i] for i in turn) for turn in turns)
+    padding = 1 - sum(lengths) / read
+    assert padding < 0.05 if batching == "bucketed" else padding > 0.1

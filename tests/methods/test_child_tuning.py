@@ -12,7 +12,7 @@ from bench.running.session import CellSession
 from bench.selfcheck.world import plan_for, stage_for, trained, weights
 from methods.child_tuning import ChildTuning
 
-P = 0.2
+P = 0.25
 
 
 def cell(model: Path, data: Path, folder: Path, *settings: str) -> tuple[CellSession, ChildTuning]:

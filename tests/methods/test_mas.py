@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from bench.network import running_text
 from bench.planning.plan import Plan
 from bench.running.session import CellSession
 from bench.scoring.evaluation import drift
-from bench.selfcheck.world import plan_for, stage_for, trained
+from bench.selfcheck.world import plan_for, stage_for, trained, workspace_for
 from methods.mas import MAS
 
 BLOCKS = 8
@@ -142,3 +143,33 @@ def test_an_encoder_cannot_write_the_text(
         plan_for(["mas"], ["cola"], tiny_encoder, tiny_data, retention=str(tiny_text))
     with pytest.raises(BenchError, match="needs a text: give one with --retention FILE"):
         plan_for(["mas"], ["cola"], tiny_encoder, tiny_data, "mas.text=retention")
+
+
+def test_its_texts_are_written_once_for_ewc_too(
+    tiny_causal: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    real = running_text.sampled_blocks
+
+    def counted(*args: Any) -> running_text.Blocks:
+        written.append(args[3])
+        return real(*args)
+
+    monkeypatch.setattr(running_text, "sampled_blocks", counted)
+    words = f"ewc.blocks={BLOCKS}", f"mas.blocks={BLOCKS}"
+    plan = plan_for(["ewc", "mas"], ["cola"], tiny_causal, tiny_data, *words)
+    workspace = workspace_for(plan, tmp_path)
+    stages = [CellSession(cell, workspace) for cell in plan.spec.cells()]
+    for stage in stages:
+        stage.method.prepare(stage.run)
+    assert written == [BLOCKS]
+    sampling, *_ = prices(tmp_path, "sampled-text")
+    assert all(
+        price > sampling for kind in ("fisher", "sensitivity") for price in prices(tmp_path, kind)
+    )
+
+
+def prices(folder: Path, kind: str) -> list[float]:
+    """What the entries of a kind cost at first, in seconds."""
+    files = (folder / "cache").glob(f"{kind}-*.seconds")
+    return [json.loads(file.read_text())["seconds"] for file in files]

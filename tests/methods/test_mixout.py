@@ -18,7 +18,7 @@ from bench.training.context import TrainingContext
 from methods.mixout import mixing as kernel
 from methods.mixout.method import Mixout
 
-P = 0.3
+P = 0.25
 
 
 def shaken(model: Path, data: Path, folder: Path) -> tuple[CellSession, Mixout, Batch]:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from bench.cells.store import Store
 from bench.core.errors import CellError
@@ -85,7 +85,9 @@ def test_a_stop_while_it_is_scored_costs_no_training(
     workspace = Workspace(tmp_path / "run", stop_at_the_first_score, plan.material)
     with pytest.raises(KeyboardInterrupt):
         run_cell(only_cell(plan), workspace, False)
-    kept = json.loads((workspace.checkpoint(only_cell(plan)) / "checkpoint.json").read_text())
+    folder = workspace.checkpoint(only_cell(plan))
+    kept = json.loads((folder / "checkpoint.json").read_text())
+    assert not load_file(folder / "optimizer.safetensors")  # it has nothing left to do
     said.append("stopped")
     result, rows = run_cell(only_cell(plan), workspace, False)
     assert "train" not in said[said.index("stopped") :]

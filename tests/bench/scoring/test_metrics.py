@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import random
 import warnings
+from functools import partial
 
 import pytest
+import sklearn.metrics
 
 from bench.core.errors import BenchError
 from bench.scoring import metrics
@@ -57,6 +59,28 @@ def test_equals_the_slow_formula(name: str) -> None:
                     warnings.simplefilter("ignore", Degenerate)
                     value = METRICS[name].compute(gold, predicted)
                 assert value == pytest.approx(SLOW[name](gold, predicted), abs=1e-12)
+
+
+THEIRS = {
+    "accuracy": sklearn.metrics.accuracy_score,
+    "f1": partial(sklearn.metrics.f1_score, zero_division=0.0),
+    "f1_macro": partial(sklearn.metrics.f1_score, average="macro", zero_division=0.0),
+    "matthews_correlation": sklearn.metrics.matthews_corrcoef,
+}
+
+
+@pytest.mark.parametrize("name", THEIRS)
+def test_equals_scikit_learn_to_the_last_bit(name: str) -> None:
+    rng = random.Random(name)
+    for labels in (2,) if name == "f1" else (2, 3, 5):
+        for rows in (1, 2, 7, 100, 1001):
+            for _ in range(10):
+                gold = [rng.randrange(labels) for _ in range(rows)]
+                predicted = [g if rng.random() < 0.4 else rng.randrange(labels) for g in gold]
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    value, theirs = METRICS[name].compute(gold, predicted), THEIRS[name]
+                    assert value == float(theirs(gold, predicted)), (gold, predicted)
 
 
 MATTHEWS = "Matthews correlation is 0: every "
