@@ -92,11 +92,12 @@ def resumes(subject: Subject, world: World, folder: Path) -> None:
         # a method that knows nothing yet, as in a new process
         part = stage_for(subject.plan(world, steps), folder / "parts")
         record = train(part.run, part.method, folder / "checkpoint", stop_at=stop)
+        if stop == STEPS:  # the call after it only finishes, with an optimizer that knows nothing
+            reached = _optimizer_state(part)
     expect(record["resumes"] == len(STOPS), f"resumed {record['resumes']} of {len(STOPS)} times")
     found, wanted = weights(part), weights(whole)
     expect(same(found, wanted), difference(found, wanted))
-    states = (_optimizer_state(stage) for stage in (part, whole))
-    expect(same(*states), "the optimizer's state differs")
+    expect(same(reached, _optimizer_state(whole)), "the optimizer's state differs")
     expect(record["curve"] == expected["curve"], "the curve differs")
 
 
