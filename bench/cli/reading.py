@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,39 +14,46 @@ from bench.render.layout import window, wrap
 if TYPE_CHECKING:
     from bench.api import Runs
 
+TERMINAL = "terminal"
 _PLACE = "the folder of a run, or an archive of it (see pack)"
 
 
 def table(words: Sequence[str]) -> int:
     """Print the boards of folders; they are written into one where that is asked for."""
+    from bench.render import FORMATS
+
     parser = Parser("table")
     about = "also write leaderboard.md, .csv, .json and cells.csv into DIR"
     parser.add_argument("--write", action="store_true", help=about)
+    about = "every column, however wide the window (of terminal and latex)"
+    parser.add_argument("--wide", action="store_true", help=about)
+    about = f"print them as one of {', '.join(FORMATS)} (terminal)"
+    parser.add_argument("--format", choices=tuple(FORMATS), metavar="F", help=about)
     parser.add_argument("folders", metavar="DIR", type=Path, nargs="+", help=_PLACE)
     given = parser.read(words)
-    folders, write = given["folders"], given.get("write", False)
-    if write and (len(folders) > 1 or not folders[0].is_dir()):
+    folders = given.pop("folders")
+    if given.get("write") and (len(folders) > 1 or not folders[0].is_dir()):
         raise BenchError("--write writes into a folder: name one, and no archive.")
     from bench.api import load
 
-    show_boards(load(*folders), write)
+    show_boards(load(*folders), **given)
     return OK
 
 
-def show_boards(runs: Runs, write: bool) -> None:
-    """Print the boards, and write them into the folder."""
-    from bench.render import write_all
+def show_boards(
+    runs: Runs, format: str = TERMINAL, wide: bool = False, write: bool = False
+) -> None:
+    """Print the boards, and write them into the folder. What is said of files goes elsewhere where
+    the boards are another program's to read."""
+    from bench.render import FORMATS, write_all
 
-    board = runs.board()
-    print(board)
-    for line in runs.set_aside:
-        print(f"! {line}")
+    boards = runs.board().boards
+    print(FORMATS[format](boards, wide), end="\n" if format == TERMINAL else "", flush=True)
+    lines = [f"! {line}" for line in runs.set_aside]
     if write:
-        print(
-            "\n".join(
-                f"written: {path}" for path in write_all(board.boards, runs.results, runs.folder)
-            )
-        )
+        lines += [f"written: {path}" for path in write_all(boards, runs.results, runs.folder)]
+    for line in lines:
+        print(line, file=sys.stdout if format == TERMINAL else sys.stderr)
 
 
 def status(words: Sequence[str]) -> int:

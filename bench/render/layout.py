@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 import shutil
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
-from bench.render.sections import Column, one_line
+from bench.render.sections import MOST, Column, one_line
 
 WIDTH = 100
 """Where nobody looks: in a file or a pipe. Prose is never wider."""
 _NARROWEST = 80
 _SHORTEST = 10  # characters to which words may be squeezed before a column has to go
+_LONGEST = 24  # characters up to which a word is never broken
 _GAP = "  "
 
 
@@ -34,13 +35,10 @@ def table(
 ) -> tuple[list[str], list[str]]:
     """The lines of a table, and the headings of the columns for which they have no room.
 
-    Words are broken before a column goes; headings never are. Where no column has one, there is no
-    rule either. `rows` have shape (rows, columns); "\\n" in a cell starts a line.
+    Headings are never broken. Where no column has one, there is no rule either. `rows` have shape
+    (rows, columns); "\\n" in a cell starts a line.
     """
-    kept = list(range(len(columns)))
-    while len(kept) > 1 and sum(_widths(columns, rows, kept, width)) > _room(kept, width):
-        kept.remove(min(kept, key=lambda i: (columns[i].importance, -i)))
-    widths = _widths(columns, rows, kept, width)
+    kept, widths = fitting(columns, rows, width)
     lefts = [columns[i].left for i in kept]
     lines = []
     if any(columns[i].heading for i in kept):
@@ -53,10 +51,22 @@ def table(
     return lines, gone
 
 
-def needed(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> int:
-    """The width at which no column of a table goes and no word is squeezed."""
-    every = range(len(columns))
-    return sum(_natural(columns, rows, every)) + len(_GAP) * (len(columns) - 1)
+def fitting(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
+) -> tuple[list[int], list[int]]:
+    """Which columns have room in `width`, and how wide each of these is.
+
+    Labels are broken at their joints before a column goes, and in a word before one of the most
+    important goes.
+    """
+    kept, whole = list(range(len(columns))), True
+    while len(kept) > 1 and sum(_widths(columns, rows, kept, width, whole)) > _room(kept, width):
+        least = min(kept, key=lambda i: (columns[i].importance, -i))
+        if whole and columns[least].importance >= MOST:
+            whole = False
+        else:
+            kept.remove(least)
+    return kept, _widths(columns, rows, kept, width, whole)
 
 
 def _room(kept: Sequence[int], width: int) -> int:
@@ -76,14 +86,20 @@ def _natural(
 
 
 def _widths(
-    columns: Sequence[Column], rows: Sequence[Sequence[str]], kept: Sequence[int], width: int
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[str]],
+    kept: Sequence[int],
+    width: int,
+    whole: bool,
 ) -> list[int]:
-    """The widths of columns, words squeezed as far as that may help: the widest of them first."""
+    """The widths of columns, labels squeezed as far as that may help, the widest of them first, and
+    with `whole` no further than their words are long."""
     widths = _natural(columns, rows, kept)
-    least = [
-        max(_longest(columns[i].heading), _SHORTEST) if columns[i].words else each
-        for i, each in zip(kept, widths, strict=True)
-    ]
+    least = []
+    for i, each in zip(kept, widths, strict=True):
+        word = min(_LONGEST, _longest_word(row[i] for row in rows)) if whole else 0
+        shortest = max(_longest(columns[i].heading), _SHORTEST, word)
+        least.append(shortest if columns[i].words else each)
     while sum(widths) > _room(kept, width):
         loose = [k for k, each in enumerate(widths) if each > least[k]]
         if not loose:
@@ -99,11 +115,24 @@ def _longest(text: str) -> int:
 class _Labels(textwrap.TextWrapper):
     """Breaks `ewc+lwf[interval=4,keep=0.5]` at its joints where it has no blanks."""
 
+    wordsep_re = re.compile(r"(\s+|(?=\[)|(?<=[-+,]))")
+
+
+class _LongLabels(_Labels):
+    """Breaks `a_very_long_name` too."""
+
     wordsep_re = re.compile(r"(\s+|(?=\[)|(?<=[-+,_]))")
 
 
+def _longest_word(cells: Iterable[str]) -> int:
+    """The characters of the longest part of `cells` without a joint, such as `keep=0.5,`."""
+    parts = (part for cell in cells for part in _Labels.wordsep_re.split(cell))
+    return max((len(part.strip()) for part in parts), default=0)
+
+
 def _broken(cell: str, width: int) -> list[str]:
-    return [line for part in cell.split("\n") for line in _Labels(width).wrap(part) or [""]]
+    labels = _Labels(width) if _longest_word([cell]) <= width else _LongLabels(width)
+    return [line for part in cell.split("\n") for line in labels.wrap(part) or [""]]
 
 
 def _lines(

@@ -20,10 +20,10 @@ def _page(shown: Page) -> str:
 
 
 def _section(section: Section) -> str:
-    """Title, table and notes; the table's first column holds words, the others figures."""
+    """Title, table and notes."""
     grid = [
         _line([column.heading for column in section.columns]),
-        f"| {' | '.join([':---'] + ['---:'] * (len(section.columns) - 1))} |",
+        f"| {' | '.join(':---' if column.left else '---:' for column in section.columns)} |",
         *map(_line, section.rows),
     ]
     blocks = [[f"### {_escape(section.title)}"], grid]

@@ -5,7 +5,7 @@ A renderer knows nothing of measures, transfers or suites: docs/add_a_renderer.m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from bench.board.leaderboard import AVERAGE, GLUE_AVERAGE, Board, Table
@@ -18,7 +18,7 @@ from bench.core.version import SUITE_VERSION, is_older
 from bench.scoring.metrics import METRICS, is_lower
 
 MISSING = "-"
-_MOST = 10
+MOST = 10
 """The importance of what a table is hardly ever without."""
 _LABEL = 24
 """The characters of a label on one line."""
@@ -33,7 +33,7 @@ class Column:
     """What stands above a column, and how much it matters."""
 
     heading: str  # one to four lines
-    importance: int = _MOST  # in a window that is too narrow, the least important goes first
+    importance: int = MOST  # in a window that is too narrow, the least important goes first
     words: int = 0  # characters from which on its cells are broken over lines; 0: they never are
     left: bool = False  # whether it is aligned to the left
 
@@ -136,20 +136,26 @@ def _shown(table: Table) -> list[Measure]:
 
 def _table(table: Table) -> Section:
     shown = _shown(table)
+    spread = {m.name for m in shown if _has_interval(m, table.rows)}
     columns = [Column("method", words=_LABEL, left=True), Column("n")]
     for measure in shown:
         arrow = _ARROWS[better(measure, any(row.lower for row in table.rows))]
         columns.append(Column(measure.heading + arrow, measure.importance))
-        columns += [Column("±", measure.interval)] if measure.interval else []
+        columns += [Column("±", measure.interval)] if measure.name in spread else []
     return Section(
         title=_title(table),
         columns=tuple(columns),
-        rows=tuple(_cells(row, shown) for row in table.rows),
+        rows=tuple(_cells(row, shown, spread) for row in table.rows),
         notes=tuple(map(one_line, table.notes)),
     )
 
 
-def _cells(row: Row, shown: Sequence[Measure]) -> tuple[str, ...]:
+def _has_interval(measure: Measure, rows: Sequence[Row]) -> bool:
+    found = (row.values[measure.name] for row in rows)
+    return measure.interval > 0 and any(one.half is not None for one in found if one)
+
+
+def _cells(row: Row, shown: Sequence[Measure], spread: Set[str]) -> tuple[str, ...]:
     seeds = str(row.done) if row.done == row.planned else f"{row.done}/{row.planned}"
     cells = [one_line(row.method), seeds]
     for measure in shown:
@@ -158,7 +164,7 @@ def _cells(row: Row, shown: Sequence[Measure]) -> tuple[str, ...]:
         mark = "*" if measure.name in row.leading else ""
         cells.append("ref" if is_reference else mark + _mean(value, measure.format, factor))
         form = measure.format.lstrip("+z")
-        cells += [_half(value, factor, form)] if measure.interval else []
+        cells += [_half(value, factor, form)] if measure.name in spread else []
     return tuple(cells)
 
 
@@ -223,10 +229,10 @@ def _verdicts(board: Board) -> list[Section]:
     """A row per task and method, in words."""
     columns = (
         Column("task", words=_LABEL, left=True),
-        Column("method", words=_LABEL),
+        Column("method", words=_LABEL, left=True),
         Column("n"),
-        Column("target", words=28),
-        Column("retention", words=28),
+        Column("target", words=28, left=True),
+        Column("retention", words=28, left=True),
         Column("seeds to\ntell target", 5),
     )
     rows = []
@@ -268,7 +274,7 @@ def _metrics(board: Board) -> list[Section]:
     """A row per metric that is not its task's primary one, and method."""
     columns = (
         Column("task", words=_LABEL, left=True),
-        *(Column(heading, words=_LABEL) for heading in ("metric", "method")),
+        *(Column(heading, words=_LABEL, left=True) for heading in ("metric", "method")),
         *(Column(heading) for heading in ("n", "before", "after", "±")),
     )
     rows = []
@@ -333,7 +339,7 @@ def _elicitations(board: Board) -> list[Section]:
     )
     columns = (
         Column("task", words=_LABEL, left=True),
-        Column("method", words=_LABEL),
+        Column("method", words=_LABEL, left=True),
         Column("n"),
         Column("answers", 5),
         Column("true\n%", 6),
@@ -365,7 +371,7 @@ def _outsides(board: Board) -> list[Section]:
     """A row per measure of lm-evaluation-harness, task and method."""
     columns = (
         Column("its task", words=_LABEL, left=True),
-        *(Column(heading, words=_LABEL) for heading in ("metric", "task", "method")),
+        *(Column(heading, words=_LABEL, left=True) for heading in ("metric", "task", "method")),
         *(Column(heading) for heading in ("n", "before", "after", "±")),
     )
     rows = [

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from bench.board.leaderboard import Board
-from bench.render.layout import WIDTH, needed, table, wrap
+from bench.render.layout import WIDTH, table, wrap
 from bench.render.sections import Page, Section, page
 
 _ASCII = str.maketrans({"±": "+-", "×": "x", "–": "-", "−": "-", "…": "...", "↑": "^", "↓": "v"})
@@ -33,9 +33,8 @@ def _page(shown: Page, width: int) -> str:
         notes = [wrap(f"! {note}", width, "  ") for note in section.notes]
         blocks.append("\n".join([wrap(section.title, width, "  "), *lines, *notes]))
     if without:
-        whole = max(needed(section.columns, section.rows) for section in shown.sections)
         said = f"No room in {width} columns for {', '.join(without)}."
-        blocks.append(wrap(f"{said} COLUMNS={whole} shows all; leaderboard.md has them.", width))
+        blocks.append(wrap(f"{said} `table DIR --wide` shows all; leaderboard.md has them.", width))
     return "\n\n".join([*blocks, wrap(shown.legend, width)])
 
 

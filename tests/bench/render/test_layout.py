@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from bench.board.leaderboard import Board, boards
 from bench.cells.result import CellResult
+from bench.cells.store import Store
 from bench.render import terminal
-from bench.render.layout import needed, table, window
+from bench.render.layout import table, window
 from bench.render.sections import Column, page
 from tests.bench.board.test_leaderboard import grid, sequence
+from tests.conftest import Run
 from tests.helpers.made_up import result
 
 LONG = "ewc+lwf[interval=4,keep=0.5,learning_rate=0.125]"
@@ -99,18 +102,20 @@ def test_the_least_important_goes_first_and_is_named() -> None:
     text = terminal.render(causal(), width=80)
     header = text[text.index("CoLA: ") :].splitlines()[1].split()
     assert header == [
-        "method", "n", "before", "after", "±", "gain", "±", "retain", "forget",
+        "method", "n", "before", "after", "±", "gain", "±", "retain",
     ]  # fmt: skip
     said = " ".join(text.split()).partition("No room in 80 columns for ")[2].partition(". ")[0]
     assert {"facts +% ↑", "drift", "time s ↓", "compile s ↓", "peak MiB ↓"} <= set(said.split(", "))
 
 
-def test_what_it_says_shows_all_does() -> None:
-    for found in causal():
-        whole = max(needed(s.columns, s.rows) for s in page(found).sections)
-        assert f"COLUMNS={whole} shows all" in " ".join(terminal.render([found]).split())
-        assert "No room" not in terminal.render([found], width=whole)
-        assert "No room" in terminal.render([found], width=80)
+def test_what_it_says_shows_all_does(tmp_path: Path, run: Run) -> None:
+    for cell in (result(), result("lwf", label=LONG)):
+        Store(tmp_path).write(cell, None)
+    assert "`table DIR --wide` shows all" in " ".join(run("table", tmp_path)[1].split())
+    _, text, _ = run("table", tmp_path, "--wide")
+    assert "No room" not in text
+    (heads,) = (line for line in text.splitlines() if line.startswith("method "))
+    assert heads.split()[-3:] == ["time", "time", "peak"]
 
 
 def test_words_are_broken_at_their_joints_before_a_column_goes() -> None:
@@ -128,8 +133,22 @@ def test_words_are_broken_at_their_joints_before_a_column_goes() -> None:
         ],
         [],
     )
-    lines, gone = table(columns, rows, 15)
-    assert gone == ["c"] and lines[:3] == ["method        a", "              b", "----------  ---"]
+    lines, gone = table(columns, rows, 19)
+    assert gone == ["c"]
+    assert lines[:3] == ["method            a", "                  b", "--------------  ---"]
+
+
+def test_a_word_is_broken_at_its_underscores_before_one_of_the_most_important_columns_goes() -> (
+    None
+):
+    rows = [("lwf[learning_rate=0.125]", "1", "22")]
+    columns = (Column("method", words=24, left=True), Column("a"), Column("c", 1))
+    lines, gone = table(columns, rows, 30)
+    assert gone == [] and lines[2:] == ["lwf                      1  22", "[learning_rate=0.125]"]
+    lines, gone = table(columns, rows, 25)
+    assert gone == ["c"] and lines[3:] == ["[learning_rate=0.125]"]
+    lines, gone = table(columns, rows, 20)
+    assert gone == ["c"] and lines[2:] == ["lwf[learning_      1", "rate=0.125]"]
 
 
 def test_a_window_is_80_wide_at_least(monkeypatch: pytest.MonkeyPatch) -> None:

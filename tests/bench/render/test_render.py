@@ -209,7 +209,7 @@ def test_a_sequence_names_the_definitions_that_it_shows() -> None:
     text = terminal.render(found)
     table = text[text.index("CoLA>RTE: mean over tasks ×100\n") :]
     assert table.splitlines()[1].split()[:8] == [
-        "method", "n", "before", "after", "±", "gain", "±", "backward",
+        "method", "n", "before", "after", "gain", "backward", "forward", "forgetting",
     ]  # fmt: skip
     for part in ("R[T][i]", "-R[i][i]", "R[i-1][i]", "-R[0][i]", "max R[k][i]", "-R[T][i]"):
         assert part in table
