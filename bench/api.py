@@ -58,7 +58,8 @@ def compare(
     asked = {"jobs": 1, "methods": methods, "tasks": tasks, **options}
     given = {name: _known(value) for name, value in asked.items()}
     job = planned(read(given))
-    return Runs(tuple(finished(job, quiet=not progress)), job.folder)
+    done = finished(job, quiet=not progress)
+    return Runs(tuple(done.results), job.folder, left=tuple(map(str, done.left)))
 
 
 def load(folder: str | Path, *others: str | Path) -> Runs:
@@ -94,6 +95,7 @@ class Runs:
     folder: Path  # of several the first
     set_aside: tuple[str, ...] = ()  # a line for each file that cannot be read
     places: Mapping[str, Path] = field(default_factory=dict)  # hash -> folder, of those in others
+    left: tuple[str, ...] = ()  # the cells that `time_limit` left to the next call
 
     def __repr__(self) -> str:
         bad = f", {len(self.failed)} failed or refused" if self.failed else ""

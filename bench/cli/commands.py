@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.cli import reading
-from bench.cli.parser import FAILED_CELLS, OK, USAGE, Parser, add_options, run_parser
+from bench.cli.parser import FAILED_CELLS, OK, TIME_UP, USAGE, Parser, add_options, run_parser
 from bench.cli.reading import show_boards
 from bench.core.errors import unknown_name
 from bench.planning.options import read
@@ -26,7 +27,7 @@ def run(words: Sequence[str]) -> int:
     given = parser.read(words)
     config, dry_run = given.pop("config", None), given.pop("dry_run", False)
     from bench.api import Runs, load
-    from bench.render.plan import plan_text
+    from bench.render.plan import left_text, plan_text
     from bench.running.finishing import finished
     from bench.running.job import planned
     from bench.running.reasons import summed
@@ -34,15 +35,19 @@ def run(words: Sequence[str]) -> int:
 
     job = planned(read(given, config))
     if rank() == 0:
-        done, why = len(job.cells) - len(job.todo), summed(job.reasons())
-        print(plan_text(job.plan, job.folder, done, len(job.todo), why, window()), flush=True)
+        there, why = len(job.cells) - len(job.todo), summed(job.reasons())
+        print(plan_text(job.plan, job.folder, there, len(job.todo), why, window()), flush=True)
     if dry_run:
         return OK
-    runs = Runs(tuple(finished(job)), job.folder)
+    done = finished(job)
     if rank():
         return OK
-    show_boards(load(job.folder), write=True)  # what earlier calls left there, too
-    return FAILED_CELLS if runs.failed else OK
+    if done.results or not done.left:
+        show_boards(load(job.folder), write=True)  # what earlier calls left there, too
+    if done.left:
+        print(left_text(done.left, len(job.cells), done.stopped, window()), file=sys.stderr)
+        return TIME_UP
+    return FAILED_CELLS if Runs(tuple(done.results), job.folder).failed else OK
 
 
 def list_names(words: Sequence[str]) -> int:

@@ -18,8 +18,8 @@ from bench.core.version import SUITE_VERSION
 from bench.planning.options import HOW, WHAT, WHERE, Options, flag, shortcuts
 
 PROGRAM = "run_bench.py"
-OK, FAILED_CELLS, USAGE = 0, 1, 2
-"""Exit codes; the second is also that of a check that found something."""
+OK, FAILED_CELLS, USAGE, TIME_UP = 0, 1, 2, 124
+"""Exit codes; the second is also that of a check that found something, the last timeout(1)'s."""
 
 _ABOUT = """\
 Does forgetting help or hurt fine-tuning? Compare methods over tasks and seeds.
@@ -53,8 +53,8 @@ examples:
 
 A second call with the same words runs what is not done; Ctrl-C stops safely.
 exit codes: 0 all cells done, 1 some failed or were refused (what does not fit),
-2 a mistake in what was asked, or nothing fits, 130 stopped by Ctrl-C, 143 by
-SIGTERM.
+2 a mistake in what was asked, or nothing fits, 124 --time-limit left some, 130
+stopped by Ctrl-C, 143 by SIGTERM.
 """
 
 

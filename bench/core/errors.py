@@ -36,6 +36,10 @@ class TakenOverError(Exception):
     """Another process runs this one's cell, for this one was stopped too long."""
 
 
+class TimeUpError(Exception):
+    """The run's time limit is reached, and what runs must stop."""
+
+
 class CellError(Exception):
     """One cell cannot be finished (a loss that is not a number, say); the grid goes on."""
 

@@ -31,7 +31,7 @@ def provenance() -> dict[str, Any]:
         "dirty": dirty,
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
@@ -49,7 +49,7 @@ def environment() -> dict[str, str]:
         DISTRIBUTION: f"{SUITE_VERSION}{f', commit {commit[:12]}{changed}' if commit else ''}",
         "python": platform.python_version(),
         "system": platform.platform(),
-        "processor": f"{_processor()}, {os.cpu_count()} cores",
+        "processor": f"{processor()}, {os.cpu_count()} cores",
         "gpu": ", ".join(gpu_names()) or "none (as nvidia-smi says)",
     }
     extras: dict[str, list[str]] = {}
@@ -101,7 +101,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name."""
     info = Path("/proc/cpuinfo")
     if info.is_file():

@@ -84,6 +84,15 @@ class Options:
         low=1,
         group=WHERE,
     )
+    per_gpu: int | None = setting(
+        None, "cells that share a GPU, where they are small (1)", low=1, metavar="K", group=WHERE
+    )
+    time_limit: str | None = setting(
+        None,
+        "when to stop: 2h, 90m, 3600; begins no cell that will not fit, the same command goes on",
+        metavar="TIME",
+        group=WHERE,
+    )
     submission: bool = setting(False, "answer GLUE's test rows too; see submission", group=WHERE)
 
 

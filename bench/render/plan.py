@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.cells.cell import THEN, TaskSpec
+from bench.cells.cell import THEN, AnyCell, TaskSpec
 from bench.cells.grid import RunSpec
 from bench.core.settings import changed
 from bench.planning.compatibility import in_words
 from bench.planning.plan import Plan
 from bench.render.layout import WIDTH, wrap
 from bench.rows.source import places
+
+_NAMED = 6  # cells that are named, of those that are left
 
 
 def plan_text(
@@ -57,6 +59,16 @@ def plan_text(
             line = f"  {'' if number else name:<10} {text}"
             lines.append(line if name == "results" else wrap(line, width, " " * 13))
     return "\n".join(lines) + "\n"
+
+
+def left_text(left: Sequence[AnyCell], cells: int, stopped: int, width: int = WIDTH) -> str:
+    """What a time limit left of so many cells, and how to go on; `stopped` of them have a
+    checkpoint."""
+    begun = f", {stopped} of them with a checkpoint" if stopped else ""
+    names = ", ".join(map(str, left[:_NAMED]))
+    more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+    said = f"the time is up: {len(left)} of {cells} cells are left{begun}: {names}{more}. "
+    return wrap(f"{said}The same command goes on from here.", width, "  ")
 
 
 def _recipe(training: object) -> str:

@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING
 
 from bench.cells.cell import AnyCell, TaskSequence
 from bench.cells.store import Store
+from bench.core.durations import NEVER, Deadline
 from bench.core.errors import (
     BenchError,
     CellError,
     TakenOverError,
     TerminatedError,
+    TimeUpError,
     UnfitCheckpointError,
 )
 from bench.core.files import atomic_write_text
 from bench.core.text import printable
 from bench.planning.plan import Plan
 from bench.planning.plugins import place_of
+from bench.running.estimates import Estimates
 from bench.running.progress import Audience, Display
 from bench.running.sharing import Shared, in_step, is_done, processes, rank
 from bench.training.memory import free_memory, half_of_micro_batch, is_out_of_memory
@@ -50,43 +53,66 @@ def open_cells(
 
 
 def run_in_process(
-    plan: Plan, cells: Sequence[AnyCell], store: Store, folder: Path, quiet: bool = False
-) -> None:
+    plan: Plan,
+    cells: Sequence[AnyCell],
+    store: Store,
+    folder: Path,
+    quiet: bool = False,
+    deadline: Deadline = NEVER,
+) -> list[AnyCell]:
     """Run `cells` in this process, but for those that other processes run in the same folder,
     which are waited for; each result is on disk before the next cell starts. If `quiet`, only
-    failures are said.
+    failures are said. Returns what the deadline leaves: what would not fit, and what was stopped.
 
     Raises:
         KeyboardInterrupt: stopped; finished cells are kept and the running one has a checkpoint.
         BenchError: a cell failed in some of several processes only, or a result cannot be written.
     """
-    with Display(cells, quiet=quiet or rank() > 0) as display:
-        CellRunner(plan, cells, store, folder, display).run(cells)
+    estimates = Estimates.of_plan(plan, store.all())
+    with Display(cells, estimates, quiet=quiet or rank() > 0) as display:
+        runner = CellRunner(plan, cells, store, folder, display, deadline)
+        runner.run(cells, fits=lambda cell: deadline.fits(estimates.seconds(cell)))
+        return display.left
 
 
 class CellRunner:
     """Runs cells of a plan in this process; what they have in common is made once."""
 
     def __init__(
-        self, plan: Plan, cells: Sequence[AnyCell], store: Store, folder: Path, audience: Audience
+        self,
+        plan: Plan,
+        cells: Sequence[AnyCell],
+        store: Store,
+        folder: Path,
+        audience: Audience,
+        deadline: Deadline = NEVER,
     ) -> None:
         from bench.running.workspace import Workspace
 
-        self.store, self.audience = store, audience
+        self.store, self.audience, self.deadline = store, audience, deadline
         self.share = any("finetuned" in cell.method.needs for cell in cells)
-        self.shared = Shared(cells, store, plan.submission, audience.say, audience.passed)
+        self.shared = Shared(cells, store, plan.submission, audience.say, audience.passed, deadline)
         self.workspace = Workspace(
             folder, self._progress, plan.material, plan.submission, plan.keep_bytes
         )
 
-    def run(self, cells: Sequence[AnyCell], patient: bool = True) -> None:
-        """Run these, as `run_in_process` says; unless `patient`, what others run is left to them
-        and not waited for."""
+    def run(
+        self,
+        cells: Sequence[AnyCell],
+        patient: bool = True,
+        fits: Callable[[AnyCell], bool] = lambda _: True,
+    ) -> None:
+        """Run these, as `run_in_process` says, but for what does not fit; unless `patient`, what
+        others run is left to them and not waited for."""
         with closing(self.shared.take(cells, patient)) as mine:
             for cell in in_step(mine):
+                if not fits(cell):
+                    continue
                 self.audience.start(cell)
                 try:
                     _keep(cell, self.workspace, self.store, self.share, self.audience)
+                except TimeUpError:
+                    self.audience.leave(cell)
                 except TakenOverError:
                     self.audience.say(
                         f"{cell} was taken over: this process had been silent too long"
@@ -96,6 +122,8 @@ class CellRunner:
         if self.shared.lost and processes() == 1:
             raise TakenOverError
         self.audience.progress(stage, done, total, loss)
+        if self.deadline.left < 0:
+            raise TimeUpError
 
 
 def _keep(
@@ -109,7 +137,7 @@ def _keep(
     try:
         result, predictions = _finished(cell, workspace, share, audience.say)
         json.dumps([result, predictions], allow_nan=False)
-    except (KeyboardInterrupt, TerminatedError, TakenOverError):
+    except (KeyboardInterrupt, TerminatedError, TakenOverError, TimeUpError):
         raise
     except BaseException as error:  # a hook may raise anything, and call sys.exit()
         result = failed_result(cell, _reason(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.cells.store import Store
@@ -14,12 +15,22 @@ from bench.running.pool import run_in_workers
 from bench.running.sharing import processes, rank
 
 if TYPE_CHECKING:
+    from bench.cells.cell import AnyCell
     from bench.cells.result import CellResult
 
 
-def finished(job: Job, quiet: bool = False) -> list[CellResult]:
-    """Run what is to run, and return the results of all cells: done, failed and refused; of
-    several processes only the first has them. If `quiet`, only what fails is said.
+@dataclass(frozen=True)
+class Finished:
+    """What a job has come to."""
+
+    results: list[CellResult]  # of all cells that have one: done, failed and refused
+    left: list[AnyCell]  # what its deadline left
+    stopped: int = 0  # of these, how many have a checkpoint
+
+
+def finished(job: Job, quiet: bool = False) -> Finished:
+    """Run what is to run; of several processes only the first has results in its hands. If `quiet`,
+    only what fails is said.
 
     Raises:
         BenchError: the folder cannot be written; a cell failed in some of several processes only.
@@ -29,19 +40,21 @@ def finished(job: Job, quiet: bool = False) -> list[CellResult]:
     store = Store(job.folder)
     if rank() == 0:
         _sweep(job)
+    left: list[AnyCell] = []
     if job.workers > 1:
-        run_in_workers(job, store, quiet)
+        left = run_in_workers(job, store, quiet)
     elif job.todo or processes() > 1:  # the first process says what is to run
-        run_in_process(job.plan, job.todo, store, job.folder, quiet)
+        left = run_in_process(job.plan, job.todo, store, job.folder, quiet, job.deadline)
     if rank():
-        return []
+        return Finished([], [])
     keep_refusals(job.plan, store)
     refused = (cell for cell, _ in job.plan.spec.refusals())
     wanted = {cell.hash for cell in (*job.cells, *refused)}
     results = store.all()
     for line in store.set_aside:
         print(line, file=sys.stderr)
-    return [result for result in results if result["hash"] in wanted]
+    stopped = sum((job.folder / "checkpoints" / cell.hash[:24]).is_dir() for cell in left)
+    return Finished([result for result in results if result["hash"] in wanted], left, stopped)
 
 
 def _sweep(job: Job) -> None:

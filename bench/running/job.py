@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 from bench.cells.store import Store
 from bench.cells.weights import Weights
+from bench.core.durations import NEVER, Deadline, seconds_of
+from bench.core.errors import BenchError
 from bench.planning.options import Options
 from bench.planning.plan import Plan, make_plan
 from bench.planning.plugins import load_all
 from bench.running.executor import open_cells
 from bench.running.reasons import Place, place_of, reason
+from bench.running.sharing import processes
 from bench.running.workers import how_many
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ class Job:
     workers: int = 1  # processes that run them
     plugin: tuple[Path, ...] = ()  # files that each of these reads first
     task_file: tuple[Path, ...] = ()
+    deadline: Deadline = NEVER
 
     def reasons(self) -> dict[str, list[AnyCell]]:
         """Why cells are to run -> the cells."""
@@ -51,11 +55,24 @@ def planned(options: Options) -> Job:
     Raises:
         BenchError: a name, a value, a file or a combination that cannot work.
     """
+    deadline = _deadline(options.time_limit)
     own = load_all(options.plugin, options.task_file)
     plan = make_plan(replace(options, tasks=options.tasks or own))
     names = "-".join(model.name.replace("/", "--") for model in plan.spec.models)
     folder = options.out or Path("results", "local", names)
     cells = tuple(plan.spec.cells())
     todo, _ = open_cells(cells, Store(folder), plan.submission)
-    workers = how_many(options.jobs, todo)
-    return Job(plan, folder, cells, tuple(todo), workers, options.plugin, options.task_file)
+    workers = how_many(options.jobs, todo, options.per_gpu)
+    return Job(
+        plan, folder, cells, tuple(todo), workers, options.plugin, options.task_file, deadline
+    )
+
+
+def _deadline(limit: str | None) -> Deadline:
+    """Raises BenchError where the limit is no length of time, or processes that accelerate started
+    would have to agree on it at every step."""
+    if limit is None:
+        return NEVER
+    if processes() > 1:
+        raise BenchError("--time-limit: not under accelerate launch, whose processes cannot agree.")
+    return Deadline.after(seconds_of(limit, "--time-limit"))

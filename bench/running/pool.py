@@ -17,6 +17,7 @@ from bench.cells.store import Store
 from bench.core.errors import BenchError, TerminatedError
 from bench.core.files import atomic_write_text
 from bench.core.machine import gpus
+from bench.running.estimates import Estimates
 from bench.running.progress import Display
 from bench.running.server import END, FORK
 from bench.running.worker import BROKEN, FREE
@@ -25,15 +26,16 @@ if TYPE_CHECKING:
     from bench.running.job import Job
 
 
-def run_in_workers(job: Job, store: Store, quiet: bool = False) -> None:
+def run_in_workers(job: Job, store: Store, quiet: bool = False) -> list[AnyCell]:
     """Run what is to run on `job.workers` processes, as `run_in_process` does on one; a process
-    that dies costs its cell.
+    that dies costs its cell. Returns what the deadline leaves.
 
     Raises:
         KeyboardInterrupt, TerminatedError: stopped, and every running cell has a checkpoint.
         BenchError: a result cannot be written, or workers cannot be started.
     """
-    with Display(job.todo, quiet, job.workers) as display:
+    estimates = Estimates.of_plan(job.plan, store.all())
+    with Display(job.todo, estimates, quiet, job.workers) as display:
         pool = _Pool(job, store, display, _Server(job))
         try:
             pool.run()
@@ -42,6 +44,7 @@ def run_in_workers(job: Job, store: Store, quiet: bool = False) -> None:
             raise
         finally:
             pool.close()
+        return display.left
 
 
 class _Server:
@@ -190,7 +193,11 @@ class _Pool:
         ]
         if not ready and not self.left:
             ready = self.others
+        ready = [cell for cell in ready if self._fits(cell)]
         return min(ready, key=lambda cell: sum(o.name == cell.name for o in in_hand), default=None)
+
+    def _fits(self, cell: AnyCell) -> bool:
+        return self.job.deadline.fits(self.display.estimates.seconds(cell))
 
     def _listen(self, busy: list[_Worker]) -> None:
         """Hear the workers that have something to say."""
@@ -213,7 +220,7 @@ class _Pool:
             self.display.running.pop(worker.number, None)
             worker.cell = None
             return
-        worker.tried = worker.tried or word in ("end", "passed")
+        worker.tried = worker.tried or word in ("end", "passed", "leave")
         getattr(self.display, word)(*values, worker=worker.number)
 
     def _bury(self, worker: _Worker) -> None:

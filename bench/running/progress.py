@@ -17,40 +17,10 @@ from rich.table import Table
 
 from bench.cells.cell import AnyCell
 from bench.cells.result import CellResult
+from bench.core.durations import clock
+from bench.running.estimates import Estimates
 
 _LINE_SECONDS = 15.0
-
-
-def clock(seconds: float) -> str:
-    """`1:02:03`, `2:03` or `9 s`."""
-    whole = round(seconds)
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}:{minutes:02d}:{rest:02d}"
-    return f"{minutes}:{rest:02d}" if minutes else f"{rest} s"
-
-
-def remaining_seconds(
-    done: Sequence[tuple[AnyCell, float]], todo: Sequence[AnyCell], spent: float
-) -> float | None:
-    """What the cells in `todo` will take, on which `spent` seconds were spent, one after the
-    other, by the mean of finished cells alike in method and task, else in task, else in method,
-    else of all. None before any cell has finished."""
-    if not done:
-        return None
-
-    def expected(cell: AnyCell) -> float:
-        alike = (
-            [s for c, s in done if (c.label, c.name) == (cell.label, cell.name)],
-            [s for c, s in done if c.name == cell.name],
-            [s for c, s in done if c.label == cell.label],
-            [s for _, s in done],
-        )
-        times = next(group for group in alike if group)
-        return sum(times) / len(times)
-
-    return max(0.0, sum(expected(cell) for cell in todo) - spent)
 
 
 class Audience(Protocol):
@@ -70,6 +40,9 @@ class Audience(Protocol):
 
     def end(self, cell: AnyCell, result: CellResult, log: Path | None = None) -> None:
         """The cell is finished or has failed, which is told at length in `log`."""
+
+    def leave(self, cell: AnyCell) -> None:
+        """The cell was stopped by the run's time limit."""
 
 
 @dataclass
@@ -101,15 +74,21 @@ class Display:
     if `quiet`, only when one fails. Everything goes to standard error.
     """
 
-    def __init__(self, cells: Sequence[AnyCell], quiet: bool = False, workers: int = 1) -> None:
+    def __init__(
+        self,
+        cells: Sequence[AnyCell],
+        estimates: Estimates,
+        quiet: bool = False,
+        workers: int = 1,
+    ) -> None:
         self.left = list(cells)  # with those that run
+        self.estimates = estimates  # learns from what ends
         self.count, self.workers = len(self.left), workers
         self.console = Console(stderr=True)
         self.quiet = quiet
         self.moves = self.console.is_terminal and not quiet
         self.lines = not self.console.is_terminal and not quiet
         self.running: dict[int, Running] = {}  # by worker
-        self.finished: list[tuple[AnyCell, float]] = []
         self.failed = 0
         self.live = Live(console=self.console, get_renderable=self._picture, transient=True)
 
@@ -163,7 +142,7 @@ class Display:
         run = self.running.pop(worker)
         seconds = time.monotonic() - run.started
         self.left.remove(cell)
-        self.finished.append((cell, seconds))
+        self.estimates.add([result])
         if result["scores"] is None:
             self.failed += 1
             self._line(f"{run.number} {cell}: FAILED, {result['error']}\n    log: {log}")
@@ -174,6 +153,11 @@ class Display:
                 f"{run.number} {cell}: {primary} x100 {100 * before:.1f} -> {100 * after:.1f}, "
                 f"{clock(seconds)}"
             )
+
+    def leave(self, cell: AnyCell, worker: int = 0) -> None:
+        """See `Audience`."""
+        self.say(f"{cell}: stopped at {self.running[worker].where()}, for the time is up", worker)
+        self.running.pop(worker)
 
     def _number(self) -> str:
         """Of the cell that starts next."""
@@ -188,7 +172,7 @@ class Display:
     def _eta(self) -> str:
         now, running = time.monotonic(), list(self.running.values())
         spent = sum(now - run.started for run in running)
-        left = remaining_seconds(self.finished, self.left, spent)
+        left = self.estimates.remaining(self.left, spent)
         if left is None and running and all(r.stage == "train" and r.done for r in running):
             whole = sum((now - run.started) * run.total / run.done for run in running)
             left = whole * len(self.left) / len(running) - spent

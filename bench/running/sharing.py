@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bench.cells.cell import AnyCell
 from bench.cells.store import Store
+from bench.core.durations import NEVER, Deadline
 from bench.core.lease import Lease
 from bench.scoring.glue_server import lacks_answers
 
@@ -49,6 +50,7 @@ class Shared:
     submission: bool
     say: Callable[[str], None]
     passed: Callable[[AnyCell, CellResult], None]  # told of each cell that another process ended
+    deadline: Deadline = NEVER  # at which nobody is waited for any more
     lease: Lease | None = None  # on the cell in hand
     _leases: dict[str, Lease] = field(default_factory=dict)
 
@@ -85,7 +87,7 @@ class Shared:
                 finally:
                     self.lease = None
                     lease.drop()
-            left = theirs if patient else []
+            left = theirs if patient and self.deadline.left > 0 else []
             if left:
                 said = self._wait_for(left, said)
                 yield None

@@ -37,7 +37,8 @@ def work(job: Job, pipe: Connection) -> int:
     catch_stops()
     try:
         teller = Teller(pipe)
-        runner = CellRunner(job.plan, job.todo, Store(job.folder), job.folder, teller)
+        store = Store(job.folder)
+        runner = CellRunner(job.plan, job.todo, store, job.folder, teller, job.deadline)
         while True:
             place, patient = pipe.recv()
             runner.run([job.todo[place]], patient)
@@ -96,3 +97,7 @@ class Teller:
     def end(self, cell: AnyCell, result: CellResult, log: Path | None = None) -> None:
         """See `Audience`."""
         self.send("end", cell, result, log)
+
+    def leave(self, cell: AnyCell) -> None:
+        """See `Audience`."""
+        self.send("leave", cell)

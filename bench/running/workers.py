@@ -8,27 +8,44 @@ from pathlib import Path
 
 from bench.cells.cell import AnyCell, ModelInfo, TaskSequence
 from bench.core.errors import BenchError
-from bench.core.machine import available_bytes, cores, gpus
+from bench.core.machine import available_bytes, cores, gpu_names, gpus
 from bench.running.sharing import processes
 
 _IMPORTED = 0.5 * 2**30  # bytes of a process before its model
 _COPIES = 6  # of the weights: gradients, two moments, what a method keeps, a copy to save
 
 
-def how_many(asked: int | None, cells: Sequence[AnyCell]) -> int:
+def how_many(asked: int | None, cells: Sequence[AnyCell], per_gpu: int | None = None) -> int:
     """Workers for these cells: those asked for, or what the machine allows; no more than cells.
 
-    Left open, there is one for each GPU; without any, one for each core (OMP_NUM_THREADS says
-    that there are fewer), as far as memory reaches.
+    Left open, there is one for each GPU, or `per_gpu`; without any, one for each core
+    (OMP_NUM_THREADS says that there are fewer), as far as memory reaches.
 
     Raises:
-        BenchError: more are asked for than there are cores, beside accelerate's processes, or
-            where processes cannot be forked.
+        BenchError: more are asked for than there are cores or GPUs, beside accelerate's processes,
+            or where processes cannot be forked.
     """
+    _check_gpus(asked, per_gpu)
     if asked is not None and asked > 1:
         _check(asked)
-    wanted = _allowed(cells) if asked is None else asked
+    wanted = _allowed(cells, per_gpu or 1) if asked is None else asked
     return max(1, min(wanted, len(cells)))
+
+
+def _check_gpus(asked: int | None, per_gpu: int | None) -> None:
+    devices, there = gpus(), len(gpu_names())
+    absent = [name for name in devices if name.isdigit() and 0 < there <= int(name)]
+    if absent:
+        raise BenchError(f"CUDA_VISIBLE_DEVICES names GPU {absent[0]}, and there are {there}.")
+    if per_gpu is not None and not devices:
+        raise BenchError(f"--per-gpu {per_gpu}: there is no GPU here.")
+    most = len(devices) * (per_gpu or 1)
+    if devices and asked is not None and asked > most:
+        packed = -(-asked // len(devices))
+        raise BenchError(
+            f"--jobs {asked}: {len(devices)} GPU{'s' * (len(devices) > 1)} of {per_gpu or 1} at a "
+            f"time take {most}; --per-gpu {packed} packs more, where their memory has room."
+        )
 
 
 def _check(asked: int) -> None:
@@ -40,11 +57,11 @@ def _check(asked: int) -> None:
         raise BenchError(f"--jobs {asked}: this system cannot fork processes; leave it out.")
 
 
-def _allowed(cells: Sequence[AnyCell]) -> int:
+def _allowed(cells: Sequence[AnyCell], per_gpu: int) -> int:
     if processes() > 1 or not hasattr(os, "fork"):
         return 1
     if devices := len(gpus()):
-        return min(devices, cores())
+        return min(devices * per_gpu, cores())
     threads = os.environ.get("OMP_NUM_THREADS", "")
     limit = min(cores(), int(threads)) if threads.isdigit() else cores()
     sizes, free = [_weights(model) for model in _models(cells)], available_bytes()

@@ -21,6 +21,7 @@ from bench.core.errors import (
     CellError,
     TakenOverError,
     TerminatedError,
+    TimeUpError,
     UnfitCheckpointError,
 )
 from bench.core.hashing import derive_seed
@@ -57,14 +58,14 @@ def train(
 ) -> TrainingRecord:
     """Prepare the method, train to `run.steps` and finish.
 
-    A checkpoint is written to `folder` every five minutes, on SIGINT or SIGTERM, and behind the
-    last step, so that whatever ends the cell before it is scored costs no training; the next call
-    picks it up. `stop_at` ends a call early at that step.
+    A checkpoint is written to `folder` every five minutes, on SIGINT or SIGTERM, when the run's
+    time is up, and behind the last step, so that whatever ends the cell before it is scored costs
+    no training; the next call picks it up. `stop_at` ends a call early at that step.
 
     Raises:
         CellError: the loss is not a finite number.
         KeyboardInterrupt: after SIGINT, the checkpoint being written. TerminatedError: after
-            SIGTERM.
+            SIGTERM. TimeUpError: likewise, when `run.progress` raises it.
         UnfitCheckpointError: there was a checkpoint that this run cannot go on from. A new run of
             the cell starts at its beginning.
     """
@@ -92,7 +93,7 @@ def train(
 
 def _goes_on(error: BaseException) -> bool:
     """Whether a training that this ended may go on from its checkpoint."""
-    stops = KeyboardInterrupt, TerminatedError, TakenOverError
+    stops = KeyboardInterrupt, TerminatedError, TakenOverError, TimeUpError
     return isinstance(error, stops) or is_out_of_memory(error)
 
 
@@ -203,7 +204,7 @@ class _Loop:
         self.loss_sum = torch.tensor(record["pending"][0], device=run.device)
         self.summed, run.logged = record["pending"][1], record["pending"][2]
         self.last_loss: float | None = None
-        self.caught: list[int] = []  # signals to stop
+        self.caught: list[BaseException] = []  # what is to be raised behind the step
         for group in optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
         model = compiled(run.task_model) if self.recipe.compile else run.task_model
@@ -232,7 +233,7 @@ class _Loop:
             self._save()
         run.model = run.task_model
         if self.caught:
-            raise _stop(self.caught[0])
+            raise self.caught[0]
 
     def _compiler(self) -> contextlib.AbstractContextManager[Clock]:
         """The clock of what is compiled while training."""
@@ -254,7 +255,7 @@ class _Loop:
 
         def note(number: int, frame: Any) -> None:
             restore()
-            self.caught.append(number)
+            self.caught.append(_stop(number))
             self._say("train")
 
         for number in previous:
@@ -265,14 +266,17 @@ class _Loop:
             if not self.caught:
                 raise
             # a terminal's Ctrl-C also ends what the step waits for, a compiler: no failure
-            raise _stop(self.caught[0]) from error
+            raise self.caught[0] from error
         finally:
             restore()
 
     def _say(self, what: str) -> None:
         """Tell what is going on, for a person to see."""
         run, stopping = self.run, ", then stop" if self.caught else ""
-        run.progress(what + stopping, run.step, run.steps, self.last_loss)
+        try:
+            run.progress(what + stopping, run.step, run.steps, self.last_loss)
+        except TimeUpError as error:
+            self.caught.append(error)
 
     def _step(self, indices: list[int]) -> None:
         """One optimizer step on the given examples."""

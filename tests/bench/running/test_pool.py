@@ -165,7 +165,7 @@ def test_a_method_of_this_process_alone_is_refused(
 
 def _next(left: list[AnyCell], in_hand: list[AnyCell]) -> AnyCell | None:
     busy = [SimpleNamespace(cell=cell) for cell in in_hand]
-    pool: Any = SimpleNamespace(workers=busy, left=left, others=[])
+    pool: Any = SimpleNamespace(workers=busy, left=left, others=[], _fits=bool)
     return _Pool._next(pool)
 
 
@@ -189,7 +189,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def has(cores: int = 8, gpus: int = 0, gib: float = 100.0, threads: str | None = None) -> None:
         monkeypatch.setattr(workers, "cores", lambda: cores)
-        monkeypatch.setattr(workers, "gpus", lambda: ["0"] * gpus)
+        monkeypatch.setattr(workers, "gpus", lambda: [str(number) for number in range(gpus)])
+        monkeypatch.setattr(workers, "gpu_names", lambda: ["a card"] * gpus)
         monkeypatch.setattr(workers, "available_bytes", lambda: int(gib * 2**30))
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
         if threads:
@@ -210,7 +211,7 @@ def test_as_many_workers_as_the_machine_allows(world: World, machine: Any) -> No
     assert how_many(None, cells) == 1
     machine(gpus=2)
     assert how_many(None, cells) == 2
-    assert how_many(6, cells) == 6  # several on a GPU
+    assert how_many(None, cells, per_gpu=3) == how_many(6, cells, per_gpu=3) == 6
     machine(gib=2.2)
     assert how_many(None, cells) == 4  # half a GiB each, and a tiny model
 
@@ -221,6 +222,17 @@ def test_what_cannot_be_is_one_line(
     machine(cores=2)
     with pytest.raises(BenchError, match=r"^--jobs 3: a worker takes a core, and there are 2.$"):
         how_many(3, [])
+    with pytest.raises(BenchError, match=r"^--per-gpu 2: there is no GPU here.$"):
+        how_many(None, [], per_gpu=2)
+    machine(gpus=2)
+    with pytest.raises(BenchError, match=r"^--jobs 5: 2 GPUs of 2 at a time take 4; --per-gpu 3"):
+        how_many(5, [], per_gpu=2)
+    with pytest.raises(BenchError, match=r"^--jobs 3: 2 GPUs of 1 at a time take 2; --per-gpu 2"):
+        how_many(3, [])
+    monkeypatch.setattr(workers, "gpus", lambda: ["0", "7"])
+    with pytest.raises(BenchError, match=r"^CUDA_VISIBLE_DEVICES names GPU 7, and there are 2.$"):
+        how_many(None, [])
+    machine(cores=2)
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert how_many(None, []) == 1
     with pytest.raises(BenchError, match=r"^--jobs 2: accelerate's processes share each cell"):
