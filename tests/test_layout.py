@@ -21,7 +21,7 @@ TESTED_IN = {
     "bench/network/test_likelihood.py": "bench.network.limits bench.network.probes",
     "bench/planning/test_compatibility.py": "bench.cells.grid bench.planning.plan",
     "bench/planning/test_plugins.py": "bench.training.method",
-    "bench/render/test_render.py": "bench.render.terminal",
+    "bench/render/test_render.py": "bench.render.terminal bench.render.wording",
     "bench/test_api.py": "bench.render.html",
     "bench/rows/test_bad_input.py": "bench.rows.files",
     "bench/running/test_executor.py": "bench.running.measuring",

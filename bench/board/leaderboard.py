@@ -76,6 +76,8 @@ class Board:
     transfers: tuple[Transfer, ...]  # by task, where the model's twin was run too
     elicitations: tuple[Elicitation, ...]  # by task and method, where the truth is known
     outsides: tuple[Outside, ...]  # scores of lm-evaluation-harness, where they were asked for
+    cells: tuple[CellResult, ...]  # all that it is made of, also those that failed or were refused
+    names: Mapping[MethodKey, str]  # what each method is called in its tables
 
 
 def boards(results: Iterable[CellResult]) -> list[Board]:
@@ -136,6 +138,8 @@ def _board(
         transfers=transfers(results, everything, names),
         elicitations=elicitations(results, names),
         outsides=outsides(results, names),
+        cells=tuple(results),
+        names=names,
     )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from bench.board.leaderboard import Board
 from bench.render.layout import WIDTH, fitting
-from bench.render.sections import Column, Section, one_line, page
+from bench.render.sections import Column, Section, page
+from bench.render.wording import one_line
 
 _BEST = "*"  # in front of a figure
 _SPREAD = "±"  # the heading of what goes with the figures before it

@@ -8,7 +8,8 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
-from bench.render.sections import MOST, Column, one_line
+from bench.render.sections import MOST, Column
+from bench.render.wording import one_line
 
 WIDTH = 100
 """Where nobody looks: in a file or a pipe. Prose is never wider."""

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from bench.board.leaderboard import AVERAGE, GLUE_AVERAGE, Board, Table
 from bench.board.measures import MEASURES, SCORE, Measure, better, scale
 from bench.board.rows import Row
-from bench.board.statistics import MOST_SEEDS, Estimate
+from bench.board.statistics import MOST_SEEDS
 from bench.board.verdicts import JUDGED, Verdict
 from bench.cells.cell import REFERENCE
 from bench.core.version import SUITE_VERSION, is_older
+from bench.render.wording import MISSING, half_text, mean_text, one_line, verdict_text
 from bench.scoring.metrics import METRICS, is_lower
 
-MISSING = "-"
 MOST = 10
 """The importance of what a table is hardly ever without."""
 _LABEL = 24
@@ -85,11 +85,6 @@ def tables(board: Board) -> tuple[Table, ...]:
     """The tables of methods: a task each, then the averages."""
     averages = [table for table in (board.average, board.glue) if table is not None]
     return (*board.tables, *averages)
-
-
-def one_line(text: str) -> str:
-    """`text` without line breaks and runs of blanks."""
-    return " ".join(text.split())
 
 
 def _heading(board: Board) -> str:
@@ -162,19 +157,10 @@ def _cells(row: Row, shown: Sequence[Measure], spread: Set[str]) -> tuple[str, .
         value, factor = row.values[measure.name], scale(measure.unit, row.lower)
         is_reference = row.reference and measure.versus == "difference"
         mark = "*" if measure.name in row.leading else ""
-        cells.append("ref" if is_reference else mark + _mean(value, measure.format, factor))
+        cells.append("ref" if is_reference else mark + mean_text(value, measure.format, factor))
         form = measure.format.lstrip("+z")
-        cells += [_half(value, factor, form)] if measure.name in spread else []
+        cells += [half_text(value, factor, form)] if measure.name in spread else []
     return tuple(cells)
-
-
-def _mean(found: Estimate | None, form: str, factor: int = 100) -> str:
-    # "z" in a format: a loss that shrank by less than the last digit is +0.000, not -0.000.
-    return MISSING if found is None else format(factor * found.mean, form)
-
-
-def _half(found: Estimate | None, factor: int = 100, form: str = ".2f") -> str:
-    return "" if found is None or found.half is None else f"±{factor * found.half:{form}}"
 
 
 def _title(table: Table) -> str:
@@ -240,7 +226,7 @@ def _verdicts(board: Board) -> list[Section]:
         target, retention = (verdict.found[name] for name in JUDGED)
         n = max(one.difference.n for one in (target, retention) if one)
         said = (one_line(verdict.title), one_line(verdict.method), str(n))
-        rows.append((*said, *(_said(verdict, name) for name in JUDGED), _seeds(verdict)))
+        rows.append((*said, *(verdict_text(verdict, name) for name in JUDGED), _seeds(verdict)))
     title = (
         "Against finetune: paired t-tests over seeds at 5 %, Holm over this board's tasks and "
         "methods (the average by itself); better, worse: the gain with its 95 % interval; no "
@@ -257,19 +243,6 @@ def _seeds(verdict: Verdict) -> str:
     return f"more than {MOST_SEEDS}" if found.needed is None else str(found.needed)
 
 
-def _said(verdict: Verdict, name: str) -> str:
-    """Such as "better by 1.20 ±0.50", or "no difference shown (±1.20)"."""
-    found, word = verdict.found[name], verdict.words[name]
-    (measure,) = (measure for measure in MEASURES if measure.name == name)
-    if found is None or word is None:
-        return MISSING
-    form, factor = measure.format.lstrip("+z"), scale(measure.unit, verdict.lower)
-    if word in ("better", "worse"):
-        half = _half(found.difference, factor, form)
-        return f"{word} by {abs(factor * found.difference.mean):{form}} {half}"
-    return word if found.seen is None else f"{word} (±{factor * found.seen:{form}})"
-
-
 def _metrics(board: Board) -> list[Section]:
     """A row per metric that is not its task's primary one, and method."""
     columns = (
@@ -284,9 +257,9 @@ def _metrics(board: Board) -> list[Section]:
             (
                 *map(one_line, (found.title, found.metric, found.method)),
                 str(found.after.n),
-                _mean(found.before, "z.2f", factor),
-                _mean(found.after, "z.2f", factor),
-                _half(found.after, factor),
+                mean_text(found.before, "z.2f", factor),
+                mean_text(found.after, "z.2f", factor),
+                half_text(found.after, factor),
             )
         )
     return [Section("Other metrics of these tasks ×100", columns, tuple(rows))] if rows else []
@@ -316,12 +289,12 @@ def _transfers(board: Board) -> list[Section]:
         (
             one_line(found.title),
             str(found.negative.n if found.negative else 0),
-            _mean(found.before, "z.2f"),
-            _mean(found.twin_before, "z.2f"),
-            _mean(found.after, "z.2f"),
-            _mean(found.twin_after, "z.2f"),
-            _mean(found.negative, "+z.2f"),
-            _half(found.negative),
+            mean_text(found.before, "z.2f"),
+            mean_text(found.twin_before, "z.2f"),
+            mean_text(found.after, "z.2f"),
+            mean_text(found.twin_after, "z.2f"),
+            mean_text(found.negative, "+z.2f"),
+            half_text(found.negative),
             *(f"{found.recovered[m]:+z.0%}" if m in found.recovered else MISSING for m in methods),
         )
         for found in board.transfers
@@ -354,13 +327,13 @@ def _elicitations(board: Board) -> list[Section]:
             one_line(found.title),
             one_line(found.method),
             str(found.answers.n),
-            _mean(found.answers, ".0f", 1),
-            _mean(found.true, ".0f"),
-            _mean(found.conflicting, ".0f"),
-            _mean(found.kept, ".0f"),
-            _mean(found.unlearned, ".0f"),
-            _mean(found.auc, ".3f", 1),
-            _half(found.auc, 1, ".3f"),
+            mean_text(found.answers, ".0f", 1),
+            mean_text(found.true, ".0f"),
+            mean_text(found.conflicting, ".0f"),
+            mean_text(found.kept, ".0f"),
+            mean_text(found.unlearned, ".0f"),
+            mean_text(found.auc, ".3f", 1),
+            half_text(found.auc, 1, ".3f"),
         )
         for found in board.elicitations
     ]
@@ -378,9 +351,9 @@ def _outsides(board: Board) -> list[Section]:
         (
             *map(one_line, (found.task, found.metric, found.title, found.method)),
             str(found.after.n),
-            _mean(found.before, ".4g", 1),
-            _mean(found.after, ".4g", 1),
-            _half(found.after, 1, ".2g"),
+            mean_text(found.before, ".4g", 1),
+            mean_text(found.after, ".4g", 1),
+            half_text(found.after, 1, ".2g"),
         )
         for found in board.outsides
     ]

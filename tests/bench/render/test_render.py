@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from bench.board.leaderboard import Board, boards
+from bench.board.statistics import Estimate
 from bench.core.errors import BenchError
 from bench.core.version import SUITE_VERSION
-from bench.render import markdown, terminal, tidy, write_all
+from bench.render import markdown, terminal, tidy, wording, write_all
 from tests.helpers.made_up import result
 
 
@@ -81,6 +82,13 @@ def test_a_board_of_an_older_suite_says_so_in_its_first_line() -> None:
     assert f"\n## {first}" in markdown.render(older)
     newer = boards([result(suite_version="1000.0.0")])
     assert terminal.render(newer).startswith("stories260K on data\n")
+
+
+def test_a_figure_in_words() -> None:
+    found = Estimate(3, -0.000001, 0.0123, 0.005)
+    assert wording.mean_text(found, "z.2f") == "0.00"
+    assert wording.half_text(found) == "±1.23" and wording.half_text(Estimate(1, 0.5, None)) == ""
+    assert wording.mean_text(None, "z.2f") == wording.MISSING
 
 
 def test_numbers_line_up_at_the_point() -> None:

@@ -1,0 +1,38 @@
+"""Figures in words, the same in every renderer."""
+
+from __future__ import annotations
+
+from bench.board.measures import MEASURES, scale
+from bench.board.statistics import Estimate
+from bench.board.verdicts import Verdict
+
+MISSING = "-"
+
+
+def one_line(text: str) -> str:
+    """`text` without line breaks and runs of blanks."""
+    return " ".join(text.split())
+
+
+def mean_text(found: Estimate | None, form: str, factor: int = 100) -> str:
+    """The mean times `factor`, as `format()` takes `form`."""
+    # "z" in a format: a loss that shrank by less than the last digit is +0.000, not -0.000.
+    return MISSING if found is None else format(factor * found.mean, form)
+
+
+def half_text(found: Estimate | None, factor: int = 100, form: str = ".2f") -> str:
+    """The half-width of the interval, such as "±0.50"; nothing where there is none."""
+    return "" if found is None or found.half is None else f"±{factor * found.half:{form}}"
+
+
+def verdict_text(verdict: Verdict, name: str) -> str:
+    """Such as "better by 1.20 ±0.50", or "no difference shown (±1.20)"."""
+    found, word = verdict.found[name], verdict.words[name]
+    (measure,) = (measure for measure in MEASURES if measure.name == name)
+    if found is None or word is None:
+        return MISSING
+    form, factor = measure.format.lstrip("+z"), scale(measure.unit, verdict.lower)
+    if word in ("better", "worse"):
+        half = half_text(found.difference, factor, form)
+        return f"{word} by {abs(factor * found.difference.mean):{form}} {half}"
+    return word if found.seen is None else f"{word} (±{factor * found.seen:{form}})"
