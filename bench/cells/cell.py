@@ -61,6 +61,9 @@ class Training:
         "arithmetic of the training passes; weights, optimizer, importance, scores stay float32",
         choices=("float32", "bfloat16"),
     )
+    checkpointing: bool = setting(
+        False, "compute activations again in the backward pass: less memory, the same gradients"
+    )
     compile: bool = setting(
         False,
         "torch.compile the network's blocks for training, and RecAdam's update; costs.compile and "

@@ -26,6 +26,7 @@ from bench.core.errors import (
 )
 from bench.core.hashing import derive_seed
 from bench.network.batches import micro_batches, step_batches
+from bench.network.checkpointing import activations_recomputed
 from bench.network.compilation import Clock, compile_clock, compiled
 from bench.training import checkpoint
 from bench.training.context import TrainingContext
@@ -218,7 +219,7 @@ class _Loop:
         before, compiled_before = record["train"], record["compile"]
         task, seed = run.cell.task.name, run.cell.seed
         order = step_batches(run.train_rows, self.recipe, task, seed, run.step, end)
-        with self._deferred_signals(), self._compiler() as clock:
+        with self._deferred_signals(), self._compiler() as clock, self._recomputing():
             for indices in order:
                 self._step(indices)
                 now = time.perf_counter()
@@ -240,6 +241,12 @@ class _Loop:
         if not self.recipe.compile:
             return contextlib.nullcontext(Clock())
         return compile_clock(lambda: self._say("compile"))
+
+    def _recomputing(self) -> contextlib.AbstractContextManager[None]:
+        """Where the recipe says so, activations are computed twice while training."""
+        if not self.recipe.checkpointing:
+            return contextlib.nullcontext()
+        return activations_recomputed(self.run.net)
 
     @contextlib.contextmanager
     def _deferred_signals(self) -> Iterator[None]:
