@@ -52,11 +52,11 @@ class GA(ForgetLoss):
 
     def auxiliary_loss(
         self, run: TrainingContext, losses: Tensor, batch: Batch, indices: list[int]
-    ) -> Tensor:
-        """log π, averaged over the rows; 0 where they are unlearned."""
+    ) -> Tensor | None:
+        """log π, averaged over the rows; none where they are unlearned."""
         from methods.shared.auxiliary_rows import token_mean
 
         bound = self.config.max_unlearn_nll
         limit = math.log(vocabulary(run.net.config)) if bound is None else bound
         done = float(token_mean(losses.detach(), batch)) >= limit
-        return -losses.mean() * (not done)
+        return None if done else -losses.mean()

@@ -52,7 +52,13 @@ class NPO(ForgetLoss):
         from methods.shared.auxiliary_rows import losses_now
 
         super().prepare(run)
-        self.base = losses_now(run, self.rows) if self.weight else torch.zeros(0)
+        if not self.weight:
+            self.base = torch.zeros(0)
+            return
+        key = [run.cell.model.hash, self.rows.prompts, self.rows.answers]
+        self.base = run.cache.tensors(
+            "reference", key, lambda: {"losses": losses_now(run, self.rows)}
+        )["losses"]
 
     def auxiliary_loss(
         self, run: TrainingContext, losses: Tensor, batch: Batch, indices: list[int]

@@ -47,8 +47,8 @@ class AuxiliaryLoss(Method):
     @abstractmethod
     def auxiliary_loss(
         self, run: TrainingContext, losses: Tensor, batch: Batch, indices: list[int]
-    ) -> Tensor:
-        """The term, from −log π [n] of the rows `indices`."""
+    ) -> Tensor | None:
+        """The term, from −log π [n] of the rows `indices`; None where it has no gradient."""
 
     def batch_size(self, run: TrainingContext) -> int:
         """Rows per step."""
@@ -80,7 +80,9 @@ class AuxiliaryLoss(Method):
                 f"a smaller learning rate or {self.name}.weight may help"
             )
         run.log(side_nll=value)
-        run.accelerator.backward(self.weight * self.auxiliary_loss(run, losses, batch, indices))
+        term = self.auxiliary_loss(run, losses, batch, indices)
+        if term is not None:
+            run.accelerator.backward(self.weight * term)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The rows."""

@@ -18,6 +18,7 @@ from bench.core.errors import BenchError
 from bench.network.running_text import cut_blocks
 from bench.running.session import CellSession
 from bench.selfcheck.world import plan_for, stage_for
+from methods.shared import auxiliary_rows
 from methods.shared.answers import turn_of
 from methods.shared.auxiliary_loss import AuxiliaryLoss
 from methods.shared.auxiliary_rows import preference
@@ -112,7 +113,16 @@ def test_npo_becomes_ascent_as_beta_goes_to_0() -> None:
 def test_ascent_stops_at_the_bound(prepared: Any) -> None:
     stage = prepared("ga", "ga.max_unlearn_nll=0")
     stage.method.after_backward(stage.run)
-    assert all(not p.grad.any() for p in stage.run.net.parameters())
+    assert all(p.grad is None for p in stage.run.net.parameters()), "nor is a pass made for it"
+
+
+def test_the_reference_of_the_same_rows_is_computed_once(
+    prepared: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = method_of(prepared("npo", "npo.rows=8"))
+    monkeypatch.setattr(auxiliary_rows, "losses_now", lambda *_: pytest.fail("computed again"))
+    other = method_of(prepared("npo", "npo.rows=8", "npo.beta=0.5"))  # in the same folder
+    assert torch.equal(first.base, other.base)
 
 
 def test_replay_reads_what_is_not_scored(prepared: Any, tiny_text: Path) -> None:
