@@ -172,6 +172,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "show": show,
     "table": reading.table,
     "status": reading.status,
+    "verify": reading.verify,
     "pack": reading.pack,
     "merge": reading.merge,
     "submission": submission,

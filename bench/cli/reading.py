@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bench.cli.parser import FAILED_CELLS, OK, Parser
+from bench.cli.parser import FAILED_CELLS, OK, Parser, add_options
 from bench.core.errors import BenchError
+from bench.planning.plugins import load_all
 from bench.render.layout import window, wrap
 
 if TYPE_CHECKING:
@@ -91,6 +92,29 @@ def pack(words: Sequence[str]) -> int:
     return OK
 
 
+def verify(words: Sequence[str]) -> int:
+    """Compute every score of a folder again from stored answers; 1 where any differs."""
+    about = "Every figure that stored answers give, computed again, and the right answers held "
+    about += "against the rows. Exit code 1 where anything differs."
+    parser = Parser("verify", description=about)
+    parser.add_argument("folder", metavar="DIR", type=Path, help=_PLACE)
+    given = read_with_rows(parser, words)
+    from bench.board.leaderboard import boards
+    from bench.board.verification import verify
+    from bench.cells.gathering import gathered
+    from bench.render.verification import report, written_otherwise
+    from bench.rows.lookup import Lookup
+
+    found, rows = gathered([given["folder"]]), Lookup(given.get("data", "micro"))
+    done = [result for result in found.results if result["status"] == "done"]
+    cells = [verify(result, found.answers(result), rows) for result in done]
+    written = written_otherwise(given["folder"] / "leaderboard.json", boards(found.results))
+    print(report(given["folder"], cells, written, window()))
+    _print_notes(found.set_aside)
+    bad = found.set_aside or written or any(one.differ for one in cells)
+    return FAILED_CELLS if bad else OK
+
+
 def merge(words: Sequence[str]) -> int:
     """Take cells of one folder into another; 1 where two contradict each other."""
     about = "The cells of B beside those of A, or both in C. What is finished is never replaced: "
@@ -114,6 +138,14 @@ def merge(words: Sequence[str]) -> int:
     print(f"merged into {into}: {numbers}, {len(found.conflicts)} in conflict")
     _print_notes([*found.conflicts, *found.set_aside])
     return FAILED_CELLS if found.conflicts else OK
+
+
+def read_with_rows(parser: Parser, words: Sequence[str]) -> dict[str, Any]:
+    """What the words say, of a command that looks at rows; their tasks are loaded."""
+    add_options(parser, "data", "plugin", "task_file")
+    given = parser.read(words)
+    load_all(given.get("plugin", ()), given.get("task_file", ()))
+    return given
 
 
 def _print_notes(lines: Sequence[str]) -> None:

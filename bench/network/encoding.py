@@ -11,7 +11,7 @@ from bench.cells.cell import ModelKind
 from bench.core.errors import BenchError
 from bench.network.batches import Encoded
 from bench.network.generation import start_tokens
-from bench.rows.task import Row, Task, extracted
+from bench.rows.task import Row, Task
 
 _WORD = 16  # tokens: more than an ordinary word has
 
@@ -121,15 +121,11 @@ def _references(rows: Sequence[Row], task: Task, answers: list[list[list[int]]])
     """What predictions are compared with; of a text, how many tokens its loss is a sum over."""
     if task.kind == "text":
         return [len(answer) for (answer,) in answers]
-    if task.kind == "generation":
-        texts = [extracted(task, task.answers(row)[0]) for row in rows]
-        if "" in texts:
-            name = rows[texts.index("")]["id"]
-            raise BenchError(f"task {task.name}, row {name}: its answer holds nothing to compare.")
-        return texts
-    if task.kind == "regression":
-        return [float(row["label"]) for row in rows]
-    return [row["label"] for row in rows]
+    references = [task.reference(row) for row in rows]
+    if "" in references:
+        name = rows[references.index("")]["id"]
+        raise BenchError(f"task {task.name}, row {name}: its answer holds nothing to compare.")
+    return references
 
 
 def _chunks(rows: Sequence[Row], size: int = 1024) -> Iterator[Sequence[Row]]:

@@ -154,6 +154,13 @@ class Task:
             )
         return int(row["label"])
 
+    def reference(self, row: Row) -> Any:
+        """What a prediction is compared with: the label, the score, or what counts of the text that
+        is to be written. Of a text to be predicted there is none: its losses are no answers."""
+        if self.kind == "generation":
+            return extracted(self, self.answers(row)[0])
+        return float(row["label"]) if self.kind == "regression" else row["label"]
+
     @property
     def outputs(self) -> int:
         """How many outputs an encoder's head has for an input."""

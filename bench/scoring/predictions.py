@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.cells.result import Flips
-from bench.network.batches import Encoded
 from bench.rows.task import Row, Task, extracted
 from bench.scoring.metrics import accuracy, exact_match, score
+
+if TYPE_CHECKING:
+    from bench.network.batches import Encoded
 
 NORMALISED = "accuracy_norm"
 """Accuracy by log-likelihood per byte, so that long choices are not put at a disadvantage."""
@@ -57,12 +59,19 @@ def task_scores(task: Task, rows: Encoded, outputs: Outputs) -> tuple[dict[str, 
 
 def correct(task: Task, rows: Encoded, predicted: Sequence[Any]) -> list[bool] | None:
     """Which answers are right; None where answers are not right or wrong, but near or far."""
-    pairs = zip(rows.references, predicted, strict=True)
-    if task.kind in ("classification", "multiple_choice"):
-        return [gold == answer for gold, answer in pairs]
-    if task.kind == "generation" and task.extract:
-        return [exact_match([gold], [answer]) == 1 for gold, answer in pairs]
+    if task.kind in ("classification", "multiple_choice") or (
+        task.kind == "generation" and task.extract
+    ):
+        return right(rows.references, predicted)
     return None
+
+
+def right(gold: Sequence[Any], predicted: Sequence[Any]) -> list[bool]:
+    """Which answers are those that are wanted; texts are compared as `exact_match` does."""
+    return [
+        exact_match([wanted], [answer]) == 1 if isinstance(wanted, str) else wanted == answer
+        for wanted, answer in zip(gold, predicted, strict=True)
+    ]
 
 
 def flips(before: Sequence[bool], after: Sequence[bool]) -> Flips:
