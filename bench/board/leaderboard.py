@@ -33,7 +33,8 @@ from bench.board.standing import Standing, standings
 from bench.board.transfer import Transfer, transfers
 from bench.board.verdicts import Verdict, limits, verdicts
 from bench.cells.result import CellResult
-from bench.scoring.metrics import is_lower
+from bench.rows.portions import VALIDATION
+from bench.scoring.metrics import is_lower, on_split
 
 AVERAGE = "average"
 GLUE_AVERAGE = "glue average"
@@ -182,8 +183,10 @@ def _by_all_metrics(result: CellResult) -> CellResult:
     """The result, scored by the mean of its metrics in place of the primary one."""
     if (scores := result["scores"]) is None:
         return result
+    reported = [name for name in scores["after"] if not name.startswith(on_split(VALIDATION, ""))]
     before, after = (
-        {"mean": sum(found.values()) / len(found)} for found in (scores["before"], scores["after"])
+        {"mean": sum(found[name] for name in reported) / len(reported)}
+        for found in (scores["before"], scores["after"])
     )
     return {**result, "scores": {**scores, "primary": "mean", "before": before, "after": after}}
 

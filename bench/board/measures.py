@@ -13,6 +13,8 @@ from typing import Literal
 
 from bench.board import sequence_measures
 from bench.cells.result import CellResult, Costs, Recall, Retention, Scores
+from bench.rows.portions import VALIDATION
+from bench.scoring.metrics import on_split
 
 SCORE = "score"
 """The unit of the task's primary metric. Shown ×100, but for one whose less is better."""
@@ -79,6 +81,11 @@ def _after(result: CellResult) -> float:
     return scores["after"][scores["primary"]]
 
 
+def _validation(result: CellResult) -> float | None:
+    scores = _scores(result)
+    return scores["after"].get(on_split(VALIDATION, scores["primary"]))
+
+
 def _rise(found: Retention | Recall | None) -> float | None:
     return None if found is None else found["after"] - found["before"]
 
@@ -127,6 +134,11 @@ MEASURES: list[Measure] = [
     Measure(
         "after", "after", SCORE, _after, "z.2f", _SCORES,
         interval=9, better="more", in_sequences=True, importance=9,
+    ),
+    Measure(
+        "validation", "validation", SCORE, _validation, "z.2f",
+        "validation: after, on the training rows that were split off.",
+        better="more", show="known", in_sequences=True, importance=6,
     ),
     Measure(
         "gain", "gain", SCORE, _after, "+z.2f", _SCORES,

@@ -10,6 +10,8 @@ from bench.board import statistics
 from bench.board.grouping import MethodKey, method_of
 from bench.board.statistics import Estimate
 from bench.cells.result import CellResult
+from bench.rows.portions import VALIDATION
+from bench.scoring.metrics import on_split
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ def other_metrics(
             continue
         task = result["cell"]["task"]
         titles[task] = result["labels"].get("task", task)
-        for metric in scores["after"].keys() & scores["before"].keys() - {scores["primary"]}:
+        boards_show = {scores["primary"], on_split(VALIDATION, scores["primary"])}
+        for metric in scores["after"].keys() & scores["before"].keys() - boards_show:
             pair = scores["before"][metric], scores["after"][metric]
             groups.setdefault((task, metric, names[method_of(result)]), []).append(pair)
     rows = []

@@ -16,8 +16,11 @@ from bench.core.version import SUITE_VERSION
 ModelKind = Literal["causal", "encoder"]
 REFERENCE = "finetune"
 """The method that the others' gains are differences to."""
-MEASURED = ("max_eval", "retention_tokens", "forget_rows")
+MEASURED = ("max_eval", "retention_tokens", "forget_rows", "score")
 """Fields of the recipe that say what is scored, and leave no trace in the weights."""
+LATER = ("validation", "score")
+"""Fields of the recipe that came after the first results with this suite's version: an identity
+has them where they are not the default, so that those results keep their hashes."""
 THEN = ">"  # between the tasks of a sequence: "cola>rte"
 
 
@@ -50,6 +53,19 @@ class Training:
     )
     max_train: int | None = setting(None, "training rows used; none: all", low=1, option=True)
     max_eval: int | None = setting(None, "dev rows scored; none: all", low=1, option=True)
+    validation: float | None = setting(
+        None,
+        "training rows split off to choose settings on: a share below 1, or so many",
+        above=0.0,
+        option=True,
+        metavar="SHARE|N",
+    )
+    score: str = setting(
+        "dev",
+        "rows that are scored: dev (and validation's), or validation's alone, to choose settings",
+        choices=("dev", "validation"),
+        option=True,
+    )
     batching: str = setting(
         "bucketed",
         "bucketed: batches of like length; random: the papers' recipe",
@@ -77,6 +93,15 @@ class Training:
     )
     retention_tokens: int = setting(8192, "tokens of retention text that are scored", low=64)
     forget_rows: int = setting(256, "dev rows of the forgetting task that are scored", low=1)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The recipe as a part of identities."""
+        return {
+            field.name: value
+            for field in dataclasses.fields(self)
+            if (value := getattr(self, field.name)) != field.default or field.name not in LATER
+        }
 
     def total_steps(self, rows: int) -> int:
         """Optimizer steps for a task with `rows` training rows."""
@@ -223,7 +248,7 @@ class Cell:
             "seed": self.seed,
             "model": {"kind": self.model.kind, "hash": self.model.hash},
             "data": {"hash": self.task.rows},
-            "training": dataclasses.asdict(self.training),
+            "training": self.training.identity,
             "forget": {"tasks": [], "hash": ""},
             "retention": {"hash": self.retention.hash},
         }
@@ -241,7 +266,7 @@ class Cell:
     @property
     def training_hash(self) -> str:
         """The name of its weights: the hash of what they depend on, without what is measured."""
-        training = {k: v for k, v in dataclasses.asdict(self.training).items() if k not in MEASURED}
+        training = {k: v for k, v in self.training.identity.items() if k not in MEASURED}
         text = self.retention.hash if "text" in self.method.needs else None
         whole = {**self.identity(), "training": training, "retention": text, "steps": self.steps}
         return digest({k: v for k, v in whole.items() if k != "lm_eval"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, islice
 from typing import Any
@@ -18,14 +17,6 @@ _WORD = 16  # tokens: more than an ordinary word has
 
 class LongPromptError(BenchError):
     """A prompt has no room for anything of its row."""
-
-
-def subset(rows: Sequence[Row], limit: int | None, task: str) -> list[Row]:
-    """`limit` rows, the same for every method and seed; all of them in order if None."""
-    if limit is None or limit >= len(rows):
-        return list(rows)
-    chosen = random.Random(f"{task}:subset").sample(range(len(rows)), limit)
-    return [rows[i] for i in sorted(chosen)]
 
 
 def encode(rows: Sequence[Row], task: Task, tokenizer: Any, kind: ModelKind, limit: int) -> Encoded:

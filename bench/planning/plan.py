@@ -31,6 +31,7 @@ from bench.planning.options import Options
 from bench.planning.task_names import asked, groups_of
 from bench.rows.files import read_bytes
 from bench.rows.material import Material
+from bench.rows.portions import VALIDATION, check, portions
 from bench.rows.source import places, source_named, source_of
 from bench.rows.task import Task, task_hash
 from bench.scoring import lm_eval
@@ -83,7 +84,7 @@ def make_plan(options: Options) -> Plan:
         retention=retention,
         seeds=tuple(range(options.first_seed, options.first_seed + options.seeds)),
         steps={
-            task.name: training[0].total_steps(len(found.rows[task.name, data, "train"]))
+            task.name: training[0].total_steps(_learned(task, material, data, training[0]))
             for task in found.learned
         },
         refused=refusals(
@@ -178,8 +179,28 @@ def _name(places: Sequence[str]) -> str:
 
 
 def _training(options: Options, model: ModelInfo) -> Training:
+    """Raises BenchError for a part of the recipe that there is not, or that cannot be."""
     given = options.settings.get("train", {})
-    return parse(Training, {"lr": default_rate(model), **given}, "train")
+    recipe = parse(Training, {"lr": default_rate(model), **given}, "train")
+    wanted = recipe.validation
+    if wanted is not None and wanted > 1 and not wanted.is_integer():
+        raise BenchError(f"--validation {wanted:g} is neither a share below 1 nor a whole number.")
+    if recipe.score == VALIDATION and wanted is None:
+        raise BenchError("--score validation: say which rows, as in --validation 0.1.")
+    return recipe
+
+
+def _learned(task: Task, material: Material, data: str, recipe: Training) -> int:
+    """How many training rows are learned of a task.
+
+    Raises:
+        BenchError: so many validation rows cannot be split off.
+    """
+    rows, wanted = material.rows[task.name, data, "train"], recipe.validation
+    found = portions(rows, task, recipe.max_train, wanted)
+    if wanted is not None:
+        check(found, task, wanted)
+    return len(found.learned)
 
 
 def _check_rest(options: Options, spec: RunSpec, tasks: Sequence[Task]) -> None:
@@ -190,5 +211,8 @@ def _check_rest(options: Options, spec: RunSpec, tasks: Sequence[Task]) -> None:
     if spec.refused and not left:
         lines = "; ".join(in_words(spec.refused))
         raise RefusedError(f"nothing is left to run. {lines}.", spec.refused.values())
+    choosing = any(recipe.score == VALIDATION for recipe in spec.training)
+    if choosing and spec.lm_eval:
+        raise BenchError("--score validation: nothing that is reported is scored; leave --lm-eval.")
     if options.submission and not any(test_rows(task, options.data) for task in tasks):
         raise BenchError(f"--submission: the server takes {', '.join(SHEETS)}, not what is asked.")

@@ -11,6 +11,7 @@ from bench.core.settings import changed
 from bench.planning.compatibility import in_words
 from bench.planning.plan import Plan
 from bench.render.layout import WIDTH, wrap
+from bench.rows.portions import VALIDATION, portions
 from bench.rows.source import places
 
 _NAMED = 6  # cells that are named, of those that are left
@@ -80,10 +81,14 @@ def _recipe(training: object) -> str:
 
 def _task(plan: Plan, task: TaskSpec) -> str:
     spec = plan.spec
-    train, dev = (len(plan.material.rows[task.name, spec.data.source, s]) for s in ("train", "dev"))
+    train, dev = (plan.material.rows[task.name, spec.data.source, s] for s in ("train", "dev"))
     used = spec.training[0]
-    train, dev = min(train, used.max_train or train), min(dev, used.max_eval or dev)
-    text = f"{task.name}: {train} train rows, {dev} dev rows, {spec.steps[task.name]} steps"
+    scored = 0 if used.score == VALIDATION else min(len(dev), used.max_eval or len(dev))
+    own = plan.material.tasks[task.name]
+    found = portions(train, own, used.max_train, used.validation)
+    counts = [(len(found.learned), "train"), (len(found.validation), VALIDATION), (scored, "dev")]
+    rows = ", ".join(f"{count} {name} rows" for count, name in counts if count)
+    text = f"{task.name}: {rows}, {spec.steps[task.name]} steps"
     if not any(model.generates for model in spec.models):
         return text  # an encoder's head has one task, and no other is asked
     return f"{text}; forgetting task {', '.join(spec.forget[task.name].tasks) or 'nothing'}"

@@ -16,7 +16,7 @@ from bench.board.verdicts import JUDGED, Verdict
 from bench.cells.cell import REFERENCE
 from bench.core.version import SUITE_VERSION, is_older
 from bench.render.wording import MISSING, half_text, mean_text, one_line, verdict_text
-from bench.scoring.metrics import METRICS, is_lower
+from bench.scoring.metrics import is_lower, title_of
 
 MOST = 10
 """The importance of what a table is hardly ever without."""
@@ -167,9 +167,8 @@ def _title(table: Table) -> str:
     """Such as "RTE: accuracy ×100, majority 50.00 (to be forgotten: cola)"."""
     if table.task in (AVERAGE, GLUE_AVERAGE):
         return f"{table.title} ×100"
-    metric = table.metric or "no finished cell"
-    metric = METRICS[metric].title if metric in METRICS else metric
-    metric = "mean over tasks" if table.stages and table.metric else metric
+    metric = title_of(table.metric or "no finished cell")
+    metric = metric.replace(AVERAGE, "mean over tasks") if table.stages else metric
     factor = " ×100" if table.metric else ""
     factor = ", less is better" if is_lower(table.metric or "") else factor
     if table.majority is not None:

@@ -12,11 +12,13 @@ from bench.network.batches import Encoded
 from bench.network.encoding import encode
 from bench.network.likelihood import TaskModel
 from bench.network.loading import load_language_model
+from bench.rows.portions import VALIDATION
 from bench.rows.source import source_named
 from bench.rows.task import Task, task_hash
 from bench.running.workspace import Workspace
 from bench.scoring import evaluation as ev
 from bench.scoring import glue_server, lm_eval
+from bench.scoring.metrics import on_split
 from bench.scoring.predictions import Outputs, correct, gold_loss, predict, task_scores
 from bench.training.context import TrainingContext
 
@@ -50,7 +52,7 @@ class Measuring:
     task: Task
     run: TrainingContext
     workspace: Workspace
-    dev: dict[str, Encoded]  # split -> its rows
+    dev: dict[str, Encoded]  # split that is scored -> its rows
     forget: list[tuple[Task, Encoded]]  # none on an encoder: its head has one task
 
     def answer_test_rows(self) -> None:
@@ -105,7 +107,7 @@ class Measuring:
     def facts(self, base: bool) -> list[bool] | None:
         """Which facts a causal LM recalls, in the order of `Source.facts`."""
         known = source_named(self.cell.data.source).facts()
-        if known is None or self._kind != "causal":
+        if known is None or self._kind != "causal" or self._chooses:
             return None
         task, rows = known
         encoded = encode(rows, task, self.run.tokenizer, "causal", self.run.max_length)
@@ -117,12 +119,11 @@ class Measuring:
         found: dict[str, float] = {}
         notes: list[str] = []
         for split, rows in self.dev.items():
-            front = "" if split == "dev" else f"{split}_"
             values, remarks = task_scores(self.task, rows, outputs[split])
             if rows.alike:
                 remarks = [*remarks, f"{rows.alike} different rows are alike when shortened"]
-            notes += [f"{front}{remark}" for remark in remarks]
-            found |= {f"{front}{name}": value for name, value in values.items()}
+            notes += [on_split(split, remark) for remark in remarks]
+            found |= {on_split(split, name): value for name, value in values.items()}
         return found, notes
 
     def _base_key(self, task: Task) -> dict[str, Any]:
@@ -142,7 +143,8 @@ class Measuring:
         """Loss on the retention text; None for an encoder without a text file, or without what
         predicts words."""
         words = self.cell.model.predicts_words and self.run.tokenizer.mask_token_id is not None
-        blocks = self.retention_blocks() if words or self._kind == "causal" else None
+        reads = (words or self._kind == "causal") and not self._chooses
+        blocks = self.retention_blocks() if reads else None
         if blocks is None:
             return None
         cell = self.cell
@@ -176,6 +178,11 @@ class Measuring:
         key = [self.cell.model.hash, names, limit, lm_eval.installed()]
         found: lm_eval.Found = self.run.cache.json("lm-eval", key, compute) if base else compute()
         return found
+
+    @property
+    def _chooses(self) -> bool:
+        """Whether settings are chosen by this cell: then nothing that is reported is looked at."""
+        return self.cell.training.score == VALIDATION
 
     @property
     def _kind(self) -> str:

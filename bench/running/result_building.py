@@ -22,6 +22,7 @@ from bench.rows.source import source_named
 from bench.running.measuring import Measured
 from bench.scoring import lm_eval
 from bench.scoring.chance import given, majority
+from bench.scoring.metrics import on_split
 from bench.scoring.predictions import correct, flips, predict
 from bench.training.loop import TrainingRecord
 
@@ -72,15 +73,15 @@ def cell_result(
     cell: Cell, stage: CellSession, record: TrainingRecord, before: Measured, after: Measured
 ) -> CellResult:
     """The result of a finished cell; `record` is that of its training."""
-    dev = stage.dev["dev"]
-    answers = [predict(stage.task, dev, found.outputs["dev"]) for found in (before, after)]
+    split, dev = stage.shown
+    answers = [predict(stage.task, dev, found.outputs[split]) for found in (before, after)]
     right = [correct(stage.task, dev, given) for given in answers]
     scored_before, _ = stage.measuring.task_scores(before.outputs)
     scored_after, notes = stage.measuring.task_scores(after.outputs)
     return {
         **blank_result(cell),
         "scores": {
-            "primary": stage.task.primary,
+            "primary": on_split(split, stage.task.primary),
             "before": scored_before,
             "after": scored_after,
             "notes": notes + record["notes"],

@@ -21,11 +21,13 @@ from bench.core.memory import above, peak_memory_mib, reset_peak_memory
 from bench.core.provenance import provenance
 from bench.network.batches import Encoded
 from bench.network.loading import put_stage, save_stage
+from bench.rows.portions import VALIDATION
 from bench.rows.task import Task
 from bench.running.result_building import blank_result, lm_eval_result, retention_result
 from bench.running.session import CellSession
 from bench.running.workspace import Workspace
 from bench.scoring import evaluation as ev
+from bench.scoring.metrics import on_split
 from bench.scoring.predictions import Outputs, predict
 from bench.training import checkpoint
 from bench.training.loop import TrainingRecord
@@ -45,12 +47,14 @@ class StageRecord(TrainingRecord):
 
 @dataclass(frozen=True)
 class _Scored:
-    """One task's dev rows as a model answers them; `value` is the primary metric."""
+    """One task's rows as a model answers them; `value` is the primary metric."""
 
     task: Task
+    split: str  # dev, or validation
     rows: Encoded
     outputs: Outputs
     value: float
+    validation: float | None  # the same on validation rows
     notes: list[str]
     loaded_mib: float | None  # in use when the model was loaded
 
@@ -133,11 +137,14 @@ def _score(cell: Cell, workspace: Workspace) -> _Scored:
     stage = CellSession(cell, workspace)
     outputs = stage.measuring.dev_outputs(base=True)
     values, notes = stage.measuring.task_scores(outputs)
+    split, rows = stage.shown
     return _Scored(
         task=stage.task,
-        rows=stage.dev["dev"],
-        outputs=outputs["dev"],
-        value=values[stage.task.primary],
+        split=split,
+        rows=rows,
+        outputs=outputs[split],
+        value=values[on_split(split, stage.task.primary)],
+        validation=values.get(on_split(VALIDATION, stage.task.primary)),
         notes=notes,
         loaded_mib=stage.loaded_mib,
     )
@@ -201,9 +208,9 @@ def _result(
     return {
         **blank_result(sequence),
         "scores": {
-            "primary": AVERAGE,
-            "before": {AVERAGE: sequence_measures.average(matrix[0])},
-            "after": {AVERAGE: sequence_measures.average(matrix[-1])},
+            "primary": on_split(table[0][0].split, AVERAGE),
+            "before": _averages(table[0]),
+            "after": _averages(table[-1]),
             "notes": [f"{name}: {note}" for name, notes in remarks for note in notes],
         },
         "sequence": {
@@ -221,6 +228,15 @@ def _result(
         },
         "provenance": {**provenance(), "resumes": sum(record["resumes"] for record in records)},
     }
+
+
+def _averages(row: list[_Scored]) -> dict[str, float]:
+    """The means over tasks of what boards show, and of validation scores where there are any."""
+    found = {on_split(row[0].split, AVERAGE): sequence_measures.average([one.value for one in row])}
+    validation = [one.validation for one in row if one.validation is not None]
+    if validation:
+        found[on_split(VALIDATION, AVERAGE)] = sequence_measures.average(validation)
+    return found
 
 
 def _predictions(sequence: TaskSequence, table: list[list[_Scored]]) -> Predictions:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from bench.cells.cache import Cache
-from bench.cells.cell import REFERENCE, Cell
+from bench.cells.cell import REFERENCE, Cell, Training
 from bench.core.errors import CellError
 from bench.core.hashing import derive_seed
 from bench.core.memory import above, higher, memory_mib, release_memory
@@ -18,6 +19,7 @@ from bench.network.batches import Encoded
 from bench.network.limits import context_length
 from bench.network.loading import load
 from bench.rows.label_names import head_order
+from bench.rows.portions import VALIDATION
 from bench.rows.source import source_named, source_of
 from bench.rows.task import Row, Task
 from bench.running.measuring import Measuring
@@ -56,10 +58,10 @@ class CellSession:
         recipe, rows = cell.training, workspace.encoded_rows
         self.dev = {
             split: rows(cell, self.task, split, recipe.max_eval, length)
-            for split in source_of(self.task, cell.data.source).splits(self.task)[1:]
+            for split in _scored(recipe, source_of(self.task, cell.data.source).splits(self.task))
         }
         scored: list[tuple[Task, Encoded]] = []
-        if cell.model.kind == "causal":
+        if cell.model.kind == "causal" and recipe.score != VALIDATION:
             share = max(1, recipe.forget_rows // max(1, len(forget)))
             scored = [(t, rows(cell, t, "dev", share, length)) for t in forget]
         self.run = TrainingContext(
@@ -70,21 +72,24 @@ class CellSession:
             loaded=self.loaded,
             tokenizer=self.tokenizer,
             train_rows=rows(cell, self.task, "train", recipe.max_train, length),
-            forget_rows={
-                task.name: workspace.rows_of(task, cell.data.source, "train") for task in forget
-            },
+            forget_rows={task.name: workspace.portions(cell, task).others for task in forget},
             # TaskModel has the recipe's precision, whatever accelerate is configured to
             accelerator=Accelerator(mixed_precision="no", gradient_accumulation_steps=1),
             cache=self.cache,
             progress=workspace.progress,
             finetuned=partial(finetuned, cell, workspace, self.cache),
-            prompt_rows=partial(_prompt_rows, workspace, cell.data.source),
+            prompt_rows=partial(_prompt_rows, workspace, cell),
             source=source_named(cell.data.source),
             micro_batch=workspace.micro_batch,
         )
         self.measuring = Measuring(cell, self.task, self.run, workspace, self.dev, scored)
         self.loaded_mib = memory_mib()
         self.lap("load")
+
+    @property
+    def shown(self) -> tuple[str, Encoded]:
+        """The split whose score boards show, and its rows."""
+        return next(iter(self.dev.items()))
 
     def lap(self, part: str) -> None:
         """Book the seconds since the last lap under `part`."""
@@ -135,9 +140,18 @@ class CellSession:
         return record
 
 
-def _prompt_rows(workspace: Workspace, data: str, task: Task) -> list[Row]:
+def _prompt_rows(workspace: Workspace, cell: Cell, task: Task) -> list[Row]:
     """See `TrainingContext.prompt_rows`."""
-    return workspace.rows_of(task, data, source_of(task, data).prompt_split(task))
+    split = source_of(task, cell.data.source).prompt_split(task)
+    if split == "train":
+        return workspace.portions(cell, task).others
+    return workspace.rows_of(task, cell.data.source, split)
+
+
+def _scored(recipe: Training, splits: Sequence[str]) -> tuple[str, ...]:
+    """Those of a task's splits that are scored, first the one that boards show."""
+    own = (VALIDATION,) if recipe.validation else ()
+    return own if recipe.score == VALIDATION else (*splits[1:], *own)
 
 
 def finetuned(

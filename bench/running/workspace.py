@@ -11,10 +11,11 @@ from bench.cells.cell import AnyCell, Cell, ModelInfo
 from bench.cells.weights import Weights
 from bench.core.errors import BenchError
 from bench.network.batches import Encoded
-from bench.network.encoding import LongPromptError, encode, subset
+from bench.network.encoding import LongPromptError, encode
 from bench.network.loading import load_tokenizer
 from bench.network.token_cache import collector_paused, pack, unpack
 from bench.rows.material import Material
+from bench.rows.portions import VALIDATION, Portions, portions, subset
 from bench.rows.source import load_rows
 from bench.rows.task import Row, Task, task_hash
 from bench.running.sharing import processes
@@ -36,6 +37,7 @@ class Workspace:
     micro_batch: int | None = None  # in place of the recipe's, where memory ran out
     tokenizers: dict[str, Any] = field(default_factory=dict)
     encoded: dict[tuple[Any, ...], Encoded] = field(default_factory=dict)
+    divided: dict[tuple[Any, ...], Portions] = field(default_factory=dict)
 
     def tokenizer(self, info: ModelInfo) -> Any:
         """The model's tokenizer, loaded once."""
@@ -50,14 +52,25 @@ class Workspace:
             rows[key] = load_rows(task, data, split)
         return rows[key]
 
+    def portions(self, cell: Cell, task: Task) -> Portions:
+        """What the cell's recipe makes of a task's training rows, once."""
+        wanted, limit = cell.training.validation, cell.training.max_train
+        key = (task.name, cell.data.source, wanted, limit)
+        if key not in self.divided:
+            rows = self.rows_of(task, cell.data.source, "train")
+            self.divided[key] = portions(rows, task, limit, wanted)
+        return self.divided[key]
+
     def encoded_rows(
         self, cell: Cell, task: Task, split: str, limit: int | None, length: int
     ) -> Encoded:
         """`limit` rows of a split as tokens of the cell's model, made once."""
         model = cell.model
-        key = (task.name, cell.data.source, split, limit, model.tokenizer, model.kind, length)
+        recipe = (cell.training.validation, cell.training.max_train)
+        place = (task.name, cell.data.source, split, limit, *recipe)
+        key = (*place, model.tokenizer, model.kind, length)
         if key not in self.encoded:
-            rows = subset(self.rows_of(task, cell.data.source, split), limit, task.name)
+            rows = self._used_rows(cell, task, split, limit)
             tokenizer = self.tokenizer(model)
 
             def compute() -> dict[str, Tensor]:
@@ -72,6 +85,13 @@ class Workspace:
             with collector_paused():
                 self.encoded[key] = unpack(self.open_cache().tensors("tokens", content, compute))
         return self.encoded[key]
+
+    def _used_rows(self, cell: Cell, task: Task, split: str, limit: int | None) -> list[Row]:
+        if split == "train":
+            return self.portions(cell, task).learned
+        if split == VALIDATION:
+            return self.portions(cell, task).validation
+        return subset(self.rows_of(task, cell.data.source, split), limit, task.name)
 
     def open_cache(self) -> Cache:
         """The run's cache, with a new account of what its entries save."""

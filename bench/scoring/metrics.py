@@ -18,6 +18,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from bench.core.errors import unknown_name
+from bench.rows.portions import VALIDATION
 
 Labels = Sequence[int]
 Numbers = Sequence[float]
@@ -179,9 +180,23 @@ METRICS: dict[str, Metric] = {
 }
 
 
+def on_split(split: str, name: str) -> str:
+    """What a metric, or a remark on it, is called on a split: on dev by its own name."""
+    return name if split == "dev" else f"{split}_{name}"
+
+
 def is_lower(name: str) -> bool:
-    """Whether less of a metric is better; names that are no metric (an average) are shares."""
+    """Whether less of a metric is better, also on validation rows; names that are no metric (an
+    average) are shares."""
+    name = name.removeprefix(on_split(VALIDATION, ""))
     return name in METRICS and METRICS[name].lower
+
+
+def title_of(name: str) -> str:
+    """A metric as boards call it."""
+    plain = name.removeprefix(on_split(VALIDATION, ""))
+    title = METRICS[plain].title if plain in METRICS else plain
+    return title if plain == name else f"{title} on validation rows"
 
 
 def score(

@@ -18,7 +18,7 @@ from bench.network.batches import (
     micro_batches,
     step_batches,
 )
-from bench.network.encoding import encode, subset
+from bench.network.encoding import encode
 from bench.planning.plugins import load_builtin
 from bench.rows.task import TASKS
 
@@ -147,14 +147,6 @@ def test_shares_of_a_step_hold_each_example_once_and_scale_to_the_mean(
     assert sum(scale * count for scale, count in weights) == pytest.approx(1.0)
     assert sum(scale > 0 for scale, _ in weights) == 7
     assert {scale for scale, _ in weights if scale} == {1 / tokens}
-
-
-def test_a_subset_is_the_same_for_all_and_in_order() -> None:
-    rows = [{"id": str(i)} for i in range(50)]
-    assert subset(rows, None, "cola") == subset(rows, 60, "cola") == rows
-    some = subset(rows, 10, "cola")
-    assert some == subset(rows, 10, "cola") != subset(rows, 10, "rte")
-    assert [int(row["id"]) for row in some] == sorted(int(row["id"]) for row in some)
 
 
 def test_an_encoder_reads_a_pair(tiny_encoder: Path) -> None:

@@ -170,7 +170,8 @@ def test_csv_and_json_hold_the_same_tidy_rows_in_full_precision() -> None:
     assert " ".join(lwf) == (
         "board suite_version model model_hash data data_hash task metric majority method reference "
         "seeds_done seeds_planned "
-        f"{spread('before')} {spread('after')} {spread('gain')} {plain} "
+        f"{spread('before')} {spread('after')} {spread('validation')} "
+        f"{spread('gain')} {plain} "
         "time_ratio compile_seconds compile_seconds_half_width compile_seconds_sd "
         "compile_seconds_difference compile_seconds_difference_half_width above_model_mib "
         f"peak_mib {tested('after')} {tested('retention')} "
