@@ -70,6 +70,22 @@ def paired(ours: Mapping[K, float], theirs: Mapping[K, float]) -> Estimate | Non
     return estimate(_differences(ours, theirs))
 
 
+def ratio(ours: Mapping[K, float], theirs: Mapping[K, float]) -> Estimate | None:
+    """Mean of ours by mean of theirs over their m common keys (seeds), shape (m,), with the
+    interval of a ratio estimator: that of ours − ratio · theirs, by the mean of theirs (Cochran
+    1977, section 6.4). None for m = 0, or where the mean of theirs is 0."""
+    pairs = [(value, theirs[key]) for key, value in ours.items() if key in theirs]
+    whole = estimate([below for _, below in pairs])
+    if whole is None or not whole.mean:
+        return None
+    share = math.fsum(above for above, _ in pairs) / math.fsum(below for _, below in pairs)
+    rest = estimate([above - share * below for above, below in pairs])
+    assert rest is not None, "there are pairs"
+    by = abs(whole.mean)
+    half, sd = ((None if value is None else value / by) for value in (rest.half, rest.sd))
+    return Estimate(len(pairs), share, half, sd)
+
+
 def compared(ours: Mapping[K, float], theirs: Mapping[K, float]) -> Comparison | None:
     """All that is said of ours − theirs over their m common keys, shape (m,); None for m = 0."""
     values = _differences(ours, theirs)

@@ -6,8 +6,10 @@ conflict. Where both were fine-tuned in the same way, the difference is the conf
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from bench.board import statistics
 from bench.board.grouping import MethodKey, canonical, method_of
@@ -32,7 +34,12 @@ class Transfer:
     after: Estimate | None  # fine-tuned with the reference method
     twin_after: Estimate | None
     negative: Estimate | None  # twin_after - after, paired by seed
-    recovered: dict[str, float]
+    ceiling: Estimate | None
+    """Share of the dev rows in dispute that the untouched conflicted model gets right once the
+    planted answer is struck out: what forgetting could reach without learning anything."""
+    ceiling_after: Estimate | None  # the same once it was fine-tuned
+    two_answers: bool  # to choose from: to forget the one is to learn the other
+    recovered: dict[str, Estimate]
     """Method -> share of `negative` that it wins back on the conflicted model, over the seeds that
     all three have; empty unless `negative` is more than twice its half-width: a share of what
     may be almost nothing says nothing."""
@@ -70,14 +77,16 @@ def _transfer(
     plain = next((mine for key, mine in by_method.items() if key.method == REFERENCE), {})
     ours, theirs = _scores(plain, "after"), _scores(twins, "after")
     negative = statistics.paired(theirs, ours)
-    recovered: dict[str, float] = {}
+    recovered: dict[str, Estimate] = {}
     if negative and negative.half is not None and negative.mean > 2 * negative.half:
         for key, mine in by_method.items():
             shared = {seed: ours[seed] for seed in ours.keys() & theirs.keys() & mine.keys()}
-            gain = statistics.paired(_scores(mine, "after"), shared)
-            lost = statistics.paired(theirs, shared)
-            if key.method != REFERENCE and gain and lost and lost.mean > 0:
-                recovered[names[key]] = gain.mean / lost.mean
+            tuned = _scores(mine, "after")
+            gained = {seed: tuned[seed] - score for seed, score in shared.items()}
+            lost = {seed: theirs[seed] - score for seed, score in shared.items()}
+            share = statistics.ratio(gained, lost)
+            if key.method != REFERENCE and share is not None and math.fsum(lost.values()) > 0:
+                recovered[names[key]] = share
     labels, scores = cells[0]["labels"], cells[0]["scores"]
     assert scores is not None, "a finished cell has scores"
     return Transfer(
@@ -90,7 +99,10 @@ def _transfer(
         after=statistics.estimate(list(ours.values())),
         twin_after=statistics.estimate(list(theirs.values())),
         negative=negative,
-        recovered=dict(sorted(recovered.items())),
+        ceiling=_ceiling(plain, "before"),
+        ceiling_after=_ceiling(plain, "after"),
+        two_answers=any(c["ceiling"] is not None and c["ceiling"]["answers"] == 2 for c in cells),
+        recovered=recovered,
     )
 
 
@@ -103,6 +115,11 @@ def _scores(cells: Mapping[int, CellResult], when: str) -> dict[int, float]:
         table = scores["before"] if when == "before" else scores["after"]
         found[seed] = table[scores["primary"]]
     return found
+
+
+def _ceiling(cells: Mapping[int, CellResult], when: Literal["before", "after"]) -> Estimate | None:
+    found = [cell["ceiling"][when] for cell in cells.values() if cell["ceiling"] is not None]
+    return statistics.estimate(found)
 
 
 def _setting(result: CellResult) -> str:

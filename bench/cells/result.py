@@ -17,6 +17,7 @@ ADDED = {
     "retain_tasks": 8,
     "path": 8,
     "probe": 8,
+    "ceiling": 8,
 }
 """Parts of a result that came later -> the version that brought them; None in older results, but
 for `generated`, which their label of the data tells."""
@@ -138,6 +139,16 @@ class Facts(TypedDict):
     disputed: Recall
 
 
+class Ceiling(TypedDict):
+    """Dev rows to which conflicting knowledge gives another answer, the foil: share whose right
+    answer comes first once the foil is struck out. What forgetting alone could bring about."""
+
+    rows: int
+    answers: int  # to choose from; of two, the right one is all that is left
+    before: float
+    after: float
+
+
 class LmEval(TypedDict):
     """Scores of lm-evaluation-harness: its task, or a part of one -> "metric,filter" -> value."""
 
@@ -200,6 +211,7 @@ class CellResult(TypedDict):
     retention: Retention | None
     forgotten: Forgotten | None
     facts: Facts | None  # None where the data has no such questions
+    ceiling: Ceiling | None  # None where the data knows of no foil, or no answer is chosen
     lm_eval: LmEval | None  # None where no such tasks were asked for
     retain_tasks: dict[str, RetainedTask] | None  # None where no retention tasks were asked for
     path: list[PathPoint] | None  # by α; None where it was not asked for

@@ -265,27 +265,34 @@ def _metrics(board: Board) -> list[Section]:
 
 
 def _transfers(board: Board) -> list[Section]:
-    """A row per task, and a column per method that recovers anything, or less than nothing."""
+    """A row per task, and columns per method that recovers anything, or less than nothing."""
     if not board.transfers:
         return []
-    methods = sorted({method for found in board.transfers for method in found.recovered})
+    named = {method for found in board.transfers for method in found.recovered}
+    methods = sorted(named, key=_oracle_first)
     title = (
         f"Negative transfer ×100: {REFERENCE} of {board.transfers[0].twin} (the twin) less "
-        f"{REFERENCE} of {board.model}, and the share of it that a method recovers"
+        f"{REFERENCE} of {board.model}; ceiling of forgetting: the share of the rows in dispute "
+        "whose right answer comes first once the planted one is struck out, untouched and tuned; "
+        "the share of the transfer that a method recovers"
     )
     columns = [
         Column("task", words=_LABEL, left=True),
         Column("n"),
-        Column("untouched", 7),
-        Column("twin\nuntouched", 7),
-        Column("tuned", 8),
-        Column("twin\ntuned", 8),
+        Column("untouched", 3),
+        Column("twin\nuntouched", 3),
+        Column("tuned", 6),
+        Column("twin\ntuned", 6),
         Column("transfer", 9),
         Column("±", 9),
-        *(Column(f"{method}\nrecovers", 6) for method in methods),
+        Column("ceiling\n%", 8),
+        Column("ceiling\ntuned %", 4),
     ]
-    rows = [
-        (
+    for method in methods:
+        columns += [Column(f"{method}\nrecovers %", 7), Column("±", 7)]
+    rows = []
+    for found in board.transfers:
+        row = [
             one_line(found.title),
             str(found.negative.n if found.negative else 0),
             mean_text(found.before, "z.2f"),
@@ -294,11 +301,20 @@ def _transfers(board: Board) -> list[Section]:
             mean_text(found.twin_after, "z.2f"),
             mean_text(found.negative, "+z.2f"),
             half_text(found.negative),
-            *(f"{found.recovered[m]:+z.0%}" if m in found.recovered else MISSING for m in methods),
-        )
-        for found in board.transfers
-    ]
-    return [Section(one_line(title), tuple(columns), tuple(rows))]
+            mean_text(found.ceiling, ".0f"),
+            mean_text(found.ceiling_after, ".0f"),
+        ]
+        for share in map(found.recovered.get, methods):
+            row += [mean_text(share, "+z.0f"), half_text(share, form=".0f")]
+        rows.append(tuple(row))
+    two = ", ".join(one_line(found.title) for found in board.transfers if found.two_answers)
+    notes = (f"{two}: of two answers, to unlearn the one is to learn the other",) if two else ()
+    return [Section(one_line(title), tuple(columns), tuple(rows), notes)]
+
+
+def _oracle_first(method: str) -> tuple[bool, str]:
+    """The order of methods: one that is told what is wrong shows what the others could do."""
+    return (not method.endswith(":oracle"), method)
 
 
 def _elicitations(board: Board) -> list[Section]:

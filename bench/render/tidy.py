@@ -174,7 +174,8 @@ def _transfer(board: Board, table: Table, row: Row) -> dict[str, float | None]:
     found = next((found for found in board.transfers if found.task == table.task), None)
     return {
         **_spread("negative_transfer", found.negative if found else None),
-        "recovered": found.recovered.get(row.method) if found else None,
+        **_spread("recovered", found.recovered.get(row.method) if found else None),
+        **_spread("ceiling", found.ceiling if found else None),
     }
 
 

@@ -63,7 +63,7 @@ class Source(Protocol):
         return (*SPLITS, *task.extra)
 
     def rows(self, task: Task, split: str) -> list[Row]:
-        """All rows of one of `splits`, in order; at least one.
+        """All rows of one of `splits`, or of `prompt_split`, in order; at least one.
 
         Raises:
             BenchError: the rows are not there, cannot be reached, or are malformed (file and line
@@ -100,6 +100,11 @@ class Source(Protocol):
         """The split whose prompts a method asks of a model to see what it believes: the training
         rows, unless rows are set apart for it."""
         return "train"
+
+    def foil(self, row: Row) -> int | None:
+        """The answer that conflicting knowledge gives to a row, as an index like its label; None
+        where it gives the right one, or nothing is known of it."""
+        return None
 
 
 class HubSource(Source):

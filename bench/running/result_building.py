@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from bench.cells.cell import AnyCell, Cell
 from bench.cells.result import (
     SCHEMA_VERSION,
+    Ceiling,
     CellResult,
     Costs,
     Facts,
@@ -18,12 +19,12 @@ from bench.cells.result import (
 )
 from bench.core.memory import above, higher, peak_memory_mib
 from bench.core.provenance import provenance
-from bench.rows.source import source_named
+from bench.rows.source import source_named, source_of
 from bench.running.measuring import Measured
 from bench.scoring import lm_eval
 from bench.scoring.chance import given, majority
 from bench.scoring.metrics import on_split
-from bench.scoring.predictions import correct, flips, predict
+from bench.scoring.predictions import correct, flips, predict, struck_out
 from bench.training.loop import TrainingRecord
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def blank_result(cell: AnyCell) -> CellResult:
         "retention": None,
         "forgotten": None,
         "facts": None,
+        "ceiling": None,
         "lm_eval": None,
         "retain_tasks": None,
         "path": None,
@@ -95,6 +97,7 @@ def cell_result(
         "retention": retention_result(cell, before.retention, after.retention),
         "forgotten": _forgotten_result(cell, before, after),
         "facts": _facts_result(cell, before.facts, after.facts),
+        "ceiling": _ceiling_result(cell, stage, before, after),
         "lm_eval": lm_eval_result(before.lm_eval, after.lm_eval),
         "elicited": stage.run.reported.get("elicited"),
         "drift": stage.drift,
@@ -186,6 +189,26 @@ def _facts_result(cell: Cell, before: list[bool] | None, after: list[bool] | Non
         }
 
     return {"settled": recall(False), "disputed": recall(True)}
+
+
+def _ceiling_result(
+    cell: Cell, stage: CellSession, before: Measured, after: Measured
+) -> Ceiling | None:
+    data, dev = cell.data.source, stage.dev["dev"]
+    source = source_of(stage.task, data)
+    by_id = {row["id"]: row for row in stage.workspace.rows_of(stage.task, data, "dev")}
+    foils = [source.foil(by_id[name]) for name in dev.ids]
+    was, now = (
+        struck_out(stage.task, dev, found.outputs["dev"], foils) for found in (before, after)
+    )
+    if not was or not now:
+        return None
+    return {
+        "rows": len(was),
+        "answers": len(stage.task.labels),
+        "before": sum(was) / len(was),
+        "after": sum(now) / len(now),
+    }
 
 
 def _forgotten_result(cell: Cell, before: Measured, after: Measured) -> Forgotten | None:

@@ -42,10 +42,26 @@ def predict(task: Task, rows: Encoded, outputs: Outputs) -> list[Any]:
         return [-row[0] for row in scores]
     if task.kind == "regression":
         return [_expected(task, row) if rows.answers else row[0] for row in scores]
-    if task.kind == "classification" and rows.answers:
-        lengths = [[len(answer) for answer in row] for row in rows.answers]
-        return _best(_divided(scores, lengths))
-    return _best(scores)
+    return _best(_comparable(task, rows, outputs))
+
+
+def struck_out(
+    task: Task, rows: Encoded, outputs: Outputs, foils: Sequence[int | None]
+) -> list[bool] | None:
+    """Of each row that has a foil, whether the right answer is the likeliest but for the foil: what
+    a model would answer if it forgot the foil and nothing else. None where no answer is chosen.
+
+    foils: [rows], an index into the row's answers or None.
+    """
+    if task.kind not in ("classification", "multiple_choice"):
+        return None
+    found = zip(_comparable(task, rows, outputs), rows.gold, foils, strict=True)
+    left = [
+        ([-math.inf if i == foil else score for i, score in enumerate(row)], gold)
+        for row, gold, foil in found
+        if foil is not None
+    ]
+    return [_best([row]) == [gold] for row, gold in left]
 
 
 def task_scores(task: Task, rows: Encoded, outputs: Outputs) -> tuple[dict[str, float], list[str]]:
@@ -113,6 +129,14 @@ def _expected(task: Task, scores: Sequence[float]) -> float:
     weights = [math.exp(value - max(scores)) for value in scores]
     pairs = zip(weights, task.labels, strict=True)
     return sum(weight * float(number) for weight, number in pairs) / sum(weights)
+
+
+def _comparable(task: Task, rows: Encoded, outputs: Outputs) -> list[list[float]]:
+    """[rows][answers], by which answers are compared: label words per token, choices as wholes."""
+    if task.kind == "classification" and rows.answers:
+        lengths = [[len(answer) for answer in row] for row in rows.answers]
+        return _divided(outputs.scores, lengths)
+    return outputs.scores
 
 
 def _best(scores: Sequence[Sequence[float]]) -> list[int]:

@@ -89,6 +89,7 @@ def result(
         elicited=None,
         lm_eval=None,
         facts=None,
+        ceiling=None,
         drift=0.03125 if done else None,
         curve=[],
         costs={

@@ -176,7 +176,8 @@ def test_csv_and_json_hold_the_same_tidy_rows_in_full_precision() -> None:
         "compile_seconds_difference compile_seconds_difference_half_width above_model_mib "
         f"peak_mib {tested('after')} {tested('retention')} "
         "iqm iqm_low iqm_high rank borda improvement "
-        "negative_transfer negative_transfer_half_width recovered "
+        "negative_transfer negative_transfer_half_width recovered recovered_half_width "
+        "ceiling ceiling_half_width "
         "train.lr train.max_train train.steps"
     )
     assert (lwf["after"], lwf["gain"]) == (1 / 3, 1 / 3 - 0.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 
@@ -16,6 +17,7 @@ from bench.scoring.predictions import (
     gold_loss,
     is_right,
     predict,
+    struck_out,
     task_scores,
 )
 
@@ -30,6 +32,28 @@ def rows(gold: list[int], tokens: list[int], sizes: list[int]) -> Encoded:
     answers = [[[7] * count for count in tokens] for _ in gold]
     ids = [str(i) for i in range(len(gold))]
     return Encoded(ids, gold, [[1]] * len(gold), answers, [], 0, [sizes] * len(gold))
+
+
+def test_what_is_answered_once_the_foil_is_struck_out() -> None:
+    rng = random.Random(3)
+    asked = rows([rng.randrange(4) for _ in range(200)], tokens=[1, 4, 2, 2], sizes=[2, 20, 5, 5])
+    scores = [[float(rng.randrange(-5, 0)) for _ in range(4)] for _ in asked.gold]
+    foils = [rng.choice([None, *{0, 1, 2, 3} - {gold}]) for gold in asked.gold]
+    expected = []
+    for row, gold, foil in zip(scores, asked.gold, foils, strict=True):
+        if foil is None:
+            continue
+        best = None
+        for place in range(4):
+            if place != foil and (best is None or row[place] > row[best]):
+                best = place
+        expected.append(best == gold)
+    assert struck_out(PSYCHOL, asked, Outputs(scores), foils) == expected
+    assert 0 < sum(expected) < len(expected) < 200
+    two = rows([0, 1], tokens=[1, 3], sizes=[2, 3])
+    assert struck_out(COLA, two, Outputs([[-9.0, -1.0]] * 2), [1, None]) == [True]
+    assert struck_out(STSB, two, Outputs([[-9.0, -1.0]] * 2), [1, 0]) is None
+    assert struck_out(PSYCHOL, two, Outputs([[-9.0, -1.0]] * 2), [None, None]) == []
 
 
 def test_a_choice_is_answered_by_its_whole_likelihood_and_per_byte() -> None:
