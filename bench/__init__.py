@@ -13,7 +13,7 @@ from bench.core.version import SUITE_VERSION
 if TYPE_CHECKING:
     from bench.api import compare, load
     from bench.core.errors import BenchError
-    from bench.core.settings import setting
+    from bench.core.settings import Range, setting
     from bench.rows.task import Files, Task, register_task
     from bench.training.method import Card, Method, register_method
 
@@ -24,6 +24,7 @@ _HOME = {
     "Card": "bench.training.method",
     "Files": "bench.rows.task",
     "Method": "bench.training.method",
+    "Range": "bench.core.settings",
     "Task": "bench.rows.task",
     "compare": "bench.api",
     "load": "bench.api",
@@ -37,6 +38,7 @@ __all__ = [
     "Card",
     "Files",
     "Method",
+    "Range",
     "Task",
     "compare",
     "load",

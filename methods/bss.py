@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.core.settings import setting
+from bench.core.settings import Range, setting
 from bench.training.method import Card, Method, Role, register_method
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 class BSSConfig:
     """Settings of Batch Spectral Shrinkage."""
 
-    eta: float = setting(1e-3, "η, the weight of the penalty", low=0.0, high=1e12)
+    eta: float = setting(
+        1e-3, "η, the weight of the penalty", low=0.0, high=1e12, search=Range(1e-5, 0.1, log=True)
+    )
     k: int = setting(1, "how many of the smallest singular values are penalised", low=1)
 
 

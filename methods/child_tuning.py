@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.core.settings import setting
+from bench.core.settings import Range, setting
 from bench.training.method import Card, Method, Role, register_method
 
 if TYPE_CHECKING:
@@ -25,7 +25,11 @@ class ChildTuningConfig:
         choices=("F", "D"),
     )
     p: float = setting(
-        0.3, "share of the pretrained weights that are in the child", above=0.0, high=1.0
+        0.3,
+        "share of the pretrained weights that are in the child",
+        above=0.0,
+        high=1.0,
+        search=Range(0.1, 0.5),
     )
     fisher_rows: int = setting(1024, "rows of the task that D's Fisher is a mean over", low=1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.core.settings import setting
+from bench.core.settings import Range, setting
 from bench.training.method import Card, Method, Need, Role, register_method
 
 if TYPE_CHECKING:
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 class EWCConfig:
     """Settings of EWC."""
 
-    strength: float = setting(0.01, "λ, the weight of the penalty", low=0.0, high=1e12)
+    strength: float = setting(
+        0.01, "λ, the weight of the penalty", low=0.0, high=1e12, search=Range(1e-4, 1e2, log=True)
+    )
     fisher: str = setting(
         "sampled",
         "what F is estimated on: text sampled from the base model (the true Fisher), or the "

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.core.errors import CellError
-from bench.core.settings import setting
+from bench.core.settings import Range, setting
 from bench.training.method import Card, Method, Role, register_method
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ class FreezeConfig:
     """Settings of freezing; with 0 blocks the embeddings are not frozen either."""
 
     blocks: int | None = setting(None, "bottom blocks to freeze; none: from share", low=0)
-    share: float = setting(0.5, "share of the blocks to freeze", low=0.0, high=1.0)
+    share: float = setting(
+        0.5, "share of the blocks to freeze", low=0.0, high=1.0, search=Range(0.0, 1.0)
+    )
 
 
 @register_method("freeze")

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.core.settings import setting
+from bench.core.settings import Range, setting
 from bench.network.limits import vocabulary
 from bench.training.method import Card, register_method
 from methods.shared.auxiliary_loss import ForgetLoss
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 class GAConfig:
     """Settings of gradient ascent."""
 
-    weight: float = setting(0.05, "w, what the negated loss is scaled by", low=0.0)
+    weight: float = setting(
+        0.05, "w, what the negated loss is scaled by", low=0.0, search=Range(0.01, 0.2, log=True)
+    )
     rows: int = setting(256, "training rows of the forgetting tasks", low=1)
     batch_size: int = setting(16, "of these rows per step", low=1)
     max_unlearn_nll: float | None = setting(

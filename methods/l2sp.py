@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.core.settings import setting
+from bench.core.settings import Range, setting
 from bench.training.method import Card, Method, Role, register_method
 
 if TYPE_CHECKING:
@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 class L2SPConfig:
     """Settings of L2-SP."""
 
-    alpha: float = setting(0.01, "α, the weight of the pull to θ0", low=0.0, high=1e12)
+    alpha: float = setting(
+        0.01,
+        "α, the weight of the pull to θ0",
+        low=0.0,
+        high=1e12,
+        search=Range(1e-4, 1.0, log=True),
+    )
     beta: float = setting(0.01, "β, the weight of the decay of a new head", low=0.0, high=1e12)
 
 

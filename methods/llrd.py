@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.core.settings import setting
+from bench.core.settings import Range, setting
 from bench.training.method import Card, Method, Role, register_method
 
 if TYPE_CHECKING:
@@ -20,7 +20,11 @@ class LLRDConfig:
     """Settings of layer-wise decay."""
 
     xi: float = setting(
-        0.9, "ξ, what the learning rate is multiplied with per block", above=0.0, high=1.0
+        0.9,
+        "ξ, what the learning rate is multiplied with per block",
+        above=0.0,
+        high=1.0,
+        search=Range(0.7, 1.0),
     )
 
 

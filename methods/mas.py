@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.core.settings import setting
+from bench.core.settings import Range, setting
 from bench.training.method import Card, register_method
 from methods.ewc import EWC
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 class MASConfig:
     """Settings of MAS."""
 
-    strength: float = setting(0.01, "λ, the weight of the penalty", low=0.0, high=1e12)
+    strength: float = setting(
+        0.01, "λ, the weight of the penalty", low=0.0, high=1e12, search=Range(1e-4, 1e2, log=True)
+    )
     text: str = setting(
         "sampled",
         "what Ω is a mean over: text sampled from the base model, or the retention file",

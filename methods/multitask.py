@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.core.settings import setting
+from bench.core.settings import Range, setting
 from bench.training.method import Card, register_method
 from methods.shared.auxiliary_loss import ForgetLoss
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 class MultitaskConfig:
     """Settings of multitask training."""
 
-    weight: float = setting(1.0, "w, the weight of the other tasks' loss", low=0.0)
+    weight: float = setting(
+        1.0, "w, the weight of the other tasks' loss", low=0.0, search=Range(0.1, 10.0, log=True)
+    )
     rows: int = setting(256, "training rows of the forgetting tasks", low=1)
     batch_size: int = setting(16, "of these rows per step", low=1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.core.settings import setting
+from bench.core.settings import Range, setting
 from bench.training.method import Card, register_method
 from methods.shared.auxiliary_loss import ForgetLoss
 
@@ -20,8 +20,15 @@ if TYPE_CHECKING:
 class NPOConfig:
     """Settings of negative preference optimisation."""
 
-    weight: float = setting(0.1, "w, the weight of the unlearning loss", low=0.0)
-    beta: float = setting(0.1, "β, the inverse temperature; towards 0: gradient ascent", above=0.0)
+    weight: float = setting(
+        0.1, "w, the weight of the unlearning loss", low=0.0, search=Range(0.01, 1.0, log=True)
+    )
+    beta: float = setting(
+        0.1,
+        "β, the inverse temperature; towards 0: gradient ascent",
+        above=0.0,
+        search=Range(0.01, 1.0, log=True),
+    )
     rows: int = setting(256, "training rows of the forgetting tasks", low=1)
     batch_size: int = setting(16, "of these rows per step", low=1)
 

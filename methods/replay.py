@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.core.settings import setting
+from bench.core.settings import Range, setting
 from bench.training.method import Card, Need, register_method
 from methods.shared.auxiliary_loss import AuxiliaryLoss
 
@@ -22,9 +22,15 @@ class ReplayConfig:
     """Settings of replay."""
 
     share: float = setting(
-        0.25, "blocks of text per example of the task; at least one if over 0", low=0.0, high=16.0
+        0.25,
+        "blocks of text per example of the task; at least one if over 0",
+        low=0.0,
+        high=16.0,
+        search=Range(0.05, 1.0, log=True),
     )
-    weight: float = setting(1.0, "w, the weight of the text's loss", low=0.0)
+    weight: float = setting(
+        1.0, "w, the weight of the text's loss", low=0.0, search=Range(0.1, 10.0, log=True)
+    )
     source: str = setting(
         "sampled",
         "text that the base model writes, or the part of the retention file that is not scored",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.core.settings import setting
+from bench.core.settings import Range, setting
 from bench.training.method import Card, Method, Role, register_method
 
 if TYPE_CHECKING:
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 class WiSEFTConfig:
     """Settings of WiSE-FT."""
 
-    alpha: float = setting(0.5, "α, the share of the fine-tuned weights", low=0.0, high=1.0)
+    alpha: float = setting(
+        0.5, "α, the share of the fine-tuned weights", low=0.0, high=1.0, search=Range(0.1, 1.0)
+    )
 
 
 @register_method("wise_ft")

@@ -18,7 +18,7 @@ REFERENCE = "finetune"
 """The method that the others' gains are differences to."""
 MEASURED = ("max_eval", "retention_tokens", "forget_rows", "score")
 """Fields of the recipe that say what is scored, and leave no trace in the weights."""
-LATER = ("validation", "score")
+LATER = ("validation", "score", "checkpointing")
 """Fields of the recipe that came after the first results with this suite's version: an identity
 has them where they are not the default, so that those results keep their hashes."""
 THEN = ">"  # between the tasks of a sequence: "cola>rte"
@@ -142,6 +142,12 @@ class MethodSpec:
     settings: dict[str, Any]  # all of them, JSON values; a stack's by the names of its parts
     label: str  # what boards call it: its name and the settings that are not the default
     needs: tuple[str, ...] = ()  # what it asks of a run, of bench.training.method.NEEDS
+
+    @property
+    def lr(self) -> float | None:
+        """Its own peak learning rate; None: the recipe's."""
+        parts = self.settings.values() if "+" in self.name else [self.settings]
+        return next((part["lr"] for part in parts if "lr" in part), None)
 
 
 @dataclass(frozen=True)
@@ -270,6 +276,12 @@ class Cell:
         text = self.retention.hash if "text" in self.method.needs else None
         whole = {**self.identity(), "training": training, "retention": text, "steps": self.steps}
         return digest({k: v for k, v in whole.items() if k != "lm_eval"})
+
+    @property
+    def recipe(self) -> Training:
+        """The recipe as the method runs it, at its own learning rate if it has one."""
+        rate = self.method.lr
+        return self.training if rate is None else dataclasses.replace(self.training, lr=rate)
 
     @property
     def label(self) -> str:

@@ -19,6 +19,44 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound="DataclassInstance")
 
 
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The values from `low` to `high` that a setting is searched over, evenly or, if `log`, evenly
+    in their logarithms; or so many times what `of` says: "train.lr", or "1/lr" of the method's own
+    learning rate."""
+
+    low: float
+    high: float
+    log: bool = False
+    of: str | None = None
+
+    def __str__(self) -> str:
+        times = f" x {self.of}" if self.of else ""
+        return f"{self.low:g} to {self.high:g}{times}{', log' if self.log else ''}"
+
+
+Space = Range | tuple[str, ...]
+"""What a setting is searched over: a range of numbers, or some of its choices."""
+
+
+def spelled(space: Space) -> str:
+    """What a setting is searched over, in words."""
+    return str(space) if isinstance(space, Range) else " or ".join(space)
+
+
+def check_space(field: dataclasses.Field[Any], where: str) -> None:
+    """Raises BenchError where a setting is searched over values that it cannot have."""
+    space = field.metadata.get("search")
+    if isinstance(space, Range):
+        if not space.low < space.high or (space.log and space.low <= 0):
+            raise BenchError(f"{where} cannot be searched over {space}.")
+        ends = [] if space.of else [space.low, space.high]
+    else:
+        ends = list(space or ())
+    for value in ends:
+        _check_range(value, field.metadata, f"{where}, searched over this space,")
+
+
 def setting(
     default: Any,
     help: str,
@@ -31,14 +69,16 @@ def setting(
     flag: str | None = None,
     metavar: str | None = None,
     group: str | None = None,
+    search: Space | None = None,
 ) -> Any:
-    """A dataclass field with its help text and range: low <= x <= high, x > above, or choices.
+    """A dataclass field with its help text and range: low <= x <= high, x > above, or choices;
+    where it matters to how well a method does, also what it is searched over.
 
     What is an `option` of a run is also asked for by `--NAME`, or by `flag`; `metavar` stands for
     its value in the help text, under the heading `group`.
     """
     bounds = {"help": help, "low": low, "high": high, "above": above, "choices": choices}
-    shown = {"option": option, "flag": flag, "metavar": metavar, "group": group}
+    shown = {"option": option, "flag": flag, "metavar": metavar, "group": group, "search": search}
     kept = {"default_factory": dict} if default == {} else {"default": default}
     return dataclasses.field(**kept, metadata={**bounds, **shown})
 

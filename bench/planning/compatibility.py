@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
@@ -107,6 +108,7 @@ def _misfit(
     """Why the method cannot work here; `lonely` are the tasks without a forgetting task."""
     try:
         strange = _unknown_word(method)
+        recipe = recipe if method.lr is None else replace(recipe, lr=method.lr)
         needs, reason = method.needs, method.refuses(model, recipe)
     except Exception as error:  # a plug-in's mistake is no reason to keep the others waiting
         return f"{type(error).__name__}: {error}{place_of(error)}"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from itertools import product
 from typing import Any
 
 from bench.core.errors import BenchError, unknown_name
-from bench.core.settings import parse
+from bench.core.settings import kinds
 from bench.planning.plugins import place_of
-from bench.training.method import METHODS, Method, register_method
+from bench.training.method import METHODS, CommonSettings, Method, register_method
 
 Settings = Mapping[str, Mapping[str, Any]]
 """Owner -> setting -> value; an owner is `train`, a method (`lwf`) or a variant (`lwf:ahead`)."""
@@ -19,7 +22,8 @@ def chosen(names: Iterable[str | Method], settings: Settings) -> tuple[Method, .
     which methods may stand as they are.
 
     What is set for `lwf` holds for its variants too, but for what makes them the variants, and
-    wherever it stands in a stack.
+    wherever it stands in a stack. Where it has several values (`lwf.interval=2,4,8`), each is a
+    method, and each of one setting with each of another.
 
     Raises:
         BenchError: an unknown method, variant, setting or owner of settings; a bad value; a value
@@ -31,8 +35,8 @@ def chosen(names: Iterable[str | Method], settings: Settings) -> tuple[Method, .
     methods: dict[str, Method] = {}
     for name in wanted:
         try:
-            method = _stacked(name, settings) if isinstance(name, str) else name
-            methods.setdefault(f"{method.label} {method.settings}", method)
+            for method in _variants(name, settings) if isinstance(name, str) else [name]:
+                methods.setdefault(f"{method.label} {method.settings}", method)
         except BenchError:
             raise
         except Exception as error:
@@ -59,7 +63,7 @@ def registered(made: Method) -> Method:
         register_method(name)(cls)
     if not isinstance(made.config, cls.Config):
         raise BenchError(f"{name} takes a {cls.Config.__name__}, not {made.config!r}.")
-    return cls(parse(cls.Config, made.settings, name))
+    return cls.made_of(made.settings)
 
 
 def parts_of(name: str) -> list[type[Method]]:
@@ -80,11 +84,27 @@ def find(name: str) -> tuple[type[Method], dict[str, Any]]:
     return cls, cls.variants[variant] if colon else {}
 
 
-def method(name: str, settings: Settings) -> Method:
-    """The method called `lwf` or `lwf:ahead`, with the settings of its owners."""
+def _called(name: str, settings: Settings) -> list[Method]:
+    """The method called `lwf` or `lwf:ahead`, with the settings of its owners: one for each choice
+    of their values."""
     cls, fixed = find(name)
     given = {**settings.get(cls.name, {}), **(settings.get(name, {}) if fixed else {}), **fixed}
-    return cls(parse(cls.Config, given, cls.name))
+    known = {field.name: field for kind in (cls.Config, CommonSettings) for field in fields(kind)}
+    types = kinds(cls.Config) | kinds(CommonSettings)
+    swept = [
+        _values(value, types[key], known[key].metadata) if key in known else [value]
+        for key, value in given.items()
+    ]
+    return [cls.made_of(dict(zip(given, values, strict=True))) for values in product(*swept)]
+
+
+def _values(value: Any, kind: Any, metadata: Mapping[str, Any]) -> Sequence[Any]:
+    """The values of a setting; of a number, a switch or a choice also several in one text."""
+    if typing.get_origin(kind) is tuple:
+        return [value]  # it is a list itself
+    if isinstance(value, str) and (kind in (int, float, bool) or metadata.get("choices")):
+        return value.split(",")
+    return value if isinstance(value, list | tuple) else [value]
 
 
 def _split(name: str) -> list[str]:
@@ -99,14 +119,14 @@ def _split(name: str) -> list[str]:
     return parts
 
 
-def _stacked(name: str, settings: Settings) -> Method:
-    """The method, or the stack of methods, called `name`."""
-    parts = [method(part, settings) for part in _split(name)]
-    if len(parts) == 1:
-        return parts[0]
+def _variants(name: str, settings: Settings) -> list[Method]:
+    """The methods, or the stacks of methods, called `name`."""
+    choices = list(product(*(_called(part, settings) for part in _split(name))))
+    if len(choices[0]) == 1:
+        return [one for (one,) in choices]
     from bench.training.stack import Stack, in_order
 
-    return Stack(in_order(parts))
+    return [Stack(in_order(parts)) for parts in choices]
 
 
 def _check_owners(names: list[str], settings: Settings) -> None:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import BenchError
 from bench.core.registry import Registry
-from bench.core.settings import allowed
+from bench.core.settings import allowed, spelled
 from bench.planning.plugins import place_of
 from bench.render.layout import WIDTH, table, wrap
 from bench.render.sections import Column
 from bench.rows.source import embedded_models, sources_by_name
 from bench.rows.task import SPLITS
-from bench.training.method import NEEDS, ROLES
+from bench.training.method import NEEDS, ROLES, CommonSettings
 
 if TYPE_CHECKING:
     from bench.rows.task import Task
@@ -80,9 +80,8 @@ def _told(said: Iterable[str], known: Mapping[Any, str]) -> str:
 
 def _settings(cls: type[Method], width: int) -> str:
     """A method's settings with their defaults, meanings and ranges, as a table."""
-    rows = [(f"{cls.name}.{f.name}", _value(f.default), f) for f in dataclasses.fields(cls.Config)]
-    if not rows:
-        return "no settings"
+    fields = (*dataclasses.fields(cls.Config), *dataclasses.fields(CommonSettings))
+    rows = [(f"{cls.name}.{f.name}", _value(f.default), f) for f in fields]
     used = 4 + max(len(name) for name, *_ in rows) + max(len(value) for _, value, _ in rows)
     left = min(width, WIDTH - 2) - used
     wrapped = [
@@ -94,9 +93,12 @@ def _settings(cls: type[Method], width: int) -> str:
 
 
 def _meaning(field: dataclasses.Field[object]) -> str:
-    """A setting's help text and its range, which is not broken over lines."""
-    rule = allowed(field.metadata).replace(" ", _HOLD)
-    return f"{field.metadata.get('help', '')}{f' ({rule})' if rule else ''}"
+    """A setting's help text, its range, and what it is searched over, which are not broken over
+    lines."""
+    rule, space = allowed(field.metadata), field.metadata.get("search")
+    told = [*([rule] if rule else []), *([f"searched {spelled(space)}"] if space else [])]
+    words = "; ".join(one.replace(" ", _HOLD) for one in told)
+    return f"{field.metadata.get('help', '')}{f' ({words})' if words else ''}"
 
 
 def _value(value: object) -> str:

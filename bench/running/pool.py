@@ -259,7 +259,7 @@ class _Pool:
 
 
 def _is_reference(cell: AnyCell) -> bool:
-    return cell.method.name == REFERENCE
+    return cell.method.name == REFERENCE and cell.method.lr is None
 
 
 def _origin(cell: AnyCell) -> tuple[str, str, int]:

@@ -107,7 +107,7 @@ class CellSession:
         self.drift = ev.drift(self.loaded)
         if not math.isfinite(self.drift):
             raise CellError(f"the weights are not finite after {cell.steps} steps")
-        if share_weights and cell.method.name == REFERENCE:
+        if share_weights and cell.method.name == REFERENCE and cell.method.lr is None:
             weights = {name: p.detach() for name, p in self.run.net.named_parameters()}
             seconds = record["prepare"] + record["train"]
             self.cache.put_tensors("finetuned", _finetuned_key(cell, None), weights, seconds)

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.core.errors import BenchError
 from bench.core.settings import allowed
-from bench.planning.method_names import method
+from bench.planning.method_names import chosen
 from bench.running.session import CellSession
 from bench.running.single import run_cell
 from bench.scoring.evaluation import drift
@@ -205,7 +205,7 @@ def whole_card(subject: Subject, world: World, folder: Path) -> None:
     expect(cls.card.memory > 0, f"the card's memory is {cls.card.memory}")
     expect(bool((cls.__doc__ or "").strip()), "the class has no docstring")
     for variant in cls.variants:
-        label = method(f"{cls.name}:{variant}", {}).label
+        label = chosen([f"{cls.name}:{variant}"], {})[0].label
         expect(
             label.startswith(f"{cls.name}:{variant}"),
             f"{cls.name}:{variant} is labelled {label}: its settings are the defaults or another's",

@@ -127,7 +127,7 @@ class TrainingContext:
 
         Each carries `names`, in the order of `params`, and `pretrained`.
         """
-        rate = self.cell.training.lr
+        recipe = self.cell.recipe
         groups: dict[tuple[bool, bool], dict[str, Any]] = {}
         for name, parameter in self.net.named_parameters():
             if not parameter.requires_grad:
@@ -139,8 +139,8 @@ class TrainingContext:
                     "params": [],
                     "names": [],
                     "pretrained": pretrained,
-                    "lr": rate,
-                    "weight_decay": self.cell.training.weight_decay if decays else 0.0,
+                    "lr": recipe.lr,
+                    "weight_decay": recipe.weight_decay if decays else 0.0,
                 },
             )
             group["params"].append(parameter)
@@ -150,7 +150,7 @@ class TrainingContext:
     def adamw(self, groups: list[dict[str, Any]] | None = None) -> torch.optim.Optimizer:
         """AdamW with the recipe's settings, in its fused form, over `parameter_groups()` or over
         these groups."""
-        recipe = self.cell.training
+        recipe = self.cell.recipe
         return torch.optim.AdamW(
             self.parameter_groups() if groups is None else groups,
             lr=recipe.lr,

@@ -200,7 +200,7 @@ class _Loop:
     ) -> None:
         self.run, self.method, self.optimizer = run, method, optimizer
         self.folder, self.record = folder, record
-        self.recipe = run.cell.training
+        self.recipe = run.cell.recipe
         self.point_every = max(1, run.steps // CURVE_POINTS)
         self.loss_sum = torch.tensor(record["pending"][0], device=run.device)
         self.summed, run.logged = record["pending"][1], record["pending"][2]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench.cells.cell import MethodSpec
 from bench.core.errors import BenchError, unknown_name
 from bench.core.registry import Registry
-from bench.core.settings import changed
+from bench.core.settings import Range, changed, check_space, parse, setting
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,6 +71,21 @@ class NoSettings:
 
 
 @dataclass(frozen=True)
+class CommonSettings:
+    """The settings that every method has beside its own."""
+
+    lr: float | None = setting(
+        None,
+        "its own peak learning rate; none: train.lr",
+        above=0.0,
+        search=Range(0.1, 10.0, log=True, of="train.lr"),
+    )
+
+
+COMMON = tuple(field.name for field in dataclasses.fields(CommonSettings))
+
+
+@dataclass(frozen=True)
 class Card:
     """What a reader wants to know of a method before trusting its row on a board.
 
@@ -109,14 +124,36 @@ class Method:
     meaning: ClassVar[Meaning | None] = None
     quick: ClassVar[dict[str, Any]] = {}
     """Settings that suit a tiny model and a dozen steps: little to prepare, a plain effect."""
+    common = CommonSettings()
 
     def __init__(self, config: Any = None) -> None:
         self.config = self.Config() if config is None else config
 
+    @classmethod
+    def made_of(cls, settings: Mapping[str, Any]) -> Method:
+        """The method with these settings, of its own and of those that every method has.
+
+        Raises:
+            BenchError: there is no such setting, or it cannot have this value.
+        """
+        own = [field.name for field in dataclasses.fields(cls.Config)]
+        for name in settings:
+            if name not in (*own, *COMMON):
+                raise unknown_name(f"setting of {cls.name}", name, [*own, *COMMON])
+        made = cls(parse(cls.Config, {k: v for k, v in settings.items() if k in own}, cls.name))
+        shared = {k: v for k, v in settings.items() if k in COMMON}
+        made.common = parse(CommonSettings, shared, cls.name)
+        return made
+
+    @property
+    def lr(self) -> float | None:
+        """Its own peak learning rate; None: the recipe's."""
+        return self.common.lr
+
     @property
     def label(self) -> str:
         """What boards call it: `lwf`, `lwf:ahead`, `lwf:ahead[interval=4]`."""
-        differing = changed(self.config)
+        differing = changed(self.config) | changed(self.common)
         fitting = [
             name for name, values in self.variants.items() if values.items() <= differing.items()
         ]
@@ -129,8 +166,9 @@ class Method:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All settings as JSON values; with `name`, all that a result depends on."""
-        return asdict(self.config)
+        """All of its own settings as JSON values, and those of every method that are not the
+        default; with `name`, all that a result depends on."""
+        return asdict(self.config) | changed(self.common)
 
     @property
     def spec(self) -> MethodSpec:
@@ -202,10 +240,13 @@ def _check_settings(name: str, cls: type[Method]) -> None:
     if not (isinstance(cls.Config, type) and dataclasses.is_dataclass(cls.Config)):
         raise BenchError(f"{where}: Config is {cls.Config!r}, which is no dataclass.")
     fields = {field.name: field for field in dataclasses.fields(cls.Config)}
-    for setting, field in fields.items():
+    for name, field in fields.items():
         if field.default is dataclasses.MISSING:
-            raise BenchError(f"{where}: the setting {setting!r} has no default.")
+            raise BenchError(f"{where}: the setting {name!r} has no default.")
+        check_space(field, f"{where}: {name}")
+        if name in COMMON:
+            raise BenchError(f"{where}: every method has a setting {name!r} already; leave it out.")
     for variant, values in cls.variants.items():
-        for setting in values:
-            if setting not in fields:
-                raise unknown_name(f"setting of {where}, variant {variant!r},", setting, fields)
+        for name in values:
+            if name not in fields:
+                raise unknown_name(f"setting of {where}, variant {variant!r},", name, fields)

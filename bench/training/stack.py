@@ -111,6 +111,11 @@ class Stack(Method):
         return {part.name: part.settings for part in self.parts}
 
     @property
+    def lr(self) -> float | None:
+        """That of the part that has one."""
+        return next((part.lr for part in self.parts if part.lr is not None), None)
+
+    @property
     def needs(self) -> frozenset[Need]:
         """What any part needs."""
         return frozenset().union(*(part.needs for part in self.parts))
@@ -124,6 +129,9 @@ class Stack(Method):
         """That the parts clash, or what the first of them says that cannot work."""
         if reason := clash(self.parts):
             return f"the stack is not defined: {reason}"
+        rates = {f"{part.name}.lr {part.lr:g}": part.lr for part in self.parts if part.lr}
+        if len(set(rates.values())) > 1:
+            return f"a stack has one learning rate, and here are {' and '.join(rates)}"
         return next(filter(None, (part.refuses(model, recipe) for part in self.parts)), None)
 
     def prepare(self, run: TrainingContext) -> None:
@@ -191,5 +199,5 @@ def build(spec: MethodSpec) -> Method:
     names = spec.name.split("+")
     given = [spec.settings] if len(names) == 1 else [spec.settings[name] for name in names]
     classes = [METHODS.get(name) for name in names]
-    parts = [cls(cls.Config(**values)) for cls, values in zip(classes, given, strict=True)]
+    parts = [cls.made_of(values) for cls, values in zip(classes, given, strict=True)]
     return parts[0] if len(parts) == 1 else Stack(parts)

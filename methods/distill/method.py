@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.core.settings import setting
+from bench.core.settings import Range, setting
 from bench.training.method import Card, Method, Role, register_method
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 class DistillConfig:
     """Settings of distillation."""
 
-    weight: float = setting(1.0, "w, the weight of the distillation loss", low=0.0)
+    weight: float = setting(
+        1.0, "w, the weight of the distillation loss", low=0.0, search=Range(0.1, 10.0, log=True)
+    )
     temperature: float = setting(2.0, "T, of the teacher and the student", above=0.0)
 
 

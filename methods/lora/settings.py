@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.core.settings import setting
+from bench.core.settings import Range, setting
 
 
 @dataclass(frozen=True)
 class LoRAConfig:
     """Settings of LoRA."""
 
-    r: int = setting(16, "rank of each change", low=1)
+    r: int = setting(16, "rank of each change", low=1, search=Range(4, 64, log=True))
     alpha: float = setting(32.0, "α; the change is scaled by α/r", above=0.0)
     dropout: float = setting(0.0, "share of an adapter's input that is dropped", low=0.0, high=0.99)
     targets: str = setting(

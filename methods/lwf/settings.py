@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.core.settings import setting
+from bench.core.settings import Range, setting
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,20 @@ class LWFConfig:
         None, "steps of the run that θ*_L is the end of; none: plain fine-tuning, whole", low=1
     )
     share: float = setting(
-        0.5, "share of the answers, by confidence, to unlearn", above=0.0, high=1.0
+        0.5,
+        "share of the answers, by confidence, to unlearn",
+        above=0.0,
+        high=1.0,
+        search=Range(0.1, 1.0),
     )
     select: str = setting(
         "high",
         "which end of the answers, by confidence, to unlearn; or random ones",
         choices=("high", "low", "random"),
     )
-    interval: int = setting(8, "learning steps between unlearning steps", low=1)
+    interval: int = setting(
+        8, "learning steps between unlearning steps", low=1, search=Range(2, 32, log=True)
+    )
     schedule: str = setting(
         "periodic",
         "when: after every `interval` learning steps, or as often after random ones, or as often "
@@ -42,7 +48,9 @@ class LWFConfig:
         choices=("periodic", "random", "ahead"),
     )
     batch_size: int = setting(16, "answers per unlearning step", low=1)
-    weight: float = setting(0.05, "what the negated loss is scaled by", low=0.0)
+    weight: float = setting(
+        0.05, "what the negated loss is scaled by", low=0.0, search=Range(0.01, 0.2, log=True)
+    )
     max_unlearn_nll: float | None = setting(
         None, "nats per token from which an answer batch counts as unlearned; none: ln |V|", low=0.0
     )

@@ -99,7 +99,7 @@ def _elicit(run: TrainingContext, config: LWFConfig) -> dict[str, list[Any]]:
 
 def confidence(run: TrainingContext, config: LWFConfig, answers: AnswerSet) -> Confidence:
     """FC of every answer, with F_L and θ*_L of the learning task."""
-    alpha = run.cell.training.lr if config.alpha is None else config.alpha
+    alpha = run.cell.recipe.lr if config.alpha is None else config.alpha
     identity = run.cell.identity()
     key = [
         [identity[part] for part in ("model", "task_hash", "data", "seed", "training")],
@@ -237,14 +237,12 @@ def _random_turns(seed: int, steps: int, interval: int) -> dict[int, int]:
 def ascend_ahead(run: TrainingContext, config: LWFConfig, answers: AnswerSet) -> None:
     """All ascents of a periodic schedule at once, at the learning rates they would have had there,
     with an optimizer of their own."""
-    optimizer = run.adamw()
+    optimizer, recipe = run.adamw(), run.cell.recipe
     run.optimizer = run.accelerator.prepare(optimizer)
     for turn in range(run.steps // config.interval):
         last_step = (turn + 1) * config.interval - 1
         for group in optimizer.param_groups:
-            group["lr"] = run.cell.training.lr * rate_factor(
-                run.cell.training, last_step, run.steps
-            )
+            group["lr"] = recipe.lr * rate_factor(recipe, last_step, run.steps)
         ascend(run, config, answers, turn)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.core.settings import setting
+from bench.core.settings import Range, setting
 from bench.training.method import Card, Method, Role, register_method
 
 if TYPE_CHECKING:
@@ -21,7 +21,11 @@ class MixoutConfig:
     """Settings of Mixout."""
 
     p: float = setting(
-        0.5, "p, the probability that a weight is swapped for θ0", low=0.0, high=0.99
+        0.5,
+        "p, the probability that a weight is swapped for θ0",
+        low=0.0,
+        high=0.99,
+        search=Range(0.1, 0.9),
     )
 
 

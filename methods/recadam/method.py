@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.core.settings import setting
+from bench.core.settings import Range, setting
 from bench.training.method import Card, Method, Role, register_method
 
 if TYPE_CHECKING:
@@ -37,9 +37,18 @@ class RecAdamConfig:
     t0: int | None = setting(
         None, "step at which λ is one half (linear: one); none: from t0_fraction", low=1
     )
-    t0_fraction: float = setting(0.1, "t0 as a share of the run's steps", above=0.0, high=1.0)
+    t0_fraction: float = setting(
+        0.1,
+        "t0 as a share of the run's steps",
+        above=0.0,
+        high=1.0,
+        search=Range(0.02, 0.5, log=True),
+    )
     gamma: float | None = setting(
-        None, "γ, the strength of the pull; none: 0.1 / learning rate", low=0.0
+        None,
+        "γ, the strength of the pull; none: 0.1 / learning rate",
+        low=0.0,
+        search=Range(1e-3, 0.99, log=True, of="1/lr"),
     )
     floor: float = setting(0.0, "1 − λ(t) never falls below this", low=0.0, high=1.0)
     anneal_task: bool = setting(
@@ -122,7 +131,7 @@ class RecAdam(Method):
         """The published update, on the run's parameter groups."""
         from methods.recadam.optimizer import RecAdamW, Schedule
 
-        recipe, config = run.cell.training, self.config
+        recipe, config = run.cell.recipe, self.config
         share = config.t0 / max(1, run.steps) if config.t0 else config.t0_fraction
         if share > _LATE and config.anneal != "constant" and config.anneal_task:
             run.notes.append(

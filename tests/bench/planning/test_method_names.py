@@ -9,7 +9,7 @@ import pytest
 
 from bench.core.errors import BenchError
 from bench.core.registry import Registry
-from bench.core.settings import setting
+from bench.core.settings import Range, setting
 from bench.planning.method_names import chosen
 from bench.training.method import METHODS, Card, Method, register_method
 
@@ -96,3 +96,58 @@ def test_a_mistake_is_named(
     with pytest.raises(BenchError) as caught:
         chosen(names, settings)
     assert message in str(caught.value)
+
+
+def test_several_values_are_a_method_each() -> None:
+    given = {"solver": {"speed": "2,4", "order": "first,last"}, "other": {"lr": "1e-4, 1e-5"}}
+    assert labels(["solver", "other"], given) == [
+        "solver[speed=2.0]",
+        "solver:last[speed=2.0]",
+        "solver[speed=4.0]",
+        "solver:last[speed=4.0]",
+        "other[lr=0.0001]",
+        "other[lr=1e-05]",
+    ]
+    assert labels(["solver"], {"solver": {"speed": [1, 2, 1.0]}}) == ["solver", "solver[speed=2.0]"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"speed": "2,"}, "solver.speed = '' is not a number"),
+        ({"speed": [2, -1]}, r"solver.speed = -1.0 is out of range: it must be >= 0"),
+        ({"order": "first,middle"}, "one of first, last"),
+        ({"lr": "1e-4,0"}, r"solver.lr = 0.0 is out of range: it must be > 0"),
+        ({"lrr": "1"}, "Did you mean 'lr'"),
+    ],
+)
+def test_a_bad_value_among_several(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(BenchError, match=message):
+        labels(["solver"], {"solver": settings})
+
+
+def test_a_setting_of_every_method_is_no_method_s_own() -> None:
+    @dataclass(frozen=True)
+    class Config:
+        lr: float = setting(0.1, "mine")
+
+    with pytest.raises(BenchError, match="every method has a setting 'lr' already"):
+        register_method("mine")(type("Mine", (Method,), {"card": Solver.card, "Config": Config}))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        ({"low": 0.0, "search": Range(-1, 1)}, "low = -1 is out of range"),
+        ({"search": Range(1, 1)}, "cannot be searched over 1 to 1"),
+        ({"search": Range(0, 1, log=True)}, "cannot be searched over 0 to 1, log"),
+        ({"choices": ("a", "b"), "search": ("a", "c")}, "'c' is out of range"),
+    ],
+)
+def test_a_space_of_values_that_cannot_be(bounds: dict[str, Any], message: str) -> None:
+    @dataclass(frozen=True)
+    class Config:
+        x: float = setting(1.0, "mine", **bounds)
+
+    with pytest.raises(BenchError, match=message.replace("low = ", "searched over this space, = ")):
+        register_method("mine")(type("Mine", (Method,), {"card": Solver.card, "Config": Config}))
