@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bench.board.leaderboard import Board
-    from bench.cells.result import CellResult
+    from bench.cells.result import CellResult, Predictions
 
 
 def compare(
@@ -110,7 +110,7 @@ class Runs:
         """What the command line prints."""
         from bench.board.leaderboard import boards
 
-        return Boards(tuple(boards(self.results)))
+        return Boards(tuple(boards(self.results, self._answers)))
 
     def curves(self) -> pd.DataFrame:
         """One row per logged point of training: the cell's names, `step`, `loss`, `lr`, and what
@@ -130,7 +130,7 @@ class Runs:
 
         found = []
         for result in self.results:
-            if rows := self._store(result).predictions(result):
+            if rows := self._answers(result):
                 answers = zip(rows["id"], rows["gold"], rows["before"], rows["after"], strict=True)
                 found += [(*named(result).values(), *each) for each in answers]
         names = [*(named(self.results[0]) if self.results else ())]
@@ -140,6 +140,9 @@ class Runs:
     def _store(self, result: CellResult) -> Store:
         """Where a cell and its answers lie."""
         return Store(self.places.get(result["hash"], self.folder))
+
+    def _answers(self, result: CellResult) -> Predictions | None:
+        return self._store(result).predictions(result)
 
     @property
     def failed(self) -> tuple[Failure, ...]:

@@ -28,6 +28,7 @@ from bench.board.grouping import (
 from bench.board.lm_eval_table import Outside, outsides
 from bench.board.measures import MEASURES
 from bench.board.metrics_table import OtherMetric, other_metrics
+from bench.board.one_seed import Answers, OneSeed, one_seed
 from bench.board.rows import Figures, Measured, Row, across, reference_of, rows_of
 from bench.board.standing import Standing, standings
 from bench.board.transfer import Transfer, transfers
@@ -73,6 +74,7 @@ class Board:
     standings: tuple[Standing, ...]  # over the tasks of the average; none of one method
     verdicts: tuple[Verdict, ...]  # of each row of `tables`, then of the average
     limits: tuple[str, ...]  # what so few seeds cannot show, one line each
+    one_seed: tuple[OneSeed, ...]  # of methods with one seed, where answers are at hand
     metrics: tuple[OtherMetric, ...]  # those that are not primary
     transfers: tuple[Transfer, ...]  # by task, where the model's twin was run too
     elicitations: tuple[Elicitation, ...]  # by task and method, where the truth is known
@@ -81,8 +83,9 @@ class Board:
     names: Mapping[MethodKey, str]  # what each method is called in its tables
 
 
-def boards(results: Iterable[CellResult]) -> list[Board]:
+def boards(results: Iterable[CellResult], answers: Answers = lambda _: None) -> list[Board]:
     """One board per set of comparable cells, in an order that depends on the results alone.
+    `answers` is asked of methods that have one seed, and of no others.
 
     Raises:
         BenchError: two results of one cell have different scores.
@@ -92,7 +95,7 @@ def boards(results: Iterable[CellResult]) -> list[Board]:
     for result in everything:
         groups.setdefault(canonical(shared_part(result)), []).append(result)
     built = [
-        _board(shared, family, [r for r in group if belongs(r, family)], everything)
+        _board(shared, family, [r for r in group if belongs(r, family)], everything, answers)
         for shared, group in groups.items()
         for family in families(sources_of(group))
     ]
@@ -104,6 +107,7 @@ def _board(
     family: frozenset[Variant],
     results: Sequence[CellResult],
     everything: Sequence[CellResult],
+    answers: Answers,
 ) -> Board:
     names = method_names(results)
     seeds = tuple(sorted({result["cell"]["seed"] for result in results}))
@@ -135,6 +139,7 @@ def _board(
         standings=_standings(single, names, seeds) if average and len(names) > 1 else (),
         verdicts=(*judged, *(verdicts([average]) if average else ())),
         limits=limits(judged),
+        one_seed=one_seed(by_task, names, answers),
         metrics=other_metrics(results, names),
         transfers=transfers(results, everything, names),
         elicitations=elicitations(results, names),

@@ -144,6 +144,15 @@ def sign_flip(differences: Sequence[float]) -> float:
     return sum(abs(total) >= reached for total in sums) / len(sums)
 
 
+def mcnemar(more: int, fewer: int) -> float:
+    """Two-sided p of the exact test on the rows that one of two alone answers right: as often the
+    one as the other, p = min(1, 2 P(Binomial(more + fewer, 1/2) ≤ min(more, fewer))); 1 for no such
+    row. McNemar 1947."""
+    from scipy.special import bdtr
+
+    return min(1.0, 2 * float(bdtr(min(more, fewer), more + fewer, 0.5))) if more + fewer else 1.0
+
+
 def least_p(n: int) -> float:
     """The smallest p that `sign_flip` can give for n differences."""
     return 2.0 ** (1 - n)

@@ -108,7 +108,9 @@ def verify(words: Sequence[str]) -> int:
     found, rows = gathered([given["folder"]]), Lookup(given.get("data", "micro"))
     done = [result for result in found.results if result["status"] == "done"]
     cells = [verify(result, found.answers(result), rows) for result in done]
-    written = written_otherwise(given["folder"] / "leaderboard.json", boards(found.results))
+    written = written_otherwise(
+        given["folder"] / "leaderboard.json", boards(found.results, found.answers)
+    )
     print(report(given["folder"], cells, written, window()))
     _print_notes(found.set_aside)
     bad = found.set_aside or written or any(one.differ for one in cells)

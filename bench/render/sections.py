@@ -74,6 +74,7 @@ def sections(board: Board) -> list[Section]:
         *map(_table, tables(board)),
         *_standings(board),
         *_verdicts(board),
+        *_one_seed(board),
         *_metrics(board),
         *_transfers(board),
         *_elicitations(board),
@@ -232,6 +233,37 @@ def _verdicts(board: Board) -> list[Section]:
         "difference shown (±: what would have been)"
     )
     return [Section(title, columns, tuple(rows), board.limits)] if rows else []
+
+
+def _one_seed(board: Board) -> list[Section]:
+    """A row per task and method that has one seed, where answers are at hand."""
+    columns = (
+        Column("task", words=_LABEL, left=True),
+        Column("method", words=_LABEL),
+        Column("rows"),
+        Column("only it\nright", 8),
+        Column("only finetune\nright", 8),
+        Column("p", 7),
+        Column("p\n(Holm)", 6),
+        Column("so it has", words=28),
+    )
+    rows = [
+        (
+            *map(one_line, (found.title, found.method)),
+            str(found.rows),
+            str(found.more),
+            str(found.fewer),
+            f"{found.p:.3g}",
+            f"{found.p_holm:.3g}",
+            found.word,
+        )
+        for found in board.one_seed
+    ]
+    title = (
+        "One seed, against finetune: McNemar's exact test on the answers to the dev rows, at 5 %, "
+        "Holm over this board. It is of these two runs: another seed may give other answers"
+    )
+    return [Section(title, columns, tuple(rows))] if rows else []
 
 
 def _seeds(verdict: Verdict) -> str:

@@ -118,6 +118,7 @@ def _record(board: Board, table: Table, row: Row) -> dict[str, Any]:
         "seeds_planned": row.planned,
         **{key: value for m in MEASURES for key, value in _measure(m, row).items()},
         **_judged(board, table, row),
+        **_one_seed(board, table, row),
         **_standing(board, table, row),
         **_transfer(board, table, row),
         **cell_table.flat("train", board.shared["training"]),
@@ -153,6 +154,19 @@ def _judged(board: Board, table: Table, row: Row) -> dict[str, Any]:
             f"{name}_seeds_needed": one.needed if one else None,
         }
     return found
+
+
+def _one_seed(board: Board, table: Table, row: Row) -> dict[str, Any]:
+    """McNemar's test on the answers of a method that has one seed."""
+    place = (table.task, row.method)
+    found = next((one for one in board.one_seed if (one.task, one.method) == place), None)
+    return {
+        "answers_verdict": found.word if found else None,
+        "answers_only_right": found.more if found else None,
+        "answers_only_reference_right": found.fewer if found else None,
+        "answers_p": found.p if found else None,
+        "answers_p_holm": found.p_holm if found else None,
+    }
 
 
 def _standing(board: Board, table: Table, row: Row) -> dict[str, float | None]:

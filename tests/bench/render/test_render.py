@@ -175,6 +175,7 @@ def test_csv_and_json_hold_the_same_tidy_rows_in_full_precision() -> None:
         "time_ratio compile_seconds compile_seconds_half_width compile_seconds_sd "
         "compile_seconds_difference compile_seconds_difference_half_width above_model_mib "
         f"peak_mib {tested('after')} {tested('retention')} "
+        "answers_verdict answers_only_right answers_only_reference_right answers_p answers_p_holm "
         "iqm iqm_low iqm_high rank borda improvement "
         "negative_transfer negative_transfer_half_width recovered recovered_half_width "
         "ceiling ceiling_half_width "
