@@ -207,3 +207,8 @@ MEASURES: list[Measure] = [
         over="highest", better="less", importance=1,
     ),
 ]  # fmt: skip
+
+
+def measure_named(name: str) -> Measure:
+    """The measure of this name; there is one."""
+    return next(measure for measure in MEASURES if measure.name == name)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from bench.board import statistics
-from bench.board.measures import MEASURES, better
+from bench.board.measures import better, measure_named
 from bench.board.rows import Row
 from bench.board.statistics import ALPHA, Comparison
 
@@ -85,6 +85,5 @@ def _word(name: str, found: Comparison | None, lower: bool) -> Word | None:
         return "one seed"
     if found.p_holm >= ALPHA:
         return "no difference shown"
-    (measure,) = (measure for measure in MEASURES if measure.name == name)
-    more = better(measure, lower) == "more"
+    more = better(measure_named(name), lower) == "more"
     return "better" if (found.difference.mean > 0) == more else "worse"

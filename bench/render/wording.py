@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.board.measures import MEASURES, scale
+from bench.board.measures import measure_named, scale
 from bench.board.statistics import Estimate
 from bench.board.verdicts import Verdict
 
@@ -25,10 +25,18 @@ def half_text(found: Estimate | None, factor: int = 100, form: str = ".2f") -> s
     return "" if found is None or found.half is None else f"±{factor * found.half:{form}}"
 
 
+def measure_text(name: str, found: Estimate | None, lower: bool) -> tuple[str, str]:
+    """A measure's mean and the half-width of its interval; `lower` is whether less of the score is
+    better."""
+    measure = measure_named(name)
+    form, factor = measure.format, scale(measure.unit, lower)
+    return mean_text(found, form, factor), half_text(found, factor, form.lstrip("+z"))
+
+
 def verdict_text(verdict: Verdict, name: str) -> str:
     """Such as "better by 1.20 ±0.50", or "no difference shown (±1.20)"."""
     found, word = verdict.found[name], verdict.words[name]
-    (measure,) = (measure for measure in MEASURES if measure.name == name)
+    measure = measure_named(name)
     if found is None or word is None:
         return MISSING
     form, factor = measure.format.lstrip("+z"), scale(measure.unit, verdict.lower)

@@ -1,0 +1,142 @@
+"""Learning and forgetting curves, and whatever methods logged: lines over steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.board import curves
+from bench.board.curves import Panel, log_of
+from bench.board.leaderboard import Board
+from bench.board.statistics import Estimate
+from bench.render.page.figure import Figure
+from bench.render.page.svg import Plot, spanning
+from bench.render.page.tables import Looks
+from bench.render.page.tags import Markup
+from bench.render.sections import Column
+from bench.render.wording import MISSING, one_line
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What is drawn over the steps."""
+
+    title: str
+    unit: str  # on the axis
+    about: str = ""
+    factor: float = 1.0
+    band: bool = True  # whether its interval is drawn
+
+
+_KNOWN = {
+    "recadam_lambda": Quantity(
+        "RecAdam: λ(t), the weight of the task", "λ, between 0 and 1",
+        "1 − λ is the weight of the pull to θ0; k is its slope, t0 where it is one half.",
+    ),
+    "unlearned_nll": Quantity(
+        "LWF: loss of the answers that are unlearned", "nats per token",
+        "Of the batch of D_U at hand, before the step.",
+    ),
+    "at_cap": Quantity(
+        "LWF: answers at their cap", "share of a batch",
+        "Those that are as unlikely by now as they may become, and are let be.",
+    ),
+}  # fmt: skip
+_LOSS = Quantity("Training loss", "nats", "Of the steps since the point before.", band=False)
+_SCORE = Quantity("Learning: score on the probe", "score ×100", factor=100.0)
+_RISE = Quantity(
+    "Forgetting: loss on the retention text", "rise, nats per token", "On the probe's tokens."
+)
+
+
+def learning(board: Board, looks: Looks) -> list[Figure]:
+    """Score, retention and training loss on the way."""
+    scores = curves.panels(board.cells, board.names, curves.probe_score)
+    rises = curves.panels(board.cells, board.names, curves.probe_rise)
+    losses = curves.panels(board.cells, board.names, curves.loss)
+    found = [_figure(_SCORE, scores, looks), _figure(_RISE, rises, looks)]
+    return [one for one in (*found, _figure(_LOSS, losses, looks)) if one]
+
+
+def logged(board: Board, looks: Looks) -> list[Figure]:
+    """What methods logged beside their loss, a figure each."""
+    found = []
+    for name in curves.logged(board.cells):
+        quantity = _KNOWN.get(name) or Quantity(f"Logged: {name}", name)
+        found.append(
+            _figure(quantity, curves.panels(board.cells, board.names, log_of(name)), looks)
+        )
+    return [one for one in found if one]
+
+
+def _figure(quantity: Quantity, panels: Sequence[Panel], looks: Looks) -> Figure | None:
+    if not panels:
+        return None
+    there = {line.method for panel in panels for line in panel.lines}
+    methods = sorted(there, key=lambda name: looks[name].number)
+    band = "Bands: 95 % t-intervals over them." if quantity.band else ""
+    about = (f"By optimizer step; means over {_seeds(panels)} seeds.", quantity.about, band)
+    return Figure(
+        title=quantity.title,
+        about=" ".join(filter(None, about)),
+        drawings=tuple((one_line(p.title), _drawing(quantity, p, looks)) for p in panels),
+        columns=(Column("task", left=True), Column("step"), *map(Column, methods)),
+        rows=tuple(row for panel in panels for row in _rows(quantity, panel, methods)),
+    )
+
+
+def _seeds(panels: Sequence[Panel]) -> str:
+    """How many, such as "n = 3" or "n = 2 to 5"."""
+    counts = sorted({line.seeds for panel in panels for line in panel.lines})
+    return f"n = {counts[0]}" + (f" to {counts[-1]}" if len(counts) > 1 else "")
+
+
+def _drawing(quantity: Quantity, panel: Panel, looks: Looks) -> Markup:
+    factor = quantity.factor
+    values = [v for line in panel.lines for p in line.points for v in _ends(p.y, quantity)]
+    steps = [point.at for line in panel.lines for point in line.points]
+    plot = Plot(
+        x=(min(steps), max(steps)) if len(set(steps)) > 1 else spanning(steps),
+        y=spanning(values),
+        x_name="optimizer steps",
+        y_name=quantity.unit,
+    )
+    drawn = sorted(panel.lines, key=lambda line: -looks[line.method].number)
+    for line in drawn if quantity.band else ():
+        if line.seeds > 1 and len(line.points) > 1:
+            ends = [(p.at, *_ends(p.y, quantity)) for p in line.points]
+            plot.band(looks[line.method], ends)
+    for line in drawn:
+        plot.line(looks[line.method], [(p.at, factor * p.y.mean) for p in line.points])
+    last = [(looks[line.method], factor * line.points[-1].y.mean) for line in panel.lines]
+    plot.names_at_the_right(last)
+    said = [f"{look.name} ends at {value:.4g}" for look, value in last]
+    return plot.markup(f"{quantity.title}, {one_line(panel.title)}", "; ".join(said))
+
+
+def _ends(found: Estimate, quantity: Quantity) -> tuple[float, float]:
+    """The interval that is drawn, or the value twice."""
+    half = (found.half or 0.0) if quantity.band else 0.0
+    return quantity.factor * (found.mean - half), quantity.factor * (found.mean + half)
+
+
+def _rows(quantity: Quantity, panel: Panel, methods: Sequence[str]) -> list[tuple[str, ...]]:
+    """A row per step, and in it each method's value."""
+    found = {
+        line.method: {point.at: _text(point.y, quantity.factor) for point in line.points}
+        for line in panel.lines
+    }
+    steps = sorted({at for values in found.values() for at in values})
+    return [
+        (
+            one_line(panel.title),
+            f"{step:g}",
+            *(found.get(name, {}).get(step, MISSING) for name in methods),
+        )
+        for step in steps
+    ]
+
+
+def _text(found: Estimate, factor: float) -> str:
+    half = "" if found.half is None else f" ±{factor * found.half:.2g}"
+    return f"{factor * found.mean:.4g}{half}"

@@ -1,0 +1,103 @@
+"""Means with their intervals, a method below the other: gains, and how far weights went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.board.leaderboard import Board, Table
+from bench.board.measures import measure_named, scale
+from bench.board.rows import Row
+from bench.board.statistics import Estimate
+from bench.render.page.figure import Figure
+from bench.render.page.svg import Plot, spanning
+from bench.render.page.tables import Looks
+from bench.render.page.tags import Markup
+from bench.render.sections import Column, tables
+from bench.render.wording import measure_text, one_line
+
+_STEP = 22.0  # from a method to the next
+_AROUND = 50.0
+_COLUMNS = (
+    Column("task", left=True), Column("method", left=True), Column("n"), Column("mean"),
+    Column("±"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which measure, of which methods, under which name."""
+
+    measure: str
+    title: str
+    axis: str
+    about: str
+
+
+GAIN = Asked(
+    "gain", "Gain over finetune", "points of the task's score",
+    "Score less finetune's on the same seeds: means of n paired differences with their 95 % "
+    "t-intervals. An interval that holds 0 shows no difference; the verdicts "
+    "count the comparisons, too.",
+)  # fmt: skip
+DRIFT = Asked(
+    "drift", "How far the weights went", "squared distance ‖θ − θ0‖²",
+    "Of the pretrained weights, after tuning; means over n seeds, 95 % t-intervals.",
+)  # fmt: skip
+
+
+def dots(board: Board, looks: Looks, asked: Asked) -> Figure | None:
+    """A drawing per task and for the averages, a line per method that has a value."""
+    averages = tables(board)[len(board.tables) :]
+    drawn, rows = [], list[tuple[str, ...]]()
+    for table in (*averages, *board.tables):
+        known = [row for row in table.rows if row.values[asked.measure]]
+        known.sort(key=lambda row: looks[row.method].number)
+        if known:
+            drawn.append((one_line(table.title), _drawing(table, known, looks, asked)))
+            rows += [_cells(table, row, asked.measure) for row in known]
+    return Figure(asked.title, asked.about, tuple(drawn), _COLUMNS, tuple(rows)) if drawn else None
+
+
+def _drawing(table: Table, rows: Sequence[Row], looks: Looks, asked: Asked) -> Markup:
+    measure, lower = measure_named(asked.measure), rows[0].lower
+    factor = scale(measure.unit, lower)
+    found = {row.method: row.values[asked.measure] for row in rows}
+    ends = [end for one in found.values() if one for end in _ends(one, factor)]
+    signed = measure.versus == "difference"
+    plot = Plot(
+        x=spanning(ends, [0.0] if signed else []),
+        y=(-0.5, len(rows) - 0.5),
+        x_name=asked.axis,
+        y_name="",
+        height=_AROUND + _STEP * len(rows),
+        left=110.0,
+        right=14.0,
+        rows=True,
+    )
+    if signed:
+        plot.rule(x=0.0)
+    for place, row in enumerate(reversed(rows)):
+        look, one = looks[row.method], found[row.method]
+        if one:
+            at = (factor * one.mean, float(place))
+            plot.spread(look, at, factor * (one.half or 0.0), None)
+            plot.mark(look, at, " ".join((row.method, *_texts(row, asked.measure))))
+        plot.label(look, 102.0, plot.up(place) + 3.5, row.method, "end")
+    said = [" ".join((row.method, *_texts(row, asked.measure))) for row in rows]
+    return plot.markup(f"{asked.title}, {one_line(table.title)}", "; ".join(said))
+
+
+def _ends(found: Estimate, factor: float) -> tuple[float, float]:
+    half = found.half or 0.0
+    return factor * (found.mean - half), factor * (found.mean + half)
+
+
+def _texts(row: Row, measure: str) -> tuple[str, str]:
+    return measure_text(measure, row.values[measure], row.lower)
+
+
+def _cells(table: Table, row: Row, measure: str) -> tuple[str, ...]:
+    one = row.values[measure]
+    names = one_line(table.title), one_line(row.method), str(one.n if one else 0)
+    return (*names, *_texts(row, measure))
