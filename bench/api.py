@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bench.board.cell_table import NAMES, named, records
 from bench.cells.gathering import gathered
 from bench.cells.store import Store
+from bench.core.errors import BenchError
 from bench.planning.method_names import registered
 from bench.planning.options import read
 from bench.planning.plugins import add_task, load_builtin
@@ -111,6 +112,24 @@ class Runs:
         from bench.board.leaderboard import boards
 
         return Boards(tuple(boards(self.results, self._answers)))
+
+    def page(self, data: str = "micro") -> str:
+        """The boards as one HTML page, which needs no network; `data` is where the rows lie (as
+        --data names it), for the texts of answers that changed. Their tasks must be known."""
+        from bench.render.page import Shown, render
+        from bench.rows.lookup import Lookup
+
+        aside = list(self.set_aside)
+
+        def answers(result: CellResult) -> Predictions | None:
+            try:
+                return self._store(result).predictions(result)
+            except BenchError as error:
+                aside.append(f"set aside: {error}")
+                return None
+
+        name, boards = self.folder.resolve().name, self.board().boards
+        return render(Shown(name, boards, answers, Lookup(data), aside))
 
     def curves(self) -> pd.DataFrame:
         """One row per logged point of training: the cell's names, `step`, `loss`, `lr`, and what

@@ -22,6 +22,10 @@ TESTED_IN = {
     "bench/network/test_likelihood.py": "bench.network.limits bench.network.probes",
     "bench/planning/test_compatibility.py": "bench.cells.grid bench.planning.plan",
     "bench/planning/test_plugins.py": "bench.training.method",
+    "bench/render/page/test_page.py": "bench.render.page.background bench.render.page.curves "
+    "bench.render.page.document bench.render.page.dots bench.render.page.figure "
+    "bench.render.page.flips bench.render.page.recadam bench.render.page.tables "
+    "bench.render.page.tags bench.render.page.tradeoff bench.render.page.verdicts",
     "bench/render/test_render.py": "bench.render.terminal bench.render.wording",
     "bench/test_api.py": "bench.render.html",
     "bench/rows/test_bad_input.py": "bench.rows.files",

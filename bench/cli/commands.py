@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.cli import reading
 from bench.cli.parser import FAILED_CELLS, OK, TIME_UP, USAGE, Parser, add_options, run_parser
-from bench.cli.reading import show_boards
+from bench.cli.reading import PAGE, show_boards, write_page
 from bench.core.errors import unknown_name
 from bench.planning.options import read
 from bench.planning.plugins import load_all
@@ -43,7 +43,9 @@ def run(words: Sequence[str]) -> int:
     if rank():
         return OK
     if done.results or not done.left:
-        show_boards(load(job.folder), write=True)  # what earlier calls left there, too
+        runs = load(job.folder)  # what earlier calls left there, too
+        show_boards(runs, write=True)
+        write_page(runs, job.folder / PAGE, job.plan.spec.data.source)
     if done.left:
         print(left_text(done.left, len(job.cells), done.stopped, window()), file=sys.stderr)
         return TIME_UP
@@ -171,6 +173,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "list": list_names,
     "show": show,
     "table": reading.table,
+    "report": reading.report,
     "status": reading.status,
     "verify": reading.verify,
     "pack": reading.pack,

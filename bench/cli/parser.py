@@ -28,11 +28,12 @@ Does forgetting help or hurt fine-tuning? Compare methods over tasks and seeds.
   run_bench.py list methods|tasks|models           what there is, with settings
   run_bench.py show NAME                           a method's or a task's card
   run_bench.py table DIR [DIR ...]                 print the boards of folders
+  run_bench.py report DIR                          them as one page, with plots
   run_bench.py status DIR                          what is done, what is not
   run_bench.py explain CELL --methods ...          why a cell would run again
   run_bench.py export CELL FOLDER                  a cell's tuned model
   run_bench.py verify DIR                          its scores, computed again
-  run_bench.py pack DIR                            its cells as one file, to share
+  run_bench.py pack DIR                            its cells as one file
   run_bench.py merge A B [--into C]                cells of two folders in one
   run_bench.py submission DIR --method M --seed S  the zip for GLUE's server
   run_bench.py selfcheck METHOD [--plugin FILE]    every check on a method

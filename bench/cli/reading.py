@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bench.api import Runs
 
 TERMINAL = "terminal"
+PAGE = "report.html"
 _PLACE = "the folder of a run, or an archive of it (see pack)"
 
 
@@ -55,6 +56,33 @@ def show_boards(
         lines += [f"written: {path}" for path in write_all(boards, runs.results, runs.folder)]
     for line in lines:
         print(line, file=sys.stdout if format == TERMINAL else sys.stderr)
+
+
+def report(words: Sequence[str]) -> int:
+    """Write all that a folder holds as one HTML page."""
+    about = (
+        "The boards of a run as one HTML file, with verdicts, plots and every table; it needs no "
+    )
+    about += "network. --data says where the rows lie, for the texts of answers that changed."
+    parser = Parser("report", description=about)
+    parser.add_argument("folder", metavar="DIR", type=Path, help=_PLACE)
+    parser.add_argument("--out", metavar="FILE", type=Path, help="(report.html in DIR)")
+    given = read_with_rows(parser, words)
+    folder = given["folder"]
+    if "out" not in given and folder.is_file():
+        raise BenchError("--out FILE says where the page of an archive goes.")
+    from bench.api import load
+
+    write_page(load(folder), given.get("out", folder / PAGE), given.get("data", "micro"))
+    return OK
+
+
+def write_page(runs: Runs, path: Path, data: str) -> None:
+    """Write the page of a run, and say where it is."""
+    from bench.core.files import atomic_write_text
+
+    atomic_write_text(path, runs.page(data))
+    print(f"written: {path}")
 
 
 def status(words: Sequence[str]) -> int:

@@ -59,7 +59,7 @@ def provenance(board: Board) -> Section:
     when = f", {days[0]} to {days[-1]}" if days else ""
     columns = (
         Column("commit", left=True),
-        Column("machine and software", left=True),
+        Column("machine and software", words=60, left=True),
         Column("cells"),
     )
     rows = tuple((*place, str(count)) for place, count in sorted(counts.items()))
@@ -86,8 +86,11 @@ def without_scores(board: Board) -> Section | None:
         for cell in board.cells
         if cell["status"] != "done"
     )
-    names = ("method", "task", "seed", "status", "reason")
-    columns = tuple(Column(name, left=name != "seed") for name in names)
+    names = ("method", "task", "seed", "status")
+    columns = (
+        *(Column(name, left=name != "seed") for name in names),
+        Column("reason", words=60, left=True),
+    )
     return Section(f"{len(rows)} cells without scores", columns, rows) if rows else None
 
 

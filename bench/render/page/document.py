@@ -136,7 +136,8 @@ def _legend(looks: Looks) -> Markup:
         for look in sorted(looks.values(), key=lambda look: look.number)
     ]  # fmt: skip
     said = "Methods: press one to bring it forward in every plot and table"
-    return tag("div", *buttons, class_="legend", role="group", aria_label=said, title=said)
+    hint = tag("span", "press one to follow it through the board", class_="hint")
+    return tag("div", *buttons, hint, class_="legend", role="group", aria_label=said, title=said)
 
 
 def _parts(board: Board, looks: Looks, shown: Shown) -> list[_Part]:

@@ -42,7 +42,7 @@ def _section(found: TaskFlips, lookup: Lookup) -> Section:
     )
     columns = (
         Column("row", left=True),
-        Column("text", left=True),
+        Column("text", words=60, left=True),
         Column("right answer", left=True),
         Column("base model's", left=True),
         *(Column(f"{name}\nof {found.seeds[name]}") for name in methods),

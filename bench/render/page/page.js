@@ -40,7 +40,7 @@ const filter = (field) => {
 const press = (button) => {
   const board = button.closest("article");
   const on = button.getAttribute("aria-pressed") !== "true";
-  for (const other of button.parentNode.children) other.setAttribute("aria-pressed", "false");
+  for (const other of button.parentNode.querySelectorAll("button")) other.setAttribute("aria-pressed", "false");
   button.setAttribute("aria-pressed", String(on));
   for (const one of board.querySelectorAll("[data-m]")) {
     const mine = one.dataset.m === button.dataset.m;

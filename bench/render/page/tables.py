@@ -8,6 +8,7 @@ from bench.render.page.svg import Look
 from bench.render.page.tags import Markup, joined, tag
 from bench.render.sections import Column, Section
 
+_WORDY = 24  # characters from which on a column's cells are sentences
 _MANY = 8  # rows from which on a filter helps
 Looks = Mapping[str, Look]
 """What a method is called -> how it is drawn."""
@@ -59,7 +60,7 @@ def _button(heading: str) -> Markup:
 
 
 def _side(column: Column) -> str | None:
-    return "l" if column.left else None
+    return ("l w" if column.words > _WORDY else "l") if column.left else None
 
 
 def _row(columns: Sequence[Column], row: Sequence[str], looks: Looks) -> Markup:
