@@ -12,6 +12,7 @@ LIGHT = ("core", "rows", "cells", "planning", "board", "render")
 HEAVY = ("torch", "transformers", "datasets", "pandas")
 
 TESTED_IN = {
+    "bench/board/test_comparison.py": "bench.render.comparison",
     "bench/board/test_verification.py": "bench.render.verification",
     "bench/board/test_leaderboard.py": "bench.render.markdown bench.render.tidy",
     "bench/cells/test_store.py": "bench.cells.reading bench.cells.result bench.core.files "

@@ -175,6 +175,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "table": reading.table,
     "report": reading.report,
     "status": reading.status,
+    "compare": reading.compare,
     "verify": reading.verify,
     "pack": reading.pack,
     "merge": reading.merge,

@@ -32,6 +32,7 @@ Does forgetting help or hurt fine-tuning? Compare methods over tasks and seeds.
   run_bench.py status DIR                          what is done, what is not
   run_bench.py explain CELL --methods ...          why a cell would run again
   run_bench.py export CELL FOLDER                  a cell's tuned model
+  run_bench.py compare A B                         two folders side by side
   run_bench.py verify DIR                          its scores, computed again
   run_bench.py pack DIR                            its cells as one file
   run_bench.py merge A B [--into C]                cells of two folders in one

@@ -14,6 +14,7 @@ from bench.render.layout import window, wrap
 
 if TYPE_CHECKING:
     from bench.api import Runs
+    from bench.render.sections import Page
 
 TERMINAL = "terminal"
 PAGE = "report.html"
@@ -120,6 +121,25 @@ def pack(words: Sequence[str]) -> int:
     return OK
 
 
+def compare(words: Sequence[str]) -> int:
+    """Print two folders side by side: what changed, and what that did where cells pair."""
+    about = "What of the settings changed from A to B, and paired tests of the cells that have "
+    about += "method, task, seed and model in common."
+    parser = Parser("compare", description=about)
+    for name in ("A", "B"):
+        parser.add_argument(name, metavar=name, type=Path, help=_PLACE)
+    given = parser.read(words)
+    from bench.board.comparison import compare
+    from bench.cells.gathering import gathered
+    from bench.render.comparison import page
+
+    a, b = (gathered([given[name]]) for name in ("A", "B"))
+    found = compare(a.results, b.results, (a.answers, b.answers))
+    _print_page(page(found, given["A"], given["B"]))
+    _print_notes([*a.set_aside, *b.set_aside])
+    return OK
+
+
 def verify(words: Sequence[str]) -> int:
     """Compute every score of a folder again from stored answers; 1 where any differs."""
     about = "Every figure that stored answers give, computed again, and the right answers held "
@@ -176,6 +196,12 @@ def read_with_rows(parser: Parser, words: Sequence[str]) -> dict[str, Any]:
     given = parser.read(words)
     load_all(given.get("plugin", ()), given.get("task_file", ()))
     return given
+
+
+def _print_page(shown: Page) -> None:
+    from bench.render.terminal import page_text
+
+    print(page_text(shown, sys.stdout.encoding or "ascii", window()))
 
 
 def _print_notes(lines: Sequence[str]) -> None:

@@ -11,18 +11,27 @@ from bench.render.layout import WIDTH, table, wrap
 from bench.render.sections import Page, Section, page
 
 _ASCII = str.maketrans({"±": "+-", "×": "x", "–": "-", "−": "-", "…": "...", "↑": "^", "↓": "v"})
+_ALL = "`table DIR --wide` shows all; leaderboard.md has them."
+_WIDER = "A wider window, or COLUMNS=200 before the command, shows all."
 
 
 def render(boards: Sequence[Board], encoding: str = "utf-8", width: int = WIDTH) -> str:
     """All boards, ending with a line break; `encoding` and `width` are those of the output."""
+    return "\n\n".join(page_text(page(board), encoding, width, _ALL) for board in boards) + "\n"
+
+
+def page_text(
+    shown: Page, encoding: str = "utf-8", width: int = WIDTH, advice: str = _WIDER
+) -> str:
+    """One page; `advice` is for columns that have no room."""
 
     def fit(line: str) -> str:
         return _fit(line, encoding)
 
-    return "\n\n".join(_page(_writable(page(board), fit), width) for board in boards) + "\n"
+    return _page(_writable(shown, fit), width, advice)
 
 
-def _page(shown: Page, width: int) -> str:
+def _page(shown: Page, width: int, advice: str) -> str:
     name = wrap(shown.heading, width)
     rule = "=" * max(map(len, name.split("\n")))
     blocks = ["\n".join([name, rule, *(wrap(line, width, "  ") for line in shown.facts)])]
@@ -34,8 +43,8 @@ def _page(shown: Page, width: int) -> str:
         blocks.append("\n".join([wrap(section.title, width, "  "), *lines, *notes]))
     if without:
         said = f"No room in {width} columns for {', '.join(without)}."
-        blocks.append(wrap(f"{said} `table DIR --wide` shows all; leaderboard.md has them.", width))
-    return "\n\n".join([*blocks, wrap(shown.legend, width)])
+        blocks.append(wrap(f"{said} {advice}", width))
+    return "\n\n".join([*blocks, *([wrap(shown.legend, width)] if shown.legend else [])])
 
 
 def _writable(shown: Page, fit: Callable[[str], str]) -> Page:
