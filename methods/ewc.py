@@ -101,21 +101,19 @@ class EWC(Method):
 
     def after_backward(self, run: TrainingContext) -> None:
         """Add λ F (θ − θ0) to the gradients."""
-        import torch
-
         if self.config.strength == 0:
             return
         if run.logging:
             run.log(penalty=self._penalty(run))
         for name, parameter in run.loaded.pretrained():
             if parameter.grad is not None and name in self.stiffness:
-                moved = torch.sub(parameter.detach(), run.anchor[name])
+                moved = parameter.detach().float() - run.anchor[name]
                 parameter.grad.addcmul_(self.stiffness[name], moved)
 
     def _penalty(self, run: TrainingContext) -> float:
         """(λ/2) Σ F (θ − θ0)²."""
         parts = [
-            (self.stiffness[name] * (p.detach() - run.anchor[name]).square()).sum()
+            (self.stiffness[name] * (p.detach().float() - run.anchor[name]).square()).sum()
             for name, p in run.loaded.pretrained()
             if name in self.stiffness
         ]

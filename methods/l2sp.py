@@ -59,7 +59,7 @@ class L2SP(Method):
             if parameter.grad is None:
                 continue
             if name in run.anchor:
-                moved = parameter.detach() - run.anchor[name]
+                moved = parameter.detach().float() - run.anchor[name]
                 parameter.grad.add_(moved, alpha=self.config.alpha)
             else:
                 parameter.grad.add_(parameter.detach(), alpha=self.config.beta)

@@ -62,7 +62,7 @@ class NPO(ForgetLoss):
         if not self.weight:
             self.base = torch.zeros(0)
             return
-        key = [run.cell.model.hash, self.rows.prompts, self.rows.answers]
+        key = [run.cell.base_hash, self.rows.prompts, self.rows.answers]
         self.base = run.cache.tensors(
             "reference", key, lambda: {"losses": losses_now(run, self.rows)}
         )["losses"]

@@ -50,6 +50,7 @@ TESTED_IN = {
     "test_papers.py": "bench.core.version",
     "bench/training/test_loop.py": "bench.training.checkpoint bench.training.context "
     "methods.finetune",
+    "bench/training/test_narrow_weights.py": "bench.training.adamw",
     "bench/training/test_precision.py": "methods.shared.task_fisher",
     "methods/test_auxiliary_loss.py": "methods.ga methods.multitask methods.npo methods.replay "
     "methods.shared.auxiliary_rows",

@@ -77,6 +77,12 @@ class Training:
         "arithmetic of the training passes; weights, optimizer, importance, scores stay float32",
         choices=("float32", "bfloat16"),
     )
+    weights: str = setting(
+        "float32",
+        "what they are held in, with their gradients and θ0; moments, differences to θ0, Fisher "
+        "and losses stay float32",
+        choices=("float32", "bfloat16"),
+    )
     checkpointing: bool = setting(
         False, "compute activations again in the backward pass: less memory, the same gradients"
     )
@@ -282,6 +288,13 @@ class Cell:
         """The recipe as the method runs it, at its own learning rate if it has one."""
         rate = self.method.lr
         return self.training if rate is None else dataclasses.replace(self.training, lr=rate)
+
+    @property
+    def base_hash(self) -> str:
+        """What the untouched model's scores and texts depend on: its files, and what its weights
+        are held in."""
+        held = self.training.weights
+        return self.model.hash if held == "float32" else f"{self.model.hash} {held}"
 
     @property
     def label(self) -> str:

@@ -34,10 +34,15 @@ class Loaded:
 
 
 def load(
-    info: ModelInfo, labels: int, head_seed: int, order: Sequence[int] | None = None
+    info: ModelInfo,
+    labels: int,
+    head_seed: int,
+    order: Sequence[int] | None = None,
+    weights: str = "float32",
 ) -> Loaded:
-    """Load a model in float32. An encoder gets a head of `labels` outputs: a new one from
-    `head_seed`, or with `order` that of its checkpoint, where output order[i] stands for label i.
+    """Load a model with `weights` of this type of torch's. An encoder gets a head of `labels`
+    outputs: a new one from `head_seed`, or with `order` that of its checkpoint, where output
+    order[i] stands for label i.
 
     Raises:
         BenchError: the checkpoint does not hold the weights of its own architecture, holds some
@@ -46,7 +51,7 @@ def load(
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
-    options: dict[str, Any] = {**_place(info), "dtype": torch.float32}
+    options: dict[str, Any] = {**_place(info), "dtype": getattr(torch, weights)}
     factory = AutoModelForCausalLM
     if info.kind == "encoder":
         factory = AutoModelForSequenceClassification
@@ -80,13 +85,13 @@ def load(
     return Loaded(info, net, base)
 
 
-def load_language_model(info: ModelInfo) -> Any:
+def load_language_model(info: ModelInfo, weights: str = "float32") -> Any:
     """The model with the head it was pretrained with: causal, or masked for an encoder."""
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
     factory = AutoModelForCausalLM if info.kind == "causal" else AutoModelForMaskedLM
-    options = {**_place(info), "dtype": torch.float32}
+    options = {**_place(info), "dtype": getattr(torch, weights)}
     net, missing, resized = _from_pretrained(factory, info, options)
     if lost := sorted(missing | resized):
         raise BenchError(

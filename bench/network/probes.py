@@ -15,6 +15,7 @@ _LARGE = 1e4  # logits that a cap would show on
 _NOISE = 1e-3  # of what another change of the input does to the logits
 _ROUNDING = 1e-5  # of the largest logit, where as many tokens are read
 _OTHER_LENGTH = 3e-4  # where other kernels may add up in another order
+_NARROW = 3e-2  # of the largest logit, of weights narrower than float32
 
 
 @torch.no_grad()
@@ -27,8 +28,9 @@ def is_causal(net: Any) -> bool:
     texts = (ids, changed, ids[:, :half])
     own, other, short = (_evaluated(net, input_ids=x)[0, :half].float() for x in texts)
     moved = (own - other).abs().max(), (own - short).abs().max()
+    bounds = (_ROUNDING, _OTHER_LENGTH) if net.dtype == torch.float32 else (_NARROW, _NARROW)
     largest = own.abs().max()
-    return bool(moved[0] <= _ROUNDING * largest and moved[1] <= _OTHER_LENGTH * largest)
+    return bool(moved[0] <= bounds[0] * largest and moved[1] <= bounds[1] * largest)
 
 
 @torch.no_grad()
@@ -48,7 +50,8 @@ def output_layer_is_last(net: Any) -> bool:
     try:
         handle = net.base_model.register_forward_hook(enlarge)
         logits = _evaluated(net, input_ids=_some_tokens(net))
-        return bool(torch.allclose(logits, seen[0], rtol=_NOISE, atol=_NOISE))
+        rtol, atol = (_NOISE, _NOISE) if net.dtype == torch.float32 else (0.0, _NARROW * _LARGE)
+        return bool(torch.allclose(logits, seen[0], rtol=rtol, atol=atol))
     except Exception:  # an architecture without a part that this uses
         return False
     finally:

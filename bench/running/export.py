@@ -92,7 +92,7 @@ def _write(found: Kept, folder: Path) -> None:
 
     cell = found.cell
     head_seed = derive_seed(cell.task.name, cell.seed, "head")
-    net = load(cell.model, found.outputs, head_seed).net
+    net = load(cell.model, found.outputs, head_seed, weights=cell.training.weights).net
     with torch.no_grad():
         for name, parameter in net.named_parameters():
             parameter.copy_(found.tensors[name])

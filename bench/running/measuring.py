@@ -131,7 +131,7 @@ class Measuring:
         cell = self.cell
         head = cell.seed if cell.model.kind == "encoder" else None  # a new head is drawn by seed
         return {
-            "model": cell.model.hash,
+            "model": cell.base_hash,
             "kind": cell.model.kind,
             "task": task_hash(task),
             "data": self.workspace.material.hashes.get(task.name),
@@ -161,7 +161,7 @@ class Measuring:
 
         if not base:
             return compute()
-        key = [cell.model.hash, cell.model.kind, cell.retention.hash, blocks]
+        key = [cell.base_hash, cell.model.kind, cell.retention.hash, blocks]
         loss, tokens = self.run.cache.json("retention", key, compute)
         return loss, tokens
 
@@ -175,7 +175,7 @@ class Measuring:
             self.workspace.progress(f"lm-eval {', '.join(names)}", 0, 1, None)
             return lm_eval.scores(self.run.net, self.run.tokenizer, names, limit)
 
-        key = [self.cell.model.hash, names, limit, lm_eval.installed()]
+        key = [self.cell.base_hash, names, limit, lm_eval.installed()]
         found: lm_eval.Found = self.run.cache.json("lm-eval", key, compute) if base else compute()
         return found
 
@@ -212,6 +212,6 @@ class Measuring:
             )
 
         blocks: running_text.Blocks = self.run.cache.json(
-            "retention-text", [cell.model.hash, wanted], compute
+            "retention-text", [cell.base_hash, wanted], compute
         )
         return blocks

@@ -53,7 +53,8 @@ class CellSession:
         self.head_seed = derive_seed(cell.task.name, cell.seed, "head")
         release_memory()  # of the cell before
         order = head_order(self.task, cell.model.head)
-        self.loaded = load(cell.model, self.task.outputs, self.head_seed, order)
+        held = cell.training.weights
+        self.loaded = load(cell.model, self.task.outputs, self.head_seed, order, held)
         length = min(cell.training.max_length, context_length(self.loaded.net))
         recipe, rows = cell.training, workspace.encoded_rows
         self.dev = {

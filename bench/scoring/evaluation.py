@@ -106,7 +106,7 @@ def drift(loaded: Loaded) -> float:
     """Squared distance of the pretrained parameters from their base values, ‖θ−θ0‖²."""
     total = 0.0
     for name, parameter in loaded.pretrained():
-        moved = parameter.detach() - loaded.base[name].to(parameter.device)
+        moved = parameter.detach().float() - loaded.base[name].to(parameter.device).float()
         total += float(moved.double().square().sum())
     return total
 

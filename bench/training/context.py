@@ -19,6 +19,7 @@ from bench.network.limits import context_length
 from bench.network.loading import Loaded
 from bench.rows.source import Source
 from bench.rows.task import Row, Task
+from bench.training.adamw import MasterAdamW
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -151,12 +152,11 @@ class TrainingContext:
         """AdamW with the recipe's settings, in its fused form, over `parameter_groups()` or over
         these groups."""
         recipe = self.cell.recipe
-        return torch.optim.AdamW(
+        return MasterAdamW(
             self.parameter_groups() if groups is None else groups,
             lr=recipe.lr,
             betas=(recipe.beta1, recipe.beta2),
             eps=recipe.eps,
-            fused=True,
         )
 
     def update(self) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def teacher(run: TrainingContext) -> TaskModel:
     """The base model, frozen and without dropout."""
-    net = load_language_model(run.cell.model).to(run.device)
+    net = load_language_model(run.cell.model, run.cell.training.weights).to(run.device)
     model = TaskModel(net.requires_grad_(False)).eval()
     model.way = run.task_model.way
     return model

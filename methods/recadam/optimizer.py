@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
+from bench.training.adamw import MasterAdamW, round_to, wide
+
 if TYPE_CHECKING:
     from bench.network.loading import Loaded
 
 _TINY = 2.0**-1000
-_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Schedule:
         return min(weight, 1.0 - self.floor)
 
 
-class RecAdamW(torch.optim.AdamW):
+class RecAdamW(MasterAdamW):
     """The official rule, in its order, for groups marked `pretrained`:
 
         θ ← θ − lr √(1−β2^t)/(1−β1^t) λ m/(√v + ε)      the moments see the task gradient alone
@@ -75,7 +76,7 @@ class RecAdamW(torch.optim.AdamW):
         anneal_task: bool = True,
         **options: Any,
     ) -> None:
-        super().__init__(groups, fused=True, **options)
+        super().__init__(groups, **options)
         self.schedule, self.gamma, self.last_lambda = schedule, gamma, 0.0
         self.anneal_task = anneal_task
         self.recall = _in_one_pass if compiled else _in_two_passes
@@ -85,7 +86,7 @@ class RecAdamW(torch.optim.AdamW):
             if group["pretrained"] and missing:
                 raise ValueError(f"no pretrained value for {missing[0]}")
             pairs = zip(group["names"], group["params"], strict=True)
-            own = [anchor[name].to(_wide(p)) for name, p in pairs] if group["pretrained"] else []
+            own = [anchor[name].to(wide(p)) for name, p in pairs] if group["pretrained"] else []
             self.targets.append(own)
             group.setdefault("t", 0)
         if not any(self.targets):
@@ -106,25 +107,17 @@ class RecAdamW(torch.optim.AdamW):
                 self.recall(members, group, task, 1 - weight, self.gamma)
             else:
                 _in_two_passes(members, group, 1.0, 0.0, self.gamma)
-            for p, wide in zip(members.params, members.weights, strict=True):
-                if wide is not p:
-                    p.copy_(wide)
+            round_to(members.params, members.weights)
 
     def _members(self, group: dict[str, Any], targets: list[Tensor]) -> _Members:
         """The parameters of a group that have a gradient, and all that moves them."""
         members = _Members()
         for i, p in enumerate(group["params"]):
-            state = self.state[p]
             if p.grad is None:
-                if state:
-                    state["step"] += 1  # the group's clock goes on
+                if self.state[p]:
+                    self.state[p]["step"] += 1  # the group's clock goes on
                 continue
-            wide = _wide(p)
-            if not state:
-                state["step"] = torch.full((), group["t"], dtype=torch.float32, device=p.device)
-                state |= {name: torch.zeros_like(p, dtype=wide) for name in _MOMENTS}
-            if p.dtype != wide and "master" not in state:  # nor has what wide ones left behind
-                state["master"] = p.detach().to(wide)
+            state = self.state_of(p, group["t"])
             weight = state.get("master", p)
             members.params.append(p)
             members.weights.append(weight)
@@ -134,15 +127,6 @@ class RecAdamW(torch.optim.AdamW):
             members.steps.append(state["step"])
             members.anchors += targets[i : i + 1]
         return members
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As an optimizer does, but without rounding the state of narrow parameters to theirs."""
-        super().load_state_dict(state_dict)
-        params = [p for group in self.param_groups for p in group["params"]]
-        for i, p in enumerate(params):
-            for name in (*_MOMENTS, "master"):
-                if name in (found := state_dict["state"].get(i, {})):
-                    self.state[p][name] = found[name].to(p.device, _wide(p), copy=True)
 
 
 @dataclass
@@ -156,11 +140,6 @@ class _Members:
     v: list[Tensor] = field(default_factory=list)
     steps: list[Tensor] = field(default_factory=list)
     anchors: list[Tensor] = field(default_factory=list)  # θ0; empty where nothing is pulled
-
-
-def _wide(p: Tensor) -> torch.dtype:
-    """The type of the arithmetic on `p`."""
-    return torch.promote_types(p.dtype, torch.float32)
 
 
 def _in_two_passes(

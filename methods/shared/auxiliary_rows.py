@@ -43,7 +43,7 @@ def text_rows(run: TrainingContext, sampled: bool, count: int) -> AnswerSet:
         return running_text.sampled_blocks(run.net, run.tokenizer, info, count, "replay")
 
     if sampled:
-        blocks = run.cache.json("replay-text", [info.hash, count], compute)
+        blocks = run.cache.json("replay-text", [run.cell.base_hash, count], compute)
     else:
         given = run.retention
         assert given is not None, "the plan has checked that there is a text"

@@ -55,7 +55,9 @@ def _over_text(
     info = run.cell.model
 
     def compute() -> dict[str, Tensor]:
-        net = load_language_model(info).to(run.device) if info.kind == "encoder" else run.net
+        net, held = run.net, run.cell.training.weights
+        if info.kind == "encoder":
+            net = load_language_model(info, held).to(run.device)
         model = TaskModel(net)
         if sampled:
 
@@ -64,7 +66,7 @@ def _over_text(
 
             text = run.cache.json(
                 "sampled-text",
-                [info.hash, info.kind, blocks],
+                [run.cell.base_hash, info.kind, blocks],
                 lambda: running_text.sampled_blocks(
                     net, run.tokenizer, info, blocks, "fisher", report
                 ),
@@ -95,5 +97,5 @@ def _over_text(
         return mean(net, batches, losses, names=names)
 
     source = "sampled" if sampled else run.cell.retention.hash
-    found = run.cache.tensors(kind, [info.hash, info.kind, source, blocks], compute)
+    found = run.cache.tensors(kind, [run.cell.base_hash, info.kind, source, blocks], compute)
     return {name: value.to(run.device) for name, value in found.items()}
