@@ -18,7 +18,7 @@ REFERENCE = "finetune"
 """The method that the others' gains are differences to."""
 MEASURED = ("max_eval", "retention_tokens", "forget_rows", "score")
 """Fields of the recipe that say what is scored, and leave no trace in the weights."""
-LATER = ("validation", "score", "checkpointing")
+LATER = ("validation", "score", "checkpointing", "weights")
 """Fields of the recipe that came after the first results with this suite's version: an identity
 has them where they are not the default, so that those results keep their hashes."""
 THEN = ">"  # between the tasks of a sequence: "cola>rte"
