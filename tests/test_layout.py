@@ -41,8 +41,9 @@ TESTED_IN = {
     "bench.selfcheck.world",
     "bench/speed/test_kernels.py": "bench.speed.contests bench.speed.growth "
     "bench.speed.references bench.speed.workloads",
-    "bench/running/test_pool.py": "bench.core.stops bench.running.server bench.running.worker "
-    "bench.running.workers",
+    "bench/running/test_pool.py": "bench.core.stops bench.running.order bench.running.server "
+    "bench.running.worker bench.running.workers",
+    "bench/running/test_on_slurm.py": "bench.running.remote",
     "bench/running/test_memory.py": "bench.core.memory",
     "bench/speed/test_speed.py": "bench.speed.__main__ bench.speed.cells bench.speed.grid "
     "bench.speed.loop bench.speed.options bench.speed.scoring bench.speed.start "

@@ -63,7 +63,7 @@ class Store:
         Raises:
             BenchError: a newer version of this program wrote it.
         """
-        path = self.cells / f"{_name_of(identity, hash)}.json"
+        path = self.cells / f"{name_of(identity, hash)}.json"
         try:
             result = read_result(path) if path.is_file() else None
         except DamagedError:
@@ -150,10 +150,11 @@ def _safe(text: str) -> str:
 
 def file_name(result: CellResult) -> str:
     """What a cell's files are called, in front of `.json` and `.rows.json`."""
-    return _name_of(result["cell"], result["hash"])
+    return name_of(result["cell"], result["hash"])
 
 
-def _name_of(cell: Identity, hash: str) -> str:
+def name_of(cell: Identity, hash: str) -> str:
+    """What a cell's files are called, without what they end in."""
     parts = (cell["method"], cell["task"], f"seed{cell['seed']}", hash[:12])
     return "-".join(_safe(part) for part in parts).lstrip(".")
 

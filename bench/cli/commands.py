@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.cli import reading
 from bench.cli.parser import FAILED_CELLS, OK, TIME_UP, USAGE, Parser, add_options, run_parser
 from bench.cli.reading import PAGE, show_boards, write_page
-from bench.core.errors import unknown_name
+from bench.core.errors import BenchError, unknown_name
 from bench.planning.options import read
 from bench.planning.plugins import load_all
 from bench.render.layout import window
@@ -26,9 +27,12 @@ def run(words: Sequence[str]) -> int:
         return USAGE
     given = parser.read(words)
     config, dry_run = given.pop("config", None), given.pop("dry_run", False)
+    if (probe := given.pop("probe", False)) and not dry_run:
+        raise BenchError("--probe is for --dry-run.")
     from bench.api import Runs, load
-    from bench.render.plan import left_text, plan_text
+    from bench.render.plan import forecast_text, left_text, plan_text
     from bench.running.finishing import finished
+    from bench.running.forecast import forecasts
     from bench.running.job import planned
     from bench.running.reasons import summed
     from bench.running.sharing import rank
@@ -38,6 +42,8 @@ def run(words: Sequence[str]) -> int:
         there, why = len(job.cells) - len(job.todo), summed(job.reasons())
         print(plan_text(job.plan, job.folder, there, len(job.todo), why, window()), flush=True)
     if dry_run:
+        found = forecasts(job, probe, partial(print, file=sys.stderr))
+        print(forecast_text(found, job.workers, window()))
         return OK
     done = finished(job)
     if rank():
@@ -158,7 +164,8 @@ def explain(words: Sequence[str]) -> int:
     from bench.running.job import planned
 
     name = given.pop("cell")
-    given.pop("dry_run", None)
+    for name_of_run in ("dry_run", "probe"):
+        given.pop(name_of_run, None)
     job = planned(read(given, given.pop("config", None)))
     why = {cell.hash: text for text, cells in job.reasons().items() for cell in cells}
     found = [cell for cell in job.cells if name in str(cell) or cell.hash.startswith(name)]

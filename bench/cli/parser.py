@@ -29,7 +29,7 @@ Does forgetting help or hurt fine-tuning? Compare methods over tasks and seeds.
   run_bench.py show NAME                           a method's or a task's card
   run_bench.py table DIR [DIR ...]                 print the boards of folders
   run_bench.py report DIR                          them as one page, with plots
-  run_bench.py status DIR                          what is done, what is not
+  run_bench.py status DIR [--watch]                what is done, runs, or is not
   run_bench.py explain CELL --methods ...          why a cell would run again
   run_bench.py export CELL FOLDER                  a cell's tuned model
   run_bench.py compare A B                         two folders side by side
@@ -121,7 +121,11 @@ def run_parser(before: str = "") -> Parser:
         _add(groups[field.metadata["group"]], field, kinds(Options)[field.name])
     about = "a TOML file with the options above"
     groups[HOW].add_argument("--config", type=Path, metavar="FILE", help=about)
-    groups[WHERE].add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    groups[WHERE].add_argument(
+        "--dry-run", action="store_true", help="print the plan and what it will take"
+    )
+    about = "with --dry-run: measure a few steps of what nothing is known of"
+    groups[WHERE].add_argument("--probe", action="store_true", help=about)
     return parser
 
 

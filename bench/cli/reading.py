@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 TERMINAL = "terminal"
 PAGE = "report.html"
+_LOOK_SECONDS, _REST = 2.0, 9.0
 _PLACE = "the folder of a run, or an archive of it (see pack)"
 
 
@@ -87,18 +90,55 @@ def write_page(runs: Runs, path: Path, data: str) -> None:
 
 
 def status(words: Sequence[str]) -> int:
-    """Print what is done in a folder, and why the rest is not."""
+    """Print what is done in a folder, what runs, and why the rest is not."""
     parser = Parser("status")
+    about = "look again every two seconds, until all is done or Ctrl-C"
+    parser.add_argument("--watch", action="store_true", help=about)
     parser.add_argument("folder", metavar="DIR", type=Path, help="the folder of a run")
-    folder = parser.read(words)["folder"]
+    given = parser.read(words)
+    folder = given["folder"]
     if not folder.is_dir():
         raise BenchError(f"{folder} is not a folder.")
-    from bench.cells.store import Store
+    from bench.cells.state import state_of
     from bench.render.status import status
 
-    store = Store(folder)
-    print(status(store.all(), folder, window(), store.set_aside))
+    if given.get("watch", False):
+        _watch(folder)
+    else:
+        print(status(state_of(folder, {}), folder, window()))
     return OK
+
+
+def _watch(folder: Path) -> None:
+    """Show how far a folder is, again and again: redrawn on a terminal, elsewhere printed where it
+    differs. Ends when all is done, or with Ctrl-C, which harms no run."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    from bench.cells.state import state_of
+    from bench.core.lease import Lease
+    from bench.render.status import status
+
+    leases: dict[str, Lease] = {}
+    console, shown = Console(highlight=False), ""
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        Live(console=console, auto_refresh=False, vertical_overflow="crop") as live,
+    ):
+        while True:
+            start = time.monotonic()
+            state = state_of(folder, leases)
+            text = status(state, folder, window())
+            if console.is_terminal:
+                live.update(Text(text), refresh=True)
+            elif text != shown:
+                print(text, flush=True)
+            shown = text
+            if state.is_over:
+                return
+            took = time.monotonic() - start
+            time.sleep(max(_LOOK_SECONDS, _REST * took))  # a folder of thousands takes a second
 
 
 def pack(words: Sequence[str]) -> int:

@@ -74,13 +74,14 @@ def sweep(folder: Path) -> None:
         host, pid = path.name.split(".")[-2].split("-")[:2]
         try:
             old = now - path.stat().st_mtime > _DAY_SECONDS
-            if old or (host == _host() and not _is_alive(int(pid))):
+            if old or (host == _host() and not is_running(int(pid))):
                 path.unlink()
         except (OSError, ValueError):  # another process was quicker; not one of ours
             continue
 
 
-def _is_alive(pid: int) -> bool:
+def is_running(pid: int) -> bool:
+    """Whether there is a process of this number on this machine."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

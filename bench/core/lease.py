@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from pathlib import Path
 
 from filelock import SoftFileLease, Timeout
 
-from bench.core.files import unwritable
+from bench.core.files import is_running, unwritable
 
 SECONDS = 120.0  # without a sign of life, and another process takes it; the same for all of them
 _HEARTBEAT = 10.0
@@ -50,6 +51,19 @@ class Lease:
     def lost(self) -> bool:
         """Whether another process has taken it over."""
         return self._lease.compromise is not None
+
+    def is_alive(self) -> bool:
+        """Whether somebody has it who is not known to be dead, and has given a sign of life of
+        late, by this machine's clock."""
+        owner = self._lease.owner
+        if owner is None:
+            return False
+        here = owner.hostname.partition("?")[0] == socket.gethostname()
+        try:
+            silent = time.time() - self._path.stat().st_mtime
+        except OSError:
+            return False
+        return silent < SECONDS and not (here and not is_running(owner.pid))
 
     def holder(self) -> str:
         """Who has it, for a person to read; '' where nobody has."""

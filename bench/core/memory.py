@@ -6,6 +6,7 @@ import ctypes
 import sys
 from pathlib import Path
 
+IMPORTED_MIB = 512.0  # of a process before its model
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 
@@ -60,6 +61,23 @@ def higher(one: float | None, other: float | None) -> float | None:
     """The higher of two figures, or the one that is known."""
     known = [value for value in (one, other) if value is not None]
     return max(known, default=None)
+
+
+def training_mib(
+    parameters: int, hidden: int, copies: float, batch: int, length: int, on_gpu: bool
+) -> float:
+    """What training takes by arithmetic, float32: `copies` of the weights (itself, gradients, two
+    moments, what a method keeps), the activations of `batch` rows of `length` tokens, and what a
+    process has before its model, unless that is on a GPU.
+
+    A layer keeps 17 values of each hidden unit and token, and 2.5 of each head and pair of tokens
+    (Korthikanti et al. 2022, arXiv 2205.05198); a head has 64 units, and parameters are 12 layers'
+    worth of hidden².
+    """
+    weights = 4 * parameters * copies
+    units = parameters / (12 * hidden) if hidden else 0.0  # layers times hidden
+    activations = 4 * batch * length * units * (17 + 2.5 * length / 64)
+    return (weights + activations) / 2**20 + (0.0 if on_gpu else IMPORTED_MIB)
 
 
 def _of_process(key: str) -> float | None:

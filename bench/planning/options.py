@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from bench.cells.cell import ModelKind, Training
 from bench.core.errors import BenchError, unknown_name
@@ -15,7 +15,9 @@ from bench.core.settings import parse, setting
 from bench.rows.files import read_bytes
 from bench.training.method import Method
 
+Executor = Literal["local", "ray", "slurm"]
 MIXED = "mixed"
+TRACKERS = ("tensorboard", "trackio", "wandb", "mlflow")
 WHAT, HOW, WHERE = (
     "what to compare",
     "how to train (train.* in --set reaches the rest of the recipe)",
@@ -84,6 +86,18 @@ class Options:
         low=1,
         group=WHERE,
     )
+    executor: Executor = setting(
+        "local",
+        "what runs the cells: processes here, tasks of Ray, jobs of Slurm",
+        choices=get_args(Executor),
+        group=WHERE,
+    )
+    ray_address: str | None = setting(
+        None, "a cluster of Ray that is there (a new one, here)", metavar="HOST:PORT", group=WHERE
+    )
+    slurm: tuple[str, ...] = setting(
+        (), "for submitit: partition=P,gpus_per_node=1", metavar="N=V,N=V", group=WHERE
+    )
     per_gpu: int | None = setting(
         None, "cells that share a GPU, where they are small (1)", low=1, metavar="K", group=WHERE
     )
@@ -91,6 +105,12 @@ class Options:
         None,
         "when to stop: 2h, 90m, 3600; begins no cell that will not fit, the same command goes on",
         metavar="TIME",
+        group=WHERE,
+    )
+    tracker: str | None = setting(
+        None,
+        "also show each cell's curve and scores there, as a run of its own",
+        choices=TRACKERS,
         group=WHERE,
     )
     submission: bool = setting(False, "answer GLUE's test rows too; see submission", group=WHERE)

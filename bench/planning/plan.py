@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,19 @@ class Plan:
     notes: tuple[str, ...]  # what a reader of the plan should know
     submission: bool = False  # whether GLUE's test rows are answered too
     keep_bytes: float = 0.0  # of tuned weights in the run's folder
+    tracker: str | None = None  # whom curves and scores are told, too
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the cells of one method will take."""
+
+    method: str
+    cells: int
+    seconds: float | None  # one after the other; None: nothing like them was measured
+    memory_mib: float | None  # the most of any
+    time_by: str  # how sure the time is: that of the least sure cell
+    memory_by: str
 
 
 def make_plan(options: Options) -> Plan:
@@ -65,6 +79,7 @@ def make_plan(options: Options) -> Plan:
     models = _models(options)
     training = tuple(_training(options, model) for model in models)
     lm_eval.check(options.lm_eval)
+    _check_tracker(options.tracker)
     found, data = asked(groups, options, training[0]), options.data
     hashes = {name: source_of(task, data).fingerprint(task) for name, task in found.tasks.items()}
     retention, text = _retention(options.retention, data)
@@ -101,13 +116,20 @@ def make_plan(options: Options) -> Plan:
     # no encoder is asked a forgetting task
     on_forgetting = found.notes if any(model.generates for model in models) else []
     notes = (*left_out, *on_forgetting, *head_notes(models, found.learned))
-    return Plan(spec, material, notes, options.submission, bound_of(options.keep_weights))
+    kept = bound_of(options.keep_weights)
+    return Plan(spec, material, notes, options.submission, kept, options.tracker)
 
 
 def _has(text: str | None, data: str) -> set[Need]:
     """What of the run's material not every run has."""
     found: set[Need] = {"text"} if text is not None else set()
     return found | {"truth"} if source_named(data).truth() else found
+
+
+def _check_tracker(tracker: str | None) -> None:
+    """Raises BenchError where its package, which is called like it, is not installed."""
+    if tracker and importlib.util.find_spec(tracker) is None:
+        raise BenchError(f"--tracker {tracker} needs its package: pip install {tracker}")
 
 
 def _retention(path: str | None, data: str) -> tuple[RetentionSpec, str | None]:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from bench.cells.cell import THEN, AnyCell, TaskSpec
 from bench.cells.grid import RunSpec
+from bench.core.durations import clock
 from bench.core.settings import changed
 from bench.planning.compatibility import in_words
-from bench.planning.plan import Plan
-from bench.render.layout import WIDTH, wrap
+from bench.planning.plan import Forecast, Plan
+from bench.render.layout import WIDTH, table, wrap
+from bench.render.sections import Column
 from bench.rows.portions import VALIDATION, portions
 from bench.rows.source import places
 
@@ -60,6 +62,33 @@ def plan_text(
             line = f"  {'' if number else name:<10} {text}"
             lines.append(line if name == "results" else wrap(line, width, " " * 13))
     return "\n".join(lines) + "\n"
+
+
+def forecast_text(found: Sequence[Forecast], workers: int, width: int = WIDTH) -> str:
+    """What a plan will take: a line for each method, and the whole."""
+    if not found:
+        return "nothing is to run"
+    headings = ("method", 24), ("cells", 0), ("time", 0), ("by", 16), ("MiB", 0), ("by", 16)
+    columns = [Column(name, words=most, left=most > 0) for name, most in headings]
+    rows = [
+        (
+            one.method,
+            str(one.cells),
+            "?" if one.seconds is None else clock(one.seconds),
+            one.time_by,
+            "?" if one.memory_mib is None else f"{one.memory_mib:.0f}",
+            one.memory_by,
+        )
+        for one in found
+    ]
+    known = [one.seconds for one in found if one.seconds is not None]
+    cells, more = sum(one.cells for one in found), "" if len(known) == len(found) else "more than "
+    said = f"estimate: {cells} cells, {more}{clock(sum(known))} one after the other"
+    if workers > 1 and known:
+        said += f", about {clock(sum(known) / workers)} with --jobs {workers}"
+    if not known:
+        said = "estimate: time unknown, for no cell like these was run; --probe tries a few steps"
+    return "\n".join([wrap(said, width, "  "), "", *table(columns, rows, width)[0]])
 
 
 def left_text(left: Sequence[AnyCell], cells: int, stopped: int, width: int = WIDTH) -> str:

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from bench.cells.result import CellResult
     from bench.planning.plan import Plan
 
-HERE, ALIKE, ROUGH = "measured here", "like cells", "rough"
+HERE, ALIKE, PROBED, ROUGH = "measured here", "like cells", "a few steps", "rough"
 """How sure an estimate is: by cells that differ in the seed alone; by the same method, model and
-task, steps and rows being counted; by other methods or tasks, or another machine."""
+task, steps and rows being counted; by a probe, likewise; by other methods or tasks, or another
+machine."""
 _TEXT_TOKENS = 32  # of running text, which are scored about as fast as a row
 
 Place = tuple[str, str, str]  # model, method, task
@@ -44,6 +45,7 @@ class _Sample:
     texts: int  # that were scored
     memory_mib: float | None
     here: bool
+    probed: bool
 
     def scaled(self, steps: int, texts: int) -> float:
         """Seconds of a cell of so many steps and scored texts."""
@@ -68,8 +70,8 @@ class Estimates:
         found.add(results)
         return found
 
-    def add(self, results: Iterable[CellResult]) -> None:
-        """Learn from cells, as far as they are finished."""
+    def add(self, results: Iterable[CellResult], probed: bool = False) -> None:
+        """Learn from cells, as far as they are finished, or from such as were only `probed`."""
         here: dict[str, bool] = {}
         for result in results:
             if result["costs"] is None:
@@ -78,7 +80,7 @@ class Estimates:
             machine = json.dumps([made.get("processor"), made.get("gpus")])
             if machine not in here:
                 here[machine] = _is_this_machine(made)
-            sample, identity = _sample(result, here[machine]), result["cell"]
+            sample, identity = _sample(result, here[machine], probed), result["cell"]
             self._same.setdefault(_recipe(identity), []).append(sample)
             self._alike.setdefault(_place(identity), []).append(sample)
         self._found.clear()
@@ -95,6 +97,12 @@ class Estimates:
         """How long a cell will take, as `of` says."""
         found = self.of(cell)
         return None if found is None else found.seconds
+
+    def knows(self, cell: AnyCell) -> bool:
+        """Whether cells of its model were measured of its method, and of its task."""
+        model, method, task = _place(cell.identity())
+        known = [where for where in self._alike if where[0] == model]
+        return any(at[1] == method for at in known) and any(at[2] == task for at in known)
 
     def remaining(self, cells: Sequence[AnyCell], spent: float) -> float | None:
         """What these cells will take one after the other, on which `spent` seconds were spent;
@@ -114,7 +122,9 @@ class Estimates:
             if where[0] == model
         }
         if place in times:
-            return _estimated([times[place]], _best(self._alike[place]), ALIKE)
+            best = _best(self._alike[place])
+            sure = PROBED if all(one.probed for one in best) else ALIKE
+            return _estimated([times[place]], best, sure)
         own = [where for where in times if where[1] == method]
         there = [where for where in times if where[2] == task]
         ratios = [
@@ -157,11 +167,12 @@ def _estimated(seconds: Sequence[float], samples: Sequence[_Sample], sure: str) 
 
 
 def _best(samples: Sequence[_Sample]) -> Sequence[_Sample]:
-    """Those of this machine, where there are any."""
-    return [one for one in samples if one.here] or samples
+    """Whole cells of this machine, where there are any, else what there is of it."""
+    here = [one for one in samples if one.here]
+    return [one for one in here if not one.probed] or here or samples
 
 
-def _sample(result: CellResult, here: bool) -> _Sample:
+def _sample(result: CellResult, here: bool, probed: bool) -> _Sample:
     costs, recipe = result["costs"], result["cell"]["training"]
     assert costs is not None
     score = costs["score_before"] + costs["score_after"]
@@ -176,6 +187,7 @@ def _sample(result: CellResult, here: bool) -> _Sample:
         texts=result["data"].get("dev_rows", 0) + besides,
         memory_mib=costs["peak_memory_mib"],
         here=here,
+        probed=probed,
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cells.cell import AnyCell, TaskSequence
+from bench.cells.state import Noting, notice_path
 from bench.cells.store import Store
 from bench.core.durations import NEVER, Deadline
 from bench.core.errors import (
@@ -59,10 +60,12 @@ def run_in_process(
     folder: Path,
     quiet: bool = False,
     deadline: Deadline = NEVER,
+    patient: bool = True,
 ) -> list[AnyCell]:
-    """Run `cells` in this process, but for those that other processes run in the same folder,
-    which are waited for; each result is on disk before the next cell starts. If `quiet`, only
-    failures are said. Returns what the deadline leaves: what would not fit, and what was stopped.
+    """Run `cells` in this process, but for those that other processes run in the same folder, which
+    are waited for if it is `patient`; each result is on disk before the next cell starts. If
+    `quiet`, only failures are said. Returns what is left: what would not fit before the deadline,
+    what was stopped then, and what others run.
 
     Raises:
         KeyboardInterrupt: stopped; finished cells are kept and the running one has a checkpoint.
@@ -71,7 +74,7 @@ def run_in_process(
     estimates = Estimates.of_plan(plan, store.all())
     with Display(cells, estimates, quiet=quiet or rank() > 0) as display:
         runner = CellRunner(plan, cells, store, folder, display, deadline)
-        runner.run(cells, fits=lambda cell: deadline.fits(estimates.seconds(cell)))
+        runner.run(cells, patient, lambda cell: deadline.fits(estimates.seconds(cell)))
         return display.left
 
 
@@ -93,7 +96,12 @@ class CellRunner:
         self.share = any("finetuned" in cell.method.needs for cell in cells)
         self.shared = Shared(cells, store, plan.submission, audience.say, audience.passed, deadline)
         self.workspace = Workspace(
-            folder, self._progress, plan.material, plan.submission, plan.keep_bytes
+            folder,
+            self._progress,
+            plan.material,
+            plan.submission,
+            plan.keep_bytes,
+            plan.tracker,
         )
 
     def run(
@@ -109,6 +117,7 @@ class CellRunner:
                 if not fits(cell):
                     continue
                 self.audience.start(cell)
+                self.noting = Noting(notice_path(self.store.folder, cell.hash), str(cell))
                 try:
                     _keep(cell, self.workspace, self.store, self.share, self.audience)
                 except TimeUpError:
@@ -117,11 +126,15 @@ class CellRunner:
                     self.audience.say(
                         f"{cell} was taken over: this process had been silent too long"
                     )
+                finally:
+                    self.noting.end()
 
     def _progress(self, stage: str, done: int, total: int, loss: float | None) -> None:
         if self.shared.lost and processes() == 1:
             raise TakenOverError
         self.audience.progress(stage, done, total, loss)
+        if rank() == 0:
+            self.noting.progress(stage, done, total, loss)
         if self.deadline.left < 0:
             raise TimeUpError
 

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench.cells.state import keep_plan
 from bench.cells.store import Store
 from bench.core.files import check_writable, sweep
 from bench.running.executor import keep_refusals, run_in_process
@@ -40,8 +41,11 @@ def finished(job: Job, quiet: bool = False) -> Finished:
     store = Store(job.folder)
     if rank() == 0:
         _sweep(job)
+        keep_plan(job.folder, job.cells)
     left: list[AnyCell] = []
-    if job.workers > 1:
+    if job.executor != "local" and job.todo:
+        left = _run_elsewhere(job, store, quiet)
+    elif job.workers > 1:
         left = run_in_workers(job, store, quiet)
     elif job.todo or processes() > 1:  # the first process says what is to run
         left = run_in_process(job.plan, job.todo, store, job.folder, quiet, job.deadline)
@@ -55,6 +59,16 @@ def finished(job: Job, quiet: bool = False) -> Finished:
         print(line, file=sys.stderr)
     stopped = sum((job.folder / "checkpoints" / cell.hash[:24]).is_dir() for cell in left)
     return Finished([result for result in results if result["hash"] in wanted], left, stopped)
+
+
+def _run_elsewhere(job: Job, store: Store, quiet: bool) -> list[AnyCell]:
+    if job.executor == "ray":
+        from bench.running.on_ray import run_on_ray
+
+        return run_on_ray(job, store, quiet)
+    from bench.running.on_slurm import run_on_slurm
+
+    return run_on_slurm(job, store, quiet)
 
 
 def _sweep(job: Job) -> None:

@@ -10,13 +10,14 @@ from bench.cells.store import Store
 from bench.cells.weights import Weights
 from bench.core.durations import NEVER, Deadline, seconds_of
 from bench.core.errors import BenchError
-from bench.planning.options import Options
+from bench.planning.options import Executor, Options
 from bench.planning.plan import Plan, make_plan
 from bench.planning.plugins import load_all
 from bench.running.executor import open_cells
 from bench.running.reasons import Place, place_of, reason
 from bench.running.sharing import processes
-from bench.running.workers import how_many
+from bench.running.workers import check_executor, how_many
+from bench.training.stack import build
 
 if TYPE_CHECKING:
     from bench.cells.cell import AnyCell
@@ -35,6 +36,10 @@ class Job:
     plugin: tuple[Path, ...] = ()  # files that each of these reads first
     task_file: tuple[Path, ...] = ()
     deadline: Deadline = NEVER
+    executor: Executor = "local"
+    per_gpu: int = 1  # cells at once
+    ray_address: str | None = None
+    slurm: tuple[str, ...] = ()  # NAME=VALUE, for submitit
 
     def reasons(self) -> dict[str, list[AnyCell]]:
         """Why cells are to run -> the cells."""
@@ -56,16 +61,41 @@ def planned(options: Options) -> Job:
         BenchError: a name, a value, a file or a combination that cannot work.
     """
     deadline = _deadline(options.time_limit)
+    check_executor(options)
     own = load_all(options.plugin, options.task_file)
     plan = make_plan(replace(options, tasks=options.tasks or own))
     names = "-".join(model.name.replace("/", "--") for model in plan.spec.models)
     folder = options.out or Path("results", "local", names)
     cells = tuple(plan.spec.cells())
     todo, _ = open_cells(cells, Store(folder), plan.submission)
-    workers = how_many(options.jobs, todo, options.per_gpu)
     return Job(
-        plan, folder, cells, tuple(todo), workers, options.plugin, options.task_file, deadline
+        plan,
+        folder,
+        cells,
+        tuple(todo),
+        how_many(options.jobs, todo, options.per_gpu, options.executor),
+        options.plugin,
+        options.task_file,
+        deadline,
+        options.executor,
+        options.per_gpu or 1,
+        options.ray_address,
+        options.slurm,
     )
+
+
+def unknown_method(job: Job, option: str) -> str:
+    """What this process, which reads files alone, does not know of a job that another one has sent
+    because of `option`; empty: nothing."""
+    try:
+        for cell in job.todo:
+            build(cell.method)
+    except BenchError as error:
+        return (
+            f"{option}: another process does not know a method that is defined here: give its "
+            f"file by --plugin, or leave {option.split()[0]} out. {error}"
+        )
+    return ""
 
 
 def _deadline(limit: str | None) -> Deadline:

@@ -7,17 +7,22 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import send_handle
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from bench.cells.cell import REFERENCE, AnyCell, TaskSequence
+from bench.cells.cell import AnyCell
 from bench.cells.store import Store
 from bench.core.errors import BenchError, TerminatedError
 from bench.core.files import atomic_write_text
 from bench.core.machine import gpus
 from bench.running.estimates import Estimates
+from bench.running.order import next_cell
 from bench.running.progress import Display
 from bench.running.server import END, FORK
 from bench.running.worker import BROKEN, FREE
@@ -38,7 +43,8 @@ def run_in_workers(job: Job, store: Store, quiet: bool = False) -> list[AnyCell]
     with Display(job.todo, estimates, quiet, job.workers) as display:
         pool = _Pool(job, store, display, _Server(job))
         try:
-            pool.run()
+            with pool.pausing():
+                pool.run()
         except BaseException:
             pool.stop()
             raise
@@ -149,6 +155,25 @@ class _Pool:
                 return
             self._listen(busy)
 
+    @contextmanager
+    def pausing(self) -> Iterator[None]:
+        """Let Ctrl-Z, which reaches this process alone, stop the workers too, until it goes on."""
+
+        def pause(number: int, frame: FrameType | None) -> None:
+            self._signal(self.workers, signal.SIGSTOP)
+            os.kill(os.getpid(), signal.SIGSTOP)
+            self._signal(self.workers, signal.SIGCONT)
+
+        main = threading.current_thread() is threading.main_thread()
+        if not main or signal.getsignal(signal.SIGTSTP) is not signal.SIG_DFL:
+            yield
+            return
+        signal.signal(signal.SIGTSTP, pause)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+
     def stop(self) -> None:
         """Stop every running cell with its checkpoint; at once, without one, when asked again."""
         busy = [worker for worker in self.workers if worker.cell is not None]
@@ -182,19 +207,9 @@ class _Pool:
             return
 
     def _next(self) -> AnyCell | None:
-        """What a free worker runs next: the first cell of the task that the fewest have in hand,
-        but for those that would make again what another makes now. None: it waits."""
+        """What a free worker runs next; None: it waits."""
         in_hand = [worker.cell for worker in self.workers if worker.cell is not None]
-        making = [_origin(cell) for cell in (*in_hand, *self.left) if _is_reference(cell)]
-        ready = [
-            cell
-            for cell in self.left
-            if not ("finetuned" in cell.method.needs and _origin(cell) in making)
-        ]
-        if not ready and not self.left:
-            ready = self.others
-        ready = [cell for cell in ready if self._fits(cell)]
-        return min(ready, key=lambda cell: sum(o.name == cell.name for o in in_hand), default=None)
+        return next_cell([cell for cell in self.left or self.others if self._fits(cell)], in_hand)
 
     def _fits(self, cell: AnyCell) -> bool:
         return self.job.deadline.fits(self.display.estimates.seconds(cell))
@@ -256,16 +271,6 @@ class _Pool:
     def _signal(self, workers: list[_Worker], number: int) -> None:
         for worker in workers:
             os.kill(worker.pid, number)
-
-
-def _is_reference(cell: AnyCell) -> bool:
-    return cell.method.name == REFERENCE and cell.method.lr is None
-
-
-def _origin(cell: AnyCell) -> tuple[str, str, int]:
-    """What cells have in common of which one makes plain fine-tuned weights for the others."""
-    first = cell.stages[0] if isinstance(cell, TaskSequence) else cell
-    return first.model.hash, cell.name, first.seed
 
 
 def _cause(code: int) -> str:

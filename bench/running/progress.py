@@ -17,6 +17,7 @@ from rich.table import Table
 
 from bench.cells.cell import AnyCell
 from bench.cells.result import CellResult
+from bench.cells.state import where
 from bench.core.durations import clock
 from bench.running.estimates import Estimates
 
@@ -59,10 +60,8 @@ class Running:
     loss: float | None = None
 
     def where(self) -> str:
-        """`train 12/30, loss 0.5129`."""
-        loss = "" if self.loss is None else f", loss {self.loss:.4f}"
-        count = "" if self.total <= 1 else f" {self.done}/{self.total}"
-        return f"{self.stage}{count}{loss}"
+        """How far it is, in words."""
+        return where(self.stage, self.done, self.total, self.loss)
 
 
 class Display:

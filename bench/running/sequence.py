@@ -25,6 +25,7 @@ from bench.rows.portions import VALIDATION
 from bench.rows.task import Task
 from bench.running.result_building import blank_result, lm_eval_result, retention_result
 from bench.running.session import CellSession
+from bench.running.tracking import tracked
 from bench.running.workspace import Workspace
 from bench.scoring import evaluation as ev
 from bench.scoring.metrics import on_split
@@ -102,7 +103,8 @@ def _learned(
     if not _is_finished(note, weights):
         stage = CellSession(cell, workspace)
         rows = stage.run.train_rows
-        record = stage.learn(unfinished, share_weights)
+        with tracked(stage):
+            record = stage.learn(unfinished, share_weights)
         besides = {
             "load": stage.seconds["load"],
             "steps": cell.steps,

@@ -12,9 +12,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 from typing import TYPE_CHECKING
 
-from bench.core.errors import BenchError
 from bench.planning.plugins import load_all
-from bench.training.stack import build
+from bench.running.job import unknown_method
 
 if TYPE_CHECKING:
     from bench.running.job import Job
@@ -34,8 +33,9 @@ def main(handle: int) -> None:
     faulthandler.enable(all_threads=False)
     load_all(*control.recv())
     job: Job = control.recv()
-    refusal = _unknown(job)
-    _import(job)
+    refusal = unknown_method(job, f"--jobs {job.workers}")
+    if not refusal:
+        _import(job)
     while True:
         try:
             word, value = control.recv()
@@ -54,19 +54,6 @@ def main(handle: int) -> None:
             _become_worker(job, Connection(pipe), value)
         os.close(pipe)
         control.send(pid)
-
-
-def _unknown(job: Job) -> str:
-    """What this process, which reads files alone, does not know of the job; empty: nothing."""
-    try:
-        for cell in job.todo:
-            build(cell.method)
-    except BenchError as error:
-        return (
-            f"--jobs {job.workers}: another process does not know a method that is defined here: "
-            f"give its file by --plugin, or leave --jobs out. {error}"
-        )
-    return ""
 
 
 def _import(job: Job) -> None:

@@ -75,7 +75,12 @@ class CellSession:
             train_rows=rows(cell, self.task, "train", recipe.max_train, length),
             forget_rows={task.name: workspace.portions(cell, task).others for task in forget},
             # TaskModel has the recipe's precision, whatever accelerate is configured to
-            accelerator=Accelerator(mixed_precision="no", gradient_accumulation_steps=1),
+            accelerator=Accelerator(
+                mixed_precision="no",
+                gradient_accumulation_steps=1,
+                log_with=workspace.tracker,
+                project_dir=workspace.folder / "trackers",
+            ),
             cache=self.cache,
             progress=workspace.progress,
             finetuned=partial(finetuned, cell, workspace, self.cache),

@@ -6,10 +6,10 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cells.cell import AnyCell
+from bench.cells.state import lease_path
 from bench.cells.store import Store
 from bench.core.durations import NEVER, Deadline
 from bench.core.lease import Lease
@@ -111,7 +111,7 @@ class Shared:
     def _lease(self, cell: AnyCell) -> Lease:
         # kept from one look to the next: it knows when its holder last gave a sign of life
         if cell.hash not in self._leases:
-            self._leases[cell.hash] = Lease(_path(self.store.folder, cell))
+            self._leases[cell.hash] = Lease(lease_path(self.store.folder, cell.hash))
         return self._leases[cell.hash]
 
     def _read(self, cell: AnyCell) -> CellResult | None:
@@ -119,10 +119,6 @@ class Shared:
 
     def _is_done(self, cell: AnyCell) -> bool:
         return is_done(self._read(cell), cell, self.store, self.submission)
-
-
-def _path(folder: Path, cell: AnyCell) -> Path:
-    return folder / "locks" / f"{cell.hash[:24]}.lock"
 
 
 def in_step(cells: Iterator[AnyCell | None]) -> Iterator[AnyCell]:

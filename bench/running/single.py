@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from bench.cells.cell import Cell
 from bench.cells.result import CellResult, Predictions
 from bench.core.memory import reset_peak_memory
 from bench.running.result_building import cell_result, predictions
 from bench.running.session import CellSession
+from bench.running.tracking import track, tracked
 from bench.running.workspace import Workspace
-
-if TYPE_CHECKING:
-    pass
 
 
 def run_cell(
@@ -29,13 +25,15 @@ def run_cell(
     """
     reset_peak_memory()
     stage = CellSession(cell, workspace)
-    before = stage.measuring.measure(base=True)
-    stage.lap("score_before")
-    record = stage.learn(workspace.checkpoint(cell), share_weights)
-    stage.lap("train")
-    after = stage.measuring.measure(base=False)
-    stage.lap("score_after")
-    if workspace.submission:
-        stage.measuring.answer_test_rows()
-    result = cell_result(cell, stage, record, before, after)
+    with tracked(stage):
+        before = stage.measuring.measure(base=True)
+        stage.lap("score_before")
+        record = stage.learn(workspace.checkpoint(cell), share_weights)
+        stage.lap("train")
+        after = stage.measuring.measure(base=False)
+        stage.lap("score_after")
+        if workspace.submission:
+            stage.measuring.answer_test_rows()
+        result = cell_result(cell, stage, record, before, after)
+        track(stage, result)
     return result, predictions(cell, stage, before, after)

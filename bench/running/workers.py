@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,27 +12,70 @@ from pathlib import Path
 from bench.cells.cell import AnyCell, ModelInfo, TaskSequence
 from bench.core.errors import BenchError
 from bench.core.machine import available_bytes, cores, gpu_names, gpus
+from bench.core.memory import IMPORTED_MIB
+from bench.core.provenance import DISTRIBUTION
+from bench.planning.options import Executor, Options
 from bench.running.sharing import processes
 
-_IMPORTED = 0.5 * 2**30  # bytes of a process before its model
+ON_SLURM = 8  # jobs, unless --jobs says how many
+_PACKAGES = {"ray": "ray", "slurm": "submitit"}
 _COPIES = 6  # of the weights: gradients, two moments, what a method keeps, a copy to save
 
 
-def how_many(asked: int | None, cells: Sequence[AnyCell], per_gpu: int | None = None) -> int:
+def how_many(
+    asked: int | None,
+    cells: Sequence[AnyCell],
+    per_gpu: int | None = None,
+    executor: Executor = "local",
+) -> int:
     """Workers for these cells: those asked for, or what the machine allows; no more than cells.
 
     Left open, there is one for each GPU, or `per_gpu`; without any, one for each core
-    (OMP_NUM_THREADS says that there are fewer), as far as memory reaches.
+    (OMP_NUM_THREADS says that there are fewer), as far as memory reaches. On a cluster, as many as
+    it has places, or `ON_SLURM` jobs.
 
     Raises:
         BenchError: more are asked for than there are cores or GPUs, beside accelerate's processes,
             or where processes cannot be forked.
     """
+    if executor != "local":
+        most = len(cells) if executor == "ray" else ON_SLURM
+        return max(1, min(asked or most, len(cells)))
     _check_gpus(asked, per_gpu)
     if asked is not None and asked > 1:
         _check(asked)
     wanted = _allowed(cells, per_gpu or 1) if asked is None else asked
     return max(1, min(wanted, len(cells)))
+
+
+def check_executor(options: Options) -> None:
+    """Raises BenchError where cells cannot be sent to where they are to run."""
+    name = options.executor
+    for flag, value, owner in (
+        ("--ray-address", options.ray_address, "ray"),
+        ("--slurm", options.slurm, "slurm"),
+    ):
+        if value and owner != name:
+            raise BenchError(f"{flag} is for --executor {owner}.")
+    if name == "local":
+        return
+    if processes() > 1:
+        raise BenchError(
+            f"--executor {name}: accelerate's processes share each cell; leave one of them out."
+        )
+    package = _PACKAGES[name]
+    if importlib.util.find_spec(package) is None:
+        raise BenchError(
+            f"--executor {name} needs the extra [{name}]: pip install {DISTRIBUTION}[{name}]"
+        )
+    if name == "ray":
+        from bench.running import on_ray
+
+        on_ray.check(options.ray_address)
+    else:
+        from bench.running import on_slurm
+
+        on_slurm.check(options.slurm)
 
 
 def _check_gpus(asked: int | None, per_gpu: int | None) -> None:
@@ -69,7 +115,7 @@ def _allowed(cells: Sequence[AnyCell], per_gpu: int) -> int:
         return limit
     if 0 in sizes:  # not on this machine yet: one process fetches them
         return 1
-    return min(limit, int(free / (_IMPORTED + _COPIES * max(sizes, default=0))))
+    return min(limit, int(free / (IMPORTED_MIB * 2**20 + _COPIES * max(sizes, default=0))))
 
 
 def _models(cells: Iterable[AnyCell]) -> list[ModelInfo]:
@@ -80,6 +126,15 @@ def _models(cells: Iterable[AnyCell]) -> list[ModelInfo]:
 
 def _weights(model: ModelInfo) -> int:
     """Bytes of a model's files on this machine; 0 where there are none."""
+    return sum(path.stat().st_size for path in _files(model))
+
+
+def parameters(model: ModelInfo) -> int:
+    """How many numbers a model's files on this machine hold; 0 where there are none."""
+    return sum(math.prod(shape) for path in _files(model) for shape in _shapes(path))
+
+
+def _files(model: ModelInfo) -> list[Path]:
     folder = Path(model.source)
     if not folder.is_dir():
         from huggingface_hub import snapshot_download
@@ -90,5 +145,13 @@ def _weights(model: ModelInfo) -> int:
                 snapshot_download(model.source, revision=model.revision, local_files_only=True)
             )
         except LocalEntryNotFoundError:
-            return 0
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+            return []
+    return sorted(folder.glob("*.safetensors"))
+
+
+def _shapes(path: Path) -> list[list[int]]:
+    """Of the tensors in a file of safetensors, by its head, which was checked when the model was
+    described."""
+    with path.open("rb") as file:
+        head = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    return [tensor["shape"] for name, tensor in head.items() if name != "__metadata__"]

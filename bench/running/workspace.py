@@ -34,6 +34,7 @@ class Workspace:
     material: Material
     submission: bool = False  # whether GLUE's test rows are answered too
     keep_bytes: float = 0.0  # of tuned weights in the run's folder
+    tracker: str | None = None  # whom the curve is told, too
     micro_batch: int | None = None  # in place of the recipe's, where memory ran out
     tokenizers: dict[str, Any] = field(default_factory=dict)
     encoded: dict[tuple[Any, ...], Encoded] = field(default_factory=dict)

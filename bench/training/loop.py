@@ -330,6 +330,7 @@ class _Loop:
             )
         point = {"step": float(run.step), "loss": loss, "lr": self.recipe.lr * factor}
         self.record["curve"].append({**point, **run.logged})
+        run.accelerator.log({**point, **run.logged}, step=run.step)
         run.logged = {}
         self.loss_sum = torch.zeros_like(self.loss_sum)
         self.summed = 0

@@ -88,6 +88,7 @@ def cells(rng: random.Random, folder: Path) -> None:
     from bench.api import load
     from bench.board.cell_table import records
     from bench.board.leaderboard import boards
+    from bench.cells.state import state_of
     from bench.render import markdown, terminal, tidy
     from bench.render.status import status
 
@@ -100,7 +101,7 @@ def cells(rng: random.Random, folder: Path) -> None:
     assert len(runs.results) >= 3, "a bad file hides good ones"
     found = boards(runs.results)
     text = terminal.render(found) + markdown.render(found) + tidy.to_csv(tidy.records(found))
-    text += status(runs.results, folder, set_aside=runs.set_aside)
+    text += status(state_of(folder, {}), folder)
     tidy.to_json(found).encode()
     records(runs.results)
     assert all(printable(line) == line for line in text.encode().decode().split("\n"))

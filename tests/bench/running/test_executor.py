@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bench.cells.state import state_of
 from bench.cells.store import Store
 from bench.core.errors import CellError
 from bench.render.status import status
@@ -82,7 +83,7 @@ def test_a_failure_while_it_is_scored_keeps_the_training(
         patch.setattr(Measuring, "task_scores", broken)
         run_in_process(plan, cells, store, tmp_path)
     assert [one["status"] for one in store.all()] == ["failed"]
-    assert "0 done, 1 failed, 0 refused, 0 stopped" in status(store.all(), tmp_path)
+    assert "0 done, 1 failed, 0 refused, 0 stopped" in status(state_of(tmp_path, {}), tmp_path)
     assert len(steps) == 4  # of a sequence, its first stage
     run_in_process(plan, cells, store, tmp_path)
     assert [one["status"] for one in store.all()] == ["done"]

@@ -11,18 +11,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from filelock import SoftFileLease
 
 from bench import BenchError, Card, Method, compare, load
-from bench.cells.cell import AnyCell
 from bench.cells.store import Store
 from bench.running import workers
-from bench.running.pool import _Pool
+from bench.running.order import next_cell
 from bench.running.workers import how_many
 from bench.selfcheck.world import World, plan_for
+from tests.conftest import Run
 
 ROOT = Path(__file__).parents[3]
 
@@ -35,9 +35,15 @@ class Dies(Method):
     card = Card("t", "p", "e", "d", "none", 1.0)
 
     def after_step(self, run):
-        if run.step == 2 and run.cell.seed == 0:
+        if run.step == 2:
             os._exit(7)
-        if run.step == 2 and run.cell.seed == 1:
+
+@register_method("crashes")
+class Crashes(Method):
+    card = Card("t", "p", "e", "d", "none", 1.0)
+
+    def after_step(self, run):
+        if run.step == 2:
             os.kill(os.getpid(), signal.SIGSEGV)
 """
 _SAME = ("scores", "curve", "drift", "flips", "retention", "forgotten", "elicited", "sequence")
@@ -59,11 +65,11 @@ def test_two_workers_give_what_one_process_gives(world: World, tmp_path: Path) -
     """Among them cells that share work, a sequence, and a method that ends its process."""
     (tmp_path / "dies.py").write_text(_DIES)
     methods, tasks = ["lwf"], ["cola", "cola>rte"]
-    one = compare(methods, tasks, seeds=2, **_options(world, tmp_path / "one"))
+    one = compare(methods, tasks, seeds=1, **_options(world, tmp_path / "one"))
     two = compare(
-        [*methods, "dies"],
+        [*methods, "dies", "crashes"],
         tasks,
-        seeds=2,
+        seeds=1,
         jobs=2,
         plugin=[tmp_path / "dies.py"],
         **_options(world, tmp_path / "two"),
@@ -75,12 +81,17 @@ def test_two_workers_give_what_one_process_gives(world: World, tmp_path: Path) -
         assert {name: same[name] for name in _SAME} == {name: result[name] for name in _SAME}  # type: ignore[literal-required]
         answers = Store(tmp_path / "two").predictions(same)
         assert answers == wanted.predictions(result)
-    dead = {(bad.method, bad.seed): bad for bad in two.failed}
-    assert dead.keys() == {("dies", 0), ("dies", 1)}
-    assert dead["dies", 0].error == "its process ended in the midst, with exit code 7"
-    assert dead["dies", 1].error == "its process was ended by SIGSEGV"
+    dead = {(bad.method, bad.task): bad.error for bad in two.failed}
+    assert dead == {
+        (method, task): error
+        for task in tasks
+        for method, error in (
+            ("dies", "its process ended in the midst, with exit code 7"),
+            ("crashes", "its process was ended by SIGSEGV"),
+        )
+    }
     assert all(bad.log is not None for bad in two.failed)
-    assert len(two.results) == 3 * 2 * 2
+    assert len(two.results) == 4 * 2
     entries = [path.name for path in (tmp_path / "two" / "cache").iterdir()]
     assert entries and not any(name.endswith(".lock") for name in entries)
 
@@ -102,10 +113,14 @@ class Slow(Method):
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)],
+    [
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+        (signal.SIGTERM, 143),
+        pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow),
+    ],
 )
 def test_a_stop_reaches_every_worker_and_the_same_command_goes_on(
-    world: World, tmp_path: Path, number: int, code: int
+    world: World, tmp_path: Path, number: int, code: int, run: Run, registry_of_this_test: None
 ) -> None:
     """SIGINT comes to the whole group of processes, as in a terminal; after SIGKILL, workers that
     find themselves alone stop by themselves."""
@@ -122,7 +137,7 @@ def test_a_stop_reaches_every_worker_and_the_same_command_goes_on(
         "--jobs",
         "2",
     ]
-    words += ["--plugin", str(tmp_path / "slow.py"), "--steps", "200", "--out", str(folder)]
+    words += ["--plugin", str(tmp_path / "slow.py"), "--steps", "100", "--out", str(folder)]
     words += ["--model", str(world.models["causal"]), "--data", str(world.data)]
     command = [sys.executable, str(ROOT / "run_bench.py"), *words]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -133,6 +148,8 @@ def test_a_stop_reaches_every_worker_and_the_same_command_goes_on(
         while not all((tmp_path / f"seed{seed}").exists() for seed in (0, 1)):
             assert process.poll() is None
             time.sleep(0.05)
+        if number == signal.SIGTERM:
+            _pause_and_go_on(process.pid, folder)
         os.killpg(process.pid, number)
         _, err = process.communicate(timeout=60)
     finally:
@@ -145,8 +162,26 @@ def test_a_stop_reaches_every_worker_and_the_same_command_goes_on(
     assert len(list((folder / "checkpoints").iterdir())) == 2
     if number == signal.SIGTERM:
         (tmp_path / "quick").touch()
-        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120)
+        assert run(*words)[0] == 0
         assert [r["provenance"]["resumes"] for r in load(folder).results] == [1, 1]
+
+
+def _pause_and_go_on(parent: int, folder: Path) -> None:
+    """Ctrl-Z, then `fg`: workers stop with the first process, and go on with it."""
+    leases = list((folder / "locks").glob("*.lock"))
+    pids = [parent, *(SoftFileLease(lease).owner.pid for lease in leases)]  # type: ignore[union-attr]
+    assert len(pids) == 3
+    for sent, stopped in ((signal.SIGTSTP, True), (signal.SIGCONT, False)):
+        os.kill(parent, sent)
+        deadline = time.monotonic() + 20
+        while any((_state(pid) == "T") != stopped for pid in pids):
+            assert time.monotonic() < deadline, (sent, [_state(pid) for pid in pids])
+            time.sleep(0.05)
+
+
+def _state(pid: int) -> str:
+    """Of a process: "T" where it is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 class Mine(Method):
@@ -163,24 +198,18 @@ def test_a_method_of_this_process_alone_is_refused(
         compare(Mine(Mine.Config()), "cola", jobs=2, seeds=2, **_options(world, tmp_path))
 
 
-def _next(left: list[AnyCell], in_hand: list[AnyCell]) -> AnyCell | None:
-    busy = [SimpleNamespace(cell=cell) for cell in in_hand]
-    pool: Any = SimpleNamespace(workers=busy, left=left, others=[], _fits=bool)
-    return _Pool._next(pool)
-
-
 def test_cells_that_share_work_do_not_run_at_once(world: World) -> None:
     plan = plan_for(
         ["finetune", "lwf"], ["cola", "rte"], world.models["causal"], world.data, seeds=1
     )
     cola, cola_lwf, rte, rte_lwf = plan.spec.cells()
     everything = [cola, cola_lwf, rte, rte_lwf]
-    assert _next(everything, []) == cola
-    assert _next(everything[1:], [cola]) == rte
-    assert _next([cola_lwf, rte_lwf], [rte]) == cola_lwf
-    assert _next([rte_lwf], [rte]) is None  # it would make rte's weights again
-    assert _next([rte_lwf], [cola_lwf]) == rte_lwf
-    assert _next([], []) is None
+    assert next_cell(everything, []) == cola
+    assert next_cell(everything[1:], [cola]) == rte
+    assert next_cell([cola_lwf, rte_lwf], [rte]) == cola_lwf
+    assert next_cell([rte_lwf], [rte]) is None  # it would make rte's weights again
+    assert next_cell([rte_lwf], [cola_lwf]) == rte_lwf
+    assert next_cell([], []) is None
 
 
 @pytest.fixture

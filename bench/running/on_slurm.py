@@ -1,0 +1,153 @@
+"""Cells on a Slurm cluster, through submitit: jobs that each take what is left in the folder."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench.cells.cell import AnyCell
+from bench.cells.store import Store
+from bench.core.errors import BenchError, TerminatedError
+from bench.core.stops import catch_stops
+from bench.running.estimates import Estimates
+from bench.running.executor import run_in_process
+from bench.running.job import Job
+from bench.running.progress import Display
+from bench.running.remote import Follower, Packed, inherited_path, packed
+
+if TYPE_CHECKING:
+    from submitit.helpers import DelayedSubmission
+
+FOLDER = "slurm"
+"""In the folder of a run: what submitit keeps of each job, its pickle and its log."""
+_DAY_MINUTES = 24 * 60
+_LOOK_SECONDS = 1.0
+
+
+def run_on_slurm(job: Job, store: Store, quiet: bool = False) -> list[AnyCell]:
+    """Run what is to run by `job.workers` Slurm jobs, each of which takes what is left; those that
+    end early are followed by others, as long as cells get done. Returns what the deadline leaves.
+
+    Raises:
+        KeyboardInterrupt, TerminatedError: stopped; the jobs are cancelled.
+        BenchError: a parameter that submitit does not know, jobs that end without a cell.
+    """
+    executor = _executor(job)
+    estimates = Estimates.of_plan(job.plan, store.all())
+    with Display(job.todo, estimates, quiet, job.workers) as display:
+        follower = Follower(job, store, display)
+        while display.left and job.deadline.left > 0:
+            count = len(display.left)
+            shift = Shift(packed(job))
+            with inherited_path(), executor.batch():
+                jobs = [executor.submit(shift) for _ in range(min(job.workers, count))]
+            _wait(jobs, follower)
+            if len(display.left) == count and job.deadline.left > 0:
+                raise BenchError(f"--executor slurm: no job ran a cell: {_reason(jobs)}.")
+        return display.left
+
+
+@dataclass
+class Shift:
+    """What a Slurm job does. On preemption the cell in hand keeps a checkpoint, and the job is
+    queued again."""
+
+    packed: Packed
+
+    def __call__(self) -> None:
+        """Run what is left in the folder, but for what others have in hand."""
+        job, preempted = self.packed.open(), list[int]()
+        catch_stops()
+        # submitit's own, which queues the job again; it would not wait for a checkpoint
+        theirs = {
+            number: handler
+            for number in (signal.SIGUSR1, signal.SIGUSR2)
+            if callable(handler := signal.getsignal(number))
+        }
+
+        def stop(number: int, frame: object) -> None:
+            preempted.append(number)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        for number in theirs:
+            signal.signal(number, stop)
+        store = Store(job.folder)
+        try:
+            run_in_process(
+                job.plan, job.todo, store, job.folder, deadline=job.deadline, patient=False
+            )
+        except TerminatedError:
+            if not preempted:
+                raise
+            theirs[signal.Signals(preempted[0])](preempted[0], None)
+
+    def checkpoint(self) -> DelayedSubmission:
+        """What is queued again: the same, which finds in the folder what is done."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+def parameters(words: Sequence[str]) -> dict[str, Any]:
+    """`["partition=gpu", "mem_gb=32"]` as submitit takes them: those that it shares over clusters
+    as they are, Slurm's own with `slurm_` in front.
+
+    Raises:
+        BenchError: a word that is not NAME=VALUE.
+    """
+    shared = ("name", "timeout_min", "mem_gb", "nodes", "cpus_per_task", "gpus_per_node", "cluster")
+    found: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (name and equals and value):
+            raise BenchError(f"--slurm {word!r} is not of the form NAME=VALUE.")
+        key = name if name in shared or name.startswith("slurm_") else f"slurm_{name}"
+        found[key] = int(value) if value.isdigit() else value
+    return found
+
+
+def check(words: Sequence[str]) -> None:
+    """Raises BenchError where jobs cannot be submitted from here."""
+    if parameters(words).get("cluster", "slurm") == "slurm" and shutil.which("sbatch") is None:
+        raise BenchError("--executor slurm: there is no sbatch here, which submits jobs.")
+
+
+def _executor(job: Job) -> Any:
+    import submitit
+
+    given = parameters(job.slurm)
+    limit = math.ceil(job.deadline.left / 60) if job.deadline.left < math.inf else _DAY_MINUTES
+    usual = {"name": "forgetting-bench", "cpus_per_task": 1, "timeout_min": limit}
+    try:
+        executor = submitit.AutoExecutor(job.folder / FOLDER, given.pop("cluster", "slurm"))
+        executor.update_parameters(**{**usual, **given})
+    except (NameError, AssertionError, ValueError, RuntimeError) as error:
+        line = str(error).splitlines()[0]
+        raise BenchError(f"--slurm {' '.join(job.slurm)}: {line}") from error
+    return executor
+
+
+def _wait(jobs: Sequence[Any], follower: Follower) -> None:
+    """Until all jobs have ended; when this process is stopped, they are too."""
+    try:
+        while not all(job.done() for job in jobs):
+            follower.look()
+            time.sleep(_LOOK_SECONDS)
+        follower.look()
+        follower.display.running.clear()
+    except BaseException:
+        for job in jobs:
+            job.cancel()
+        raise
+
+
+def _reason(jobs: Sequence[Any]) -> str:
+    """The last line of what the first job that failed has said."""
+    texts = [str(error).strip() for job in jobs if (error := job.exception()) is not None]
+    return texts[0].splitlines()[-1] if texts else "others have them in hand"
