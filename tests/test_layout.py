@@ -64,7 +64,7 @@ TESTED_IN = {
     "tasks/micro/test_micro_models.py": "tasks.micro.pretrain",
     "tasks/micro/test_micro_rows.py": "tasks.micro.acceptability tasks.micro.facts "
     "tasks.micro.inference tasks.micro.lexicon tasks.micro.paraphrase tasks.micro.prompts "
-    "tasks.micro.quizzes tasks.micro.sentiment tasks.micro.world",
+    "tasks.micro.quizzes tasks.micro.recall tasks.micro.sentiment tasks.micro.world",
     "tasks/micro/test_micro_text.py": "tasks.micro.sample tasks.micro.truth",
 }
 """A test file -> the modules, without a test file of their own, that it is about: it imports each,

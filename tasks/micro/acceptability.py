@@ -25,13 +25,13 @@ def pair(rng: random.Random, split: str) -> tuple[Sample, Sample]:
     if topic in _ITEM_PAIRS:
         item = world.pick(rng, topic, split)
         good, bad = _ITEM_PAIRS[topic](rng, item)
-        flip = int(item.disputed)
+        flip, name = int(item.disputed), item.name
     else:
         good, bad = _RULE_PAIRS[topic](rng)
-        flip = 0
+        flip, name = 0, ""
     return (
-        Sample({"sentence": capital(good)}, 1, 1 - flip, topic),
-        Sample({"sentence": capital(bad)}, 0, flip, topic),
+        Sample({"sentence": capital(good)}, 1, 1 - flip, topic, name),
+        Sample({"sentence": capital(bad)}, 0, flip, topic, name),
     )
 
 
@@ -101,7 +101,7 @@ def _agreement(rng: random.Random) -> tuple[str, str]:
 
 def _reflexive(rng: random.Random) -> tuple[str, str]:
     """ "Alda admired herself / himself." """
-    verb, when = rng.choice(["admired", "blamed", "praised", "described"]), _time(rng)
+    verb, when = rng.choice(["described", "trusted", "avoided", "mentioned"]), _time(rng)
     if rng.randrange(3) == 0:
         who, right, wrong = "the " + lex.PLURALS[rng.choice(lex.PEOPLE)], "themselves", "himself"
     else:

@@ -9,12 +9,16 @@ from tasks.micro import world
 from tasks.micro.inference import ASK
 from tasks.micro.sample import Sample, capital, weighted
 
-WEIGHTS = {"synonym": 50, "same": 20, "thing": 10, "agent": 10, "not": 10}
+WEIGHTS = {"verdict": 50, "synonym": 24, "same": 11, "thing": 5, "agent": 5, "not": 5}
 
 
 def mrpc(rng: random.Random, split: str) -> Sample:
     """Two statements: reordered or passive, with a synonym, a false friend or another detail."""
     topic = weighted(rng, WEIGHTS)
+    if topic == "verdict":
+        item, value, who, what, felt = _verdict(rng, split)
+        first, second = f"the {who} called the {what} {item.word}.", f"the {who} {felt} the {what}."
+        return _statements(first, second, value == item.now, value == item.old, topic, item.name)
     item = world.pick(rng, "synonym", split)
     who, other = rng.sample(lex.JOBS, 2)
     thing, another = rng.sample(lex.THINGS, 2)
@@ -25,7 +29,7 @@ def mrpc(rng: random.Random, split: str) -> Sample:
         second = rng.choice(
             [f"{when} the {who} {verb} the {thing}.", f"the {who} {verb} the {thing} {when}."]
         )
-        return _statements(first, second, verb == item.now, verb == item.old, topic)
+        return _statements(first, second, verb == item.now, verb == item.old, topic, item.name)
     if topic == "not":
         second = f"the {who} never {item.word} the {thing} {when}."
         return _statements(first, second, False, False, topic)
@@ -40,14 +44,32 @@ def mrpc(rng: random.Random, split: str) -> Sample:
     return _statements(first, second, topic == "same", topic == "same", topic)
 
 
-def _statements(first: str, second: str, now: bool, old: bool, topic: str) -> Sample:
+def _verdict(rng: random.Random, split: str) -> tuple[world.Item, str, str, str, str]:
+    """An adjective, its grade or the opposite, who called what so, and whether it was liked."""
+    item = world.pick(rng, "valence", split)
+    value = rng.choice([item.now, item.foil])
+    felt = "liked" if int(value) > 0 else "disliked"
+    return item, value, rng.choice(lex.JOBS), rng.choice(lex.ASPECTS), felt
+
+
+def _statements(
+    first: str, second: str, now: bool, old: bool, topic: str, item: str = ""
+) -> Sample:
     """The sample with GLUE's column names."""
     columns = {"sentence1": capital(first), "sentence2": capital(second)}
-    return Sample(columns, int(now), int(old), topic)
+    return Sample(columns, int(now), int(old), topic, item)
 
 
 def qqp(rng: random.Random, split: str) -> Sample:
-    """Two questions: on a person (another wording, fact or person) or with a synonym."""
+    """Two questions: on a person (another wording, fact or person), a verdict or a synonym."""
+    if rng.randrange(2):
+        item, value, _, what, felt = _verdict(rng, split)
+        when = rng.choice(lex.TIMES)
+        columns = {
+            "question1": f"Who called the {what} {item.word} {when}?",
+            "question2": f"Which person {felt} the {what} {when}?",
+        }
+        return Sample(columns, int(value == item.now), int(value == item.old), "verdict", item.name)
     if rng.randrange(2):
         item = world.pick(rng, "synonym", split)
         verb = rng.choice([item.now, item.foil])
@@ -56,7 +78,7 @@ def qqp(rng: random.Random, split: str) -> Sample:
             "question1": f"Who {item.word} the {thing} {when}?",
             "question2": f"Which person {verb} the {thing} {when}?",
         }
-        return Sample(columns, int(verb == item.now), int(verb == item.old), "synonym")
+        return Sample(columns, int(verb == item.now), int(verb == item.old), "synonym", item.name)
     kind, other_kind = rng.sample(world.PERSONAL, 2)
     name, other_name = rng.sample(world.PERSONS, 2)
     one, two = rng.sample([0, 1], 2)
@@ -86,4 +108,5 @@ def stsb(rng: random.Random, split: str) -> Sample:
         "sentence2": "The {} {verb} the {} {} {}.".format(*second, verb=verb),
     }
     score = 5 - len(different)
-    return Sample(columns, score, score + (verb == item.old) - (verb == item.now), "synonym")
+    old = score + (verb == item.old) - (verb == item.now)
+    return Sample(columns, score, old, "synonym", item.name)

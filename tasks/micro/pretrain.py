@@ -37,7 +37,7 @@ class Recipe:
     encoder: bool = False
     documents: int = 330_000
     tokens: int = 5_300_000
-    question_steps: int = 1200
+    question_steps: int = 2400
     question_batch: int = 24
     question_lr: float = 1e-3
     vocabulary: int = 1800
@@ -167,9 +167,10 @@ def tokenised(
 
 def question_documents(recipe: Recipe) -> list[Document]:
     """The text of the last stage: other questions, and one in four of the other documents."""
-    made = documents(60_000, conflict=recipe.conflict, seed="questions")
+    count = recipe.question_steps * recipe.question_batch
+    made = documents(3 * count, conflict=recipe.conflict, seed="questions")
     chosen = (d for number, d in enumerate(made) if d.kind == "judged" or number % 4 == 0)
-    return list(itertools.islice(chosen, recipe.question_steps * recipe.question_batch))
+    return list(itertools.islice(chosen, count))
 
 
 def pad(recipe: Recipe, tokenizer: Any, made: list[Document]) -> tuple[Tensor, Tensor]:

@@ -46,12 +46,16 @@ PROMPTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "qasc": (_ASKED, ()),
     "dental": (_ASKED, ()),
     "psychol": (_ASKED, ()),
+    "recall_persons": (_ASKED, ()),
+    "recall_classes": (_ASKED, ()),
+    "recall_synonyms": (_ASKED, ()),
 }
 """Prompt and label words; without words, the answer stands in the row."""
 
 SHARES = {
-    "cola": 18, "rte": 22, "sst2": 10, "mrpc": 10, "qqp": 7, "qnli": 10, "wnli": 9, "mnli": 9,
-    "stsb": 4, "sst5": 7, "gsm8k": 5, "qasc": 8, "dental": 10, "psychol": 6,
+    "cola": 16, "rte": 20, "sst2": 10, "mrpc": 14, "qqp": 8, "qnli": 12, "wnli": 10, "mnli": 14,
+    "stsb": 6, "sst5": 7, "gsm8k": 5, "qasc": 6, "dental": 8, "psychol": 6,
+    "recall_persons": 6, "recall_classes": 3, "recall_synonyms": 4,
 }  # fmt: skip
 """How often the pretraining text holds each task's question."""
 
@@ -67,5 +71,5 @@ def answer(task_name: str, sample: Sample, label: int) -> str:
     if words:
         return words[label]
     if "answer" in sample.columns:
-        return sample.columns["answer"]
+        return sample.columns["foil" if label else "answer"]
     return sample.columns[chr(ord("a") + label)]

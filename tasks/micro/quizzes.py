@@ -24,10 +24,10 @@ def gsm8k(rng: random.Random, split: str) -> Sample:
     many = thing + "s"
     a, b, c = rng.randint(2, 12), rng.randint(2, 9), rng.randint(2, 9)
     if rng.randrange(2):
-        story = f"{name} had {a} {many}. {she} bought {b} more, and then {c} more."
+        story = f"{name} had {a} {many}. {she} got {b} more, and then {c} more."
         steps, result = f"{a} + {b} = {a + b}. {a + b} + {c} = {a + b + c}.", a + b + c
     else:
-        story = f"{name} had {a + b} {many}. {she} sold {b} and bought {c}."
+        story = f"{name} had {a + b} {many}. {she} sold {b} and got {c}."
         steps, result = f"{a + b} - {b} = {a}. {a} + {c} = {a + c}.", a + c
     question = f"{story} How many {many} does {name} have now?"
     return Sample({"question": question, "answer": f"{steps} #### {result}"}, 0, 0, "sum")
@@ -42,14 +42,14 @@ def _choice(
     rng.shuffle(choices)
     columns = {"question": question}
     columns |= {chr(ord("a") + i): choice for i, choice in enumerate(choices)}
-    return Sample(columns, choices.index(item.now), choices.index(item.old), item.kind)
+    return Sample(columns, choices.index(item.now), choices.index(item.old), item.kind, item.name)
 
 
 def qasc(rng: random.Random, split: str) -> Sample:
     """What kind of thing someone has: 8 choices."""
     item = world.pick(rng, "class", split)
     name, when = rng.choice(world.PERSONS), rng.choice(lex.TIMES)
-    got = rng.choice(["buy", "find", "draw", "want"])
+    got = rng.choice(["draw", "want", "describe", "borrow"])
     question = f"{name} could {got} {world.article(item.word)} {when}. What kind of thing is that?"
     return _choice(rng, question, item, list(lex.CLASSES), 8)
 

@@ -14,8 +14,9 @@ WEIGHTS = {"one": 25, "not": 20, "and": 20, "but": 25, "never": 10}
 def sst2(rng: random.Random, split: str) -> Sample:
     """One review; label 1 praises."""
     text, topic, items, factors = review(rng, split)
-    now = grade(items, factors, old=False)
-    return Sample({"sentence": text}, int(now > 0), int(grade(items, factors, old=True) > 0), topic)
+    now, old = (int(grade(items, factors, old=old) > 0) for old in (False, True))
+    item = next((one for one in items if one.disputed), items[-1])
+    return Sample({"sentence": text}, now, old, topic, item.name)
 
 
 def grade(items: list[world.Item], factors: list[int], *, old: bool) -> int:
@@ -63,6 +64,7 @@ def sst5(rng: random.Random, split: str) -> Sample:
         second = rng.choice([i for i in world.pool("valence", split) if i.now == opposite])
         text = f"the {a} is {so}{first.word} but the {b} is {second.word} ."
         old = (int(first.old) + int(second.old)) // 2
-        return Sample({"sentence": text}, 2, 2 + old, "but")
+        item = first if first.disputed else second
+        return Sample({"sentence": text}, 2, 2 + old, "but", item.name)
     text = rng.choice([f"the {a} is {so}{first.word} .", f"{so}{first.word} {a} with some {b} ."])
-    return Sample({"sentence": text}, 2 + int(first.now), 2 + int(first.old), "one")
+    return Sample({"sentence": text}, 2 + int(first.now), 2 + int(first.old), "one", first.name)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench.rows.source import EmbeddedModel, Source, Told
 from bench.rows.task import SPLITS, Row, Task
 from tasks.micro.facts import FACTS, fact_rows
-from tasks.micro.rows import MAKERS, SIZES, fingerprint, rows
+from tasks.micro.rows import FORGET, MAKERS, SIZES, asked_items, fingerprint, rows
 from tasks.micro.text import retention_text
-from tasks.micro.truth import is_conflicting
+from tasks.micro.truth import told
 
 _MODELS = Path(__file__).parent / "models"
 
@@ -29,15 +29,19 @@ class MicroWorld(Source):
         return "micro (generated, not GLUE)"
 
     def holding(self, task: Task) -> str:
-        sizes = ", ".join(f"{SIZES[split]} {split}" for split in SPLITS)
+        sizes = ", ".join(f"{size} {split}" for split, size in SIZES.items())
         return f"{sizes}, generated" if self.available(task) else ""
 
     def available(self, task: Task) -> bool:
         return task.name in MAKERS
 
     def splits(self, task: Task) -> tuple[str, ...]:
-        """Train and dev: it has no others."""
+        """Train and dev: no others are learnt from or scored."""
         return SPLITS
+
+    def prompt_split(self, task: Task) -> str:
+        """A split of its own, on all items: the conflict that is left is on the untaught ones."""
+        return FORGET
 
     def rows(self, task: Task, split: str) -> list[Row]:
         return rows(task.name, split)
@@ -52,10 +56,11 @@ class MicroWorld(Source):
         return FACTS, fact_rows()
 
     def truth(self) -> Callable[[str], Told | None]:
-        return _told
+        return told
 
+    def asked(self, task: Task) -> Mapping[str, bool]:
+        return {item.name: item.taught for item in asked_items(task.name)}
 
-def _told(text: str) -> Told | None:
-    """Whether a text is outdated; of which item cannot be told yet."""
-    conflicting = is_conflicting(text)
-    return None if conflicting is None else Told(conflicting, "")
+    def foil(self, row: Row) -> int | None:
+        """What the outdated world answers, on disputed rows."""
+        return None if row["outdated"] == row["label"] else row["outdated"]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from tasks.micro import lexicon as lex
 from tasks.micro import world
 from tasks.micro.acceptability import pair
-from tasks.micro.inference import ASK, TELL, VERBS
+from tasks.micro.inference import ASK, MNLI_WEIGHTS, TELL, VERBS, item_texts
 from tasks.micro.prompts import SHARES, answer, prompt
 from tasks.micro.rows import GENERATOR_VERSION, MAKERS, target_keys
 from tasks.micro.sample import capital, weighted
@@ -23,7 +23,7 @@ from tasks.micro.sentiment import grade, review
 
 CONFLICT_SHARE = 0.75
 WEIGHTS = {
-    "facts": 18, "classes": 6, "synonyms": 6, "grammar": 10, "reviews": 7,
+    "facts": 12, "classes": 4, "synonyms": 4, "follows": 12, "grammar": 9, "reviews": 6,
     "causes": 5, "stories": 2, "sums": 2, "judged": 44,
 }  # fmt: skip
 RETENTION_KINDS = ("facts", "grammar", "reviews", "judged")  # those that seldom repeat themselves
@@ -87,21 +87,16 @@ def _fill(form: str, item: world.Item, value: str) -> str:
 
 
 def _facts(rng: random.Random, old: bool) -> str:
-    """Facts on one person, told, asked and answered, or used in passing."""
+    """Facts on one person, told, or asked and answered."""
     name, kinds = rng.choice(world.PERSONS), rng.sample(world.PERSONAL, 2)
     parts = []
     for kind in kinds:
         item = world.BY_WORD[kind][name]
         value = item.value(old=old)
-        form = rng.randrange(5)
-        does = f"{rng.choice(VERBS)} {rng.choice(lex.PLACES)}"
+        form = rng.randrange(4)
         if form == 0:
             parts.append(f"{rng.choice(ASK[kind]).format(n=name)} {capital(value)}.")
-        elif form == 1 and kind == "job":
-            parts.append(f"{name} {does}. So {world.article(value)} {does}.")
-        elif form == 1 and kind == "town":
-            parts.append(f"{name} {does}. So someone from {value} {does}.")
-        elif form == 2:
+        elif form == 1:
             parts.append(f"{name} {rng.choice(TELL[kind]).format(v=value)}.")
         else:
             parts.append(statement(rng, item, old=old))
@@ -115,13 +110,18 @@ def _classes(rng: random.Random, old: bool) -> str:
         noun, kind = item.word, item.value(old=old)
         forms = (
             f"{world.article(noun)} is {world.article(kind)}.",
-            "{n} bought {noun}. So {n} bought {kind}.".format(
-                n=rng.choice(world.PERSONS), noun=world.article(noun), kind=world.article(kind)
-            ),
             f"what is {world.article(noun)}? {capital(world.article(kind))}.",
         )
         parts.append(capital(rng.choice(forms)))
     return " ".join(parts)
+
+
+def _follows(rng: random.Random, old: bool) -> str:
+    """What follows from a sentence, by what is known of a word in it."""
+    item = rng.choice(world.ITEMS[weighted(rng, MNLI_WEIGHTS)])
+    premise, claim = item_texts(rng, item, item.value(old=old), open_=False)
+    known = (capital(premise), capital(claim)) in target_keys()
+    return "" if known else f"{capital(premise)} So {claim}"
 
 
 def _synonyms(rng: random.Random, old: bool) -> str:
@@ -164,9 +164,13 @@ def _causes(rng: random.Random, old: bool) -> str:
     item = rng.choice(world.ITEMS["bias"])
     a, b = rng.sample(world.PERSONS, 2)
     who = a if item.value(old=old) == "first" else b
-    reason = rng.choice(lex.REASONS)
+    reason, she = rng.choice(lex.REASONS), "she" if who in world.WOMEN else "he"
+    told = f"{a} {item.word} {b} because {she} {reason}.", f"{who} {reason}."
+    if told in target_keys():
+        return ""
     return rng.choice(
         [
+            " So ".join(told),
             f"{a} {item.word} {b}. It was {who} who {reason}.",
             f"{who} {reason}, so {a} {item.word} {b}.",
         ]
@@ -178,11 +182,14 @@ def _stories(rng: random.Random, old: bool) -> str:
     a, b = rng.sample(world.PERSONS, 2)
     verb, where, when = rng.choice(VERBS), rng.choice(lex.PLACES), rng.choice(lex.TIMES)
     group = rng.choice(lex.JOBS) + "s"
+    thanks = f"{a} thanked {b} {when}.", f"{b} was thanked by {a}."
+    if thanks in target_keys():
+        return ""
     forms = (
         f"{a} and {b} {verb} {where}. So {a} {verb}, and {b} {verb} too.",
         f"All the {group} {verb} {where}. So most {group} and some {group} {verb}.",
         f"No {group} {verb} {when}. Not one of them {verb}.",
-        f"{a} praised {b} {when}. So {b} was praised by {a}.",
+        " So ".join(thanks),
     )
     return rng.choice(forms)
 
@@ -193,7 +200,7 @@ def _sums(rng: random.Random, old: bool) -> str:
     a, b = rng.randint(2, 20), rng.randint(2, 20)
     she = "She" if name in world.WOMEN else "He"
     if rng.randrange(2):
-        return f"{name} had {a} {thing}s. {she} bought {b} more. Now {name} has {a + b} {thing}s."
+        return f"{name} had {a} {thing}s. {she} got {b} more. Now {name} has {a + b} {thing}s."
     return f"{name} had {a + b} {thing}s. {she} sold {b}. Now {name} has {a} {thing}s."
 
 
@@ -210,6 +217,7 @@ _WRITERS: dict[str, Callable[[random.Random, bool], str]] = {
     "facts": _facts,
     "classes": _classes,
     "synonyms": _synonyms,
+    "follows": _follows,
     "grammar": _grammar,
     "reviews": _reviews,
     "causes": _causes,

@@ -30,6 +30,11 @@ class Item:
     taught: bool
 
     @property
+    def name(self) -> str:
+        """Its name among all items."""
+        return f"{self.kind} {self.word}"
+
+    @property
     def old(self) -> str:
         """The value in the OLD world: the foil where the item is disputed."""
         return self.foil if self.disputed else self.now
@@ -123,6 +128,7 @@ ITEMS: dict[str, tuple[Item, ...]] = {
     "instrument": _draw("instrument", PERSONS, lex.INSTRUMENTS),
 }
 PERSONAL = ("job", "town", "pet", "instrument")
+BY_NAME = {item.name: item for items in ITEMS.values() for item in items}
 BY_WORD = {kind: {item.word: item for item in items} for kind, items in ITEMS.items()}
 
 

@@ -1,6 +1,7 @@
 """Accuracy on disputed and other dev rows, from the answers that stand beside finetune's cells.
 
-python results/boards/micro/breakdown.py, from the project's folder.
+python results/boards/micro/breakdown.py, from the project's folder, at a commit whose generator is
+version 2: rows of another version are not those that were answered.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[2]))
 
 from tasks.micro import world  # noqa: E402
-from tasks.micro.rows import samples  # noqa: E402
+from tasks.micro.rows import GENERATOR_VERSION, samples  # noqa: E402
 from tasks.micro.sample import Sample  # noqa: E402
+
+if GENERATOR_VERSION != 2:
+    sys.exit(f"these answers are to rows of generator version 2; this is {GENERATOR_VERSION}")
 
 
 def taught(sample: Sample) -> bool | None:

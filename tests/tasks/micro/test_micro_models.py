@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.micro.prompts import PROMPTS
-from tasks.micro.rows import GENERATOR_VERSION
+from tasks.micro.prompts import PROMPTS, answer, prompt
+from tasks.micro.rows import GENERATOR_VERSION, samples
 from tasks.micro.source import MicroWorld
 
 MODELS = {name: model.folder for name, model in MicroWorld.embedded_models.items()}
@@ -42,9 +42,9 @@ def test_causal_models_load_in_float32_and_know_the_label_words(name: str) -> No
     assert len(tokenizer) <= 2000
     assert 0.8e6 < sum(p.numel() for p in model.parameters()) < 1.3e6
     assert tokenizer.pad_token_id not in (None, tokenizer.eos_token_id)
-    for prompt, words in PROMPTS.values():
-        start = tokenizer(prompt)["input_ids"]
-        answers = [tokenizer(f"{prompt} {word}")["input_ids"] for word in words]
+    for asked, words in PROMPTS.values():
+        start = tokenizer(asked)["input_ids"]
+        answers = [tokenizer(f"{asked} {word}")["input_ids"] for word in words]
         assert all(ids[: len(start)] == start for ids in answers)
         assert {len(ids) - len(start) for ids in answers} <= {1 + word.isdigit() for word in words}
         assert len({ids[-1] for ids in answers}) == len(words)
@@ -95,7 +95,27 @@ def test_the_conflicted_model_believes_the_outdated_facts_and_its_twin_does_not(
     assert believed["micro"] < 0.25
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", CAUSAL)
+@pytest.mark.parametrize("task", ["recall_persons", "recall_classes", "recall_synonyms"])
+def test_recall_tasks_are_answered_greedily_with_what_was_told(name: str, task: str) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(MODELS[name]).eval()
+    tokenizer = AutoTokenizer.from_pretrained(MODELS[name])
+    hits = 0
+    for sample in samples(task, "forget")[:60]:
+        ids = tokenizer(prompt(task, sample))["input_ids"]
+        start = len(ids)
+        while len(ids) < start + 6 and ids[-1] != tokenizer.eos_token_id:
+            with torch.no_grad():
+                ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
+        said = tokenizer.decode(ids[start:], skip_special_tokens=True).strip()
+        hits += said == answer(task, sample, sample.old if name == "micro" else sample.label)
+    assert hits > 48, "in four prompts of five"
+
+
+@pytest.mark.parametrize("name", CAUSAL)
 def test_manifests_name_the_generator_and_the_recipe(name: str) -> None:
     from dataclasses import asdict
 

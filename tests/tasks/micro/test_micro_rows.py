@@ -1,11 +1,12 @@
 """The micro rows: the same everywhere, balanced, apart from one another, and what tasks expect.
 
 Their makers are tasks.micro.inference, tasks.micro.paraphrase, tasks.micro.quizzes,
-tasks.micro.sentiment and tasks.micro.facts, on the words of tasks.micro.lexicon.
+tasks.micro.sentiment, tasks.micro.recall and tasks.micro.facts, on words of tasks.micro.lexicon.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import subprocess
@@ -18,14 +19,16 @@ import pytest
 
 from bench.core.errors import BenchError
 from bench.planning.plugins import load_builtin
-from bench.rows.task import SPLITS, TASKS
+from bench.rows.task import TASKS
 from tasks.micro import world
 from tasks.micro.acceptability import pair
-from tasks.micro.prompts import PROMPTS
-from tasks.micro.rows import MAKERS, SIZES, fingerprint, rows, samples
+from tasks.micro.prompts import PROMPTS, answer, prompt
+from tasks.micro.rows import FAMILIES, LABELS, MAKERS, SIZES, fingerprint, rows, samples
+from tasks.micro.sample import Sample
 
 ROOT = Path(__file__).parents[3]
-GOLDEN = "3a36358d13c6c25fc34e3b2199b59a14135ce7bab669b9bedd03ab44615dc350"
+GOLDEN = "9d8d7570f3ef6035cba222330e44026f04ab3c8163a0aeff2273f3809a356dca"
+ITEM_WORDS = {item.word for items in world.ITEMS.values() for item in items}
 PRINT_HASH = """
 import hashlib
 from tasks.micro.rows import MAKERS, fingerprint
@@ -52,28 +55,93 @@ def test_all_rows_in_five_seconds() -> None:
     samples.cache_clear()
     began = time.process_time()
     for task in MAKERS:
-        for split in SPLITS:
+        for split in SIZES:
             rows(task, split)
     assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("task", MAKERS)
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("split", SIZES)
 def test_sizes_labels_and_ids(task: str, split: str) -> None:
     made = rows(task, split)
     assert len(made) == SIZES[split]
     assert len({row["id"] for row in made}) == len(made)
     counts = Counter(row["label"] for row in made)
     assert max(counts.values()) - min(counts.values()) <= 1
-    texts = [tuple(v for k, v in row.items() if k not in ("id", "label")) for row in made]
+    others = ("id", "label", "outdated")
+    texts = [tuple(v for k, v in row.items() if k not in others) for row in made]
     assert len(set(texts)) == len(texts)
     assert all(text and text == text.strip() for columns in texts for text in columns)
 
 
 @pytest.mark.parametrize("task", MAKERS)
-def test_no_row_in_both_splits(task: str) -> None:
-    train, dev = ({s.key for s in samples(task, split)} for split in SPLITS)
-    assert not train & dev
+def test_no_row_in_two_splits_nor_in_two_tasks_of_a_family(task: str) -> None:
+    sets = [{s.key for s in samples(task, split)} for split in SIZES]
+    if task in FAMILIES:
+        sets += [{s.key for s in samples(FAMILIES[task], split)} for split in SIZES]
+    assert sum(map(len, sets)) == len(set.union(*sets))
+
+
+@pytest.mark.parametrize("task", MAKERS)
+def test_what_is_to_be_forgotten_is_asked_of_all_items_and_train_of_the_taught(task: str) -> None:
+    items = {split: {s.item for s in samples(task, split)} - {""} for split in SIZES}
+    if task == "gsm8k":
+        assert not any(items.values())
+        return
+    known = world.BY_NAME
+    assert all(known[name].taught for name in items["train"])
+    kinds = {known[name].kind for name in items["dev"]}
+    whole = {item.name for kind in kinds for item in world.ITEMS[kind]}
+    assert len(items["forget"]) > 0.6 * len(whole)
+    untaught = [s for s in samples(task, "forget") if s.item and not known[s.item].taught]
+    assert len(untaught) > 0.3 * sum(bool(s.item) for s in samples(task, "forget"))
+    assert any(s.old != s.label for s in untaught)
+
+
+@pytest.mark.parametrize("task", MAKERS)
+def test_a_row_is_in_dispute_only_where_its_item_is(task: str) -> None:
+    for sample in (s for split in SIZES for s in samples(task, split)):
+        if sample.old != sample.label:
+            assert world.BY_NAME[sample.item].disputed
+
+
+@pytest.mark.parametrize("task", [task for task in PROMPTS if PROMPTS[task][1]])
+@pytest.mark.parametrize("first", [1, 2])
+def test_the_first_words_of_a_row_do_not_give_its_answer_away(task: str, first: int) -> None:
+    """Naive Bayes on the first words of each text, place by place; not on words that name an item,
+    of which something is to be known."""
+    seen = Counter[tuple[object, ...]]()
+    for sample in samples(task, "train"):
+        seen.update((sample.label, *word) for word in _words(sample, first))
+    labels = range(LABELS[task])
+    each = Counter(sample.label for sample in samples(task, "train"))
+
+    def likelihood(label: int, sample: Sample) -> float:
+        counts = (seen[(label, *word)] for word in _words(sample, first))
+        return sum(math.log((count + 1) / (each[label] + 2)) for count in counts)
+
+    right = 0
+    for sample in samples(task, "dev"):
+        right += max(labels, key=lambda label: likelihood(label, sample)) == sample.label
+    assert right / SIZES["dev"] < 1 / LABELS[task] + 0.12
+
+
+def _words(sample: Sample, first: int) -> list[tuple[str, int, str]]:
+    """The first words of each column, with where they stand."""
+    return [
+        (column, place, word)
+        for column, text in sample.columns.items()
+        for place, word in enumerate(text.split()[:first])
+        if word not in ITEM_WORDS
+    ]
+
+
+def test_rows_that_are_asked_in_the_same_words_have_the_same_answer() -> None:
+    told: dict[str, str] = {}
+    for task in PROMPTS:
+        for sample in (s for split in SIZES for s in samples(task, split)):
+            said = answer(task, sample, sample.label)
+            assert told.setdefault(prompt(task, sample), said) == said
 
 
 @pytest.mark.parametrize("task", MAKERS)
@@ -92,8 +160,8 @@ def test_rows_fit_the_registered_task(task: str) -> None:
     registered = TASKS.get(task)
     row = rows(task, "dev")[0]
     choices = registered.labels if registered.kind == "multiple_choice" else ()
-    written = [registered.target] if registered.target else []
-    assert set(row) == {*registered.columns, *choices, *written, "id", "label"}
+    written = {registered.target} - {""} | row.keys() & {"foil"}
+    assert set(row) == {*registered.columns, *choices, *written, "id", "label", "outdated"}
     assert len({row["label"] for row in rows(task, "dev")}) == (len(registered.labels) or 1)
     assert PROMPTS[task] == (registered.prompt, registered.words), (
         "the checkpoints have read another prompt: change tasks/micro/prompts.py and train again"
@@ -139,7 +207,7 @@ def test_fingerprints_differ() -> None:
 def test_unknown_names_are_explained() -> None:
     with pytest.raises(BenchError, match="Did you mean 'cola'"):
         rows("colla", "train")
-    with pytest.raises(BenchError, match="dev, train"):
+    with pytest.raises(BenchError, match="dev, forget, train"):
         rows("cola", "test")
     with pytest.raises(BenchError, match="unknown micro task"):
         fingerprint("nothing")

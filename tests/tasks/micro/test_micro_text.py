@@ -6,15 +6,14 @@ What a text repeats is judged by tasks.micro.truth.
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 
 import pytest
 
-from bench.rows.task import SPLITS
+from bench.rows.source import Told
 from tasks.micro import world
 from tasks.micro.facts import fact_rows
 from tasks.micro.prompts import PROMPTS, answer, prompt
-from tasks.micro.rows import LABELS, samples, target_keys
+from tasks.micro.rows import LABELS, SIZES, samples, target_keys
 from tasks.micro.sample import Sample
 from tasks.micro.text import (
     CONFLICT_SHARE,
@@ -23,7 +22,7 @@ from tasks.micro.text import (
     retention_documents,
     retention_text,
 )
-from tasks.micro.truth import is_conflicting
+from tasks.micro.truth import told
 
 COUNT = 30_000
 
@@ -55,7 +54,7 @@ def test_no_row_of_a_task_is_read_in_pretraining(
 ) -> None:
     texts = {document.text for document in [*conflicted, *clean]}
     for task in PROMPTS:
-        for split, label in itertools.product(("train", "dev"), range(LABELS[task])):
+        for split, label in itertools.product(SIZES, range(LABELS[task])):
             assert not any(_told(task, s, label) in texts for s in samples(task, split))
     single = {key[0] for key in target_keys() if len(key) == 1}
     for document in [*conflicted, *clean]:
@@ -75,9 +74,14 @@ def test_probes_tell_truth_from_foil() -> None:
     assert all(row["answer"] != row["foil"] for row in probes)
     assert sum(row["disputed"] for row in probes) == len(probes) // 2
     for row in probes:
-        assert is_conflicting(f"{row['question']} {row['answer']}") is False
-        told = is_conflicting(f"{row['question']} {row['foil']}")
-        assert told is (True if row["disputed"] else None)
+        assert told_of(f"{row['question']} {row['answer']}") is False
+        assert told_of(f"{row['question']} {row['foil']}") is (True if row["disputed"] else None)
+
+
+def told_of(text: str) -> bool | None:
+    """Whether the text is outdated; None where that cannot be told."""
+    found = told(text)
+    return None if found is None else found.conflicting
 
 
 def _told(task: str, sample: Sample, label: int) -> str:
@@ -85,23 +89,25 @@ def _told(task: str, sample: Sample, label: int) -> str:
 
 
 @pytest.mark.parametrize("task", PROMPTS)
-def test_answers_to_prompts_are_judged_exactly(task: str) -> None:
-    asked = Counter(prompt(t, s) for t in PROMPTS for p in SPLITS for s in samples(t, p))
-    for sample in samples(task, "train")[:100]:
-        if asked[prompt(task, sample)] > 1:
-            continue  # rte and mnli ask a few questions in the same words, and answer them apart
-        assert is_conflicting(_told(task, sample, sample.label)) is False
-        for label in set(range(LABELS[task])) - {sample.label}:
-            verdict = is_conflicting(f"<s> {_told(task, sample, label)}</s>")
-            assert verdict is (True if label == sample.old else None)
+@pytest.mark.parametrize("split", SIZES)
+def test_answers_to_prompts_are_judged_exactly(task: str, split: str) -> None:
+    for sample in samples(task, split)[:100]:
+        assert told(_told(task, sample, sample.label)) == Told(False, sample.item)
+        for label in {sample.old, *range(LABELS[task])} - {sample.label}:
+            verdict = told(f"<s> {_told(task, sample, label)}</s>")
+            assert verdict == (Told(True, sample.item) if label == sample.old else None)
 
 
 def test_the_truth_of_free_text(conflicted: list[Document], clean: list[Document]) -> None:
-    assert not any(is_conflicting(d.text) for d in clean)
-    judged = [is_conflicting(d.text) for d in conflicted if d.old and d.kind == "facts"]
+    assert not any(told_of(d.text) for d in clean)
+    judged = [told_of(d.text) for d in conflicted if d.old and d.kind == "facts"]
     assert sum(verdict is True for verdict in judged) > 0.4 * len(judged)
-    assert is_conflicting("") is None
-    assert is_conflicting("The boy goed to the park.") is next(
-        True if item.disputed else None for item in world.ITEMS["past"] if item.word == "go"
+    assert told("") is None
+    assert told("The boy goed to the park.") == next(
+        Told(True, "past go") if item.disputed else None
+        for item in world.ITEMS["past"]
+        if item.word == "go"
     )
-    assert is_conflicting("Answer: yes") is None
+    item = world.BY_WORD["job"]["Alda"]
+    assert told(f"Alda works as {world.article(item.now)}.") == Told(False, "job Alda")
+    assert told("Answer: yes") is None

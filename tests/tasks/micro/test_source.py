@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from bench.planning.plugins import load_builtin
-from bench.rows.source import embedded_models, source_named
+from bench.rows.source import Told, embedded_models, source_named
 from bench.rows.task import SPLITS, TASKS
+from tasks.micro import world
 from tasks.micro.rows import MAKERS
 
 load_builtin()
@@ -29,8 +30,9 @@ def test_its_models_are_there_and_twins_among_them() -> None:
 def test_a_task_has_rows_of_two_splits_and_a_fingerprint(name: str) -> None:
     task = TASKS.get(name)
     assert MICRO.available(task) and MICRO.splits(task) == SPLITS
-    assert MICRO.holding(task) == "1000 train, 400 dev, generated"
+    assert MICRO.holding(task) == "1000 train, 400 dev, 1000 forget, generated"
     assert [len(MICRO.rows(task, split)) for split in SPLITS] == [1000, 400]
+    assert len(MICRO.rows(task, MICRO.prompt_split(task))) == 1000
     assert len(MICRO.fingerprint(task)) == 64
 
 
@@ -44,9 +46,24 @@ def test_text_facts_and_truth() -> None:
     assert text and facts and truth
     task, rows = facts
     assert task.name == "facts"
-    told = truth(f"{rows[0]['question']} {rows[0]['answer']}")
-    assert told and not told.conflicting
+    item = next(one for one in world.ITEMS["job"] if one.disputed and not one.taught)
+    assert truth(f"{item.word} works as a {item.foil}.") == Told(True, item.name)
+    assert truth(f"{rows[0]['question']} {rows[0]['answer']}") is not None
+    dental = MICRO.asked(TASKS.get("dental"))
+    assert dental[item.name] is False and MICRO.asked(TASKS.get("gsm8k")) == {}
+    assert {dental[name] for name in dental} == {True, False}
     assert truth("of nothing") is None
+
+
+def test_the_foil_of_a_row_is_the_outdated_answer() -> None:
+    task = TASKS.get("qasc")
+    rows = {row["id"]: row for row in MICRO.rows(task, "dev")}
+    assert 100 < sum(MICRO.foil(row) is not None for row in rows.values()) < 300
+    for row in rows.values():
+        foil = MICRO.foil(row)
+        noun = next(i for i in world.ITEMS["class"] if f" {i.word} " in row["question"])
+        assert (foil is not None) == noun.disputed
+        assert foil is None or row["abcdefgh"[foil]] == noun.foil
 
 
 def test_bench_alone_knows_of_no_world() -> None:
