@@ -27,6 +27,7 @@ TESTED_IN = {
     "bench.render.page.document bench.render.page.dots bench.render.page.figure "
     "bench.render.page.flips bench.render.page.recadam bench.render.page.tables "
     "bench.render.page.tags bench.render.page.tradeoff bench.render.page.verdicts",
+    "bench/render/test_cell.py": "bench.render.examples",
     "bench/render/test_render.py": "bench.render.terminal bench.render.wording",
     "bench/test_api.py": "bench.render.html",
     "bench/rows/test_bad_input.py": "bench.rows.files",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.cells.archive import opened
+from bench.cells.reading import read_result
 from bench.cells.result import CellResult, Predictions
 from bench.cells.store import Store, order
 from bench.core.errors import BenchError
@@ -59,6 +60,18 @@ def gathered(places: Sequence[Path]) -> Gathered:
         places={hash: store.folder for hash, (_, store) in found.items()},
         set_aside=said,
     )
+
+
+def cell_at(path: Path) -> tuple[CellResult, Predictions | None]:
+    """The result in a file of a run's cells folder, and its answers where they were kept.
+
+    Raises:
+        BenchError: there is no such file, or it or that of the answers is damaged.
+    """
+    if not path.is_file():
+        raise BenchError(f"{path} is no result of a cell: name a file in a run's cells folder.")
+    result = read_result(path)
+    return result, Store(path.parent.parent).predictions(result)
 
 
 def _rank(result: CellResult, store: Store) -> tuple[bool, bool]:

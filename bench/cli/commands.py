@@ -72,10 +72,15 @@ def list_names(words: Sequence[str]) -> int:
 
 
 def show(words: Sequence[str]) -> int:
-    """Print the card of a method or a task."""
+    """Print the card of a method or a task, or a cell."""
     parser = Parser("show")
-    parser.add_argument("name", metavar="NAME", help="a method (also METHOD:VARIANT) or a task")
-    whole = _read(parser, words)["name"]
+    about = "a method (also METHOD:VARIANT), a task, or the JSON of a cell in a run's cells folder"
+    parser.add_argument("name", metavar="NAME", help=about)
+    reading.add_cell_options(parser)
+    given = _read(parser, words)
+    whole = given["name"]
+    if whole.endswith(".json"):
+        return reading.show_cell(**{**given, "name": Path(whole)})
     from bench.planning.method_names import find
     from bench.render import cards
 

@@ -161,6 +161,58 @@ def pack(words: Sequence[str]) -> int:
     return OK
 
 
+def add_cell_options(parser: Parser) -> None:
+    """What `show` takes of a cell."""
+    from bench.render.examples import KINDS, Window
+
+    group = parser.add_argument_group("of a cell")
+    kinds = "|".join(KINDS)
+    about = f"its answers with the rows' texts, or some of them: {kinds} (all; of --diff changed)"
+    group.add_argument(
+        "--rows", nargs="?", const="", choices=("", *KINDS), metavar="KIND", help=about
+    )
+    group.add_argument("--page", type=int, metavar="N", help=f"of {Window.size} rows each (1)")
+    about = "another cell: what differs in settings, figures and answers"
+    group.add_argument("--diff", type=Path, metavar="OTHER", help=about)
+    add_options(parser, "data")
+
+
+def show_cell(
+    name: Path,
+    rows: str | None = None,
+    page: int = 1,
+    diff: Path | None = None,
+    data: str = "micro",
+    **_: Any,
+) -> int:
+    """Print a cell, or two beside each other, and some of the answers."""
+    from bench.cells.gathering import cell_at
+    from bench.render import cell
+    from bench.render.examples import Window, against, examples
+    from bench.rows.lookup import Lookup
+
+    result, answers = cell_at(name)
+    names, kind = ("before", "after"), "all"
+    if rows is None and diff is None:
+        _print_page(cell.page(result))
+    elif diff is not None:
+        other, its = cell_at(diff)
+        _print_page(cell.beside(result, other, (answers, its)))
+        answers, names, kind = against(answers, its), ("A", "B"), "changed"
+    if rows is None:
+        return OK
+    if answers is None:
+        raise BenchError(f"{name}: the answers were not kept, or not those of the same rows.")
+    asked = result["cell"]
+    letters = asked["training"].get("choices") == "letter"
+    found = Lookup(data).rows(
+        asked.get("stages") or [asked["task"]], asked["data"]["hash"], letters
+    )
+    shown = Window(rows or kind, page=page)
+    print(examples(result, answers, found, shown, names, window()))
+    return OK
+
+
 def compare(words: Sequence[str]) -> int:
     """Print two folders side by side: what changed, and what that did where cells pair."""
     about = "What of the settings changed from A to B, and paired tests of the cells that have "
