@@ -19,6 +19,7 @@ TESTED_IN = {
     "bench.core.shapes bench.core.text",
     "bench/cli/test_main.py": "bench.render.plan bench.render.status bench.running.job "
     "bench.running.progress",
+    "bench/cli/test_presets.py": "bench.cli.jobs bench.cli.reproducing bench.render.presets",
     "bench/gradients/test_collect.py": "bench.gradients.layers",
     "bench/network/test_likelihood.py": "bench.network.limits bench.network.probes",
     "bench/planning/test_compatibility.py": "bench.cells.grid bench.planning.plan",

@@ -25,7 +25,7 @@ def test_the_wheel_holds_every_module_and_the_embedded_models(tmp_path: Path) ->
     subprocess.run([*build, "-q", "-w", "built"], cwd=tmp_path, check=True, timeout=120)
     (wheel,) = (tmp_path / "built").glob("*.whl")
     held = set(zipfile.ZipFile(wheel).namelist())
-    kinds = ("*.py", "*.safetensors", "*.json", "*.css", "*.js", "py.typed")
+    kinds = ("*.py", "*.safetensors", "*.json", "*.toml", "*.css", "*.js", "py.typed")
     wanted = {
         str(path.relative_to(ROOT))
         for name in ("bench", "methods", "tasks")

@@ -13,6 +13,7 @@ from typing import Any
 
 from bench.board import chance
 from bench.board.confidence_table import Elicitation, elicitations
+from bench.board.forgetting_matrix import ForgettingMatrix, matrices
 from bench.board.grouping import (
     MethodKey,
     Variant,
@@ -81,6 +82,9 @@ class Board:
     outsides: tuple[Outside, ...]  # scores of lm-evaluation-harness, where they were asked for
     cells: tuple[CellResult, ...]  # all that it is made of, also those that failed or were refused
     names: Mapping[MethodKey, str]  # what each method is called in its tables
+    matrices: tuple[ForgettingMatrix, ...] = ()
+    """Of each method that was run with several forgetting tasks; these are several boards, of which
+    the last has it."""
 
 
 def boards(results: Iterable[CellResult], answers: Answers = lambda _: None) -> list[Board]:
@@ -99,7 +103,12 @@ def boards(results: Iterable[CellResult], answers: Answers = lambda _: None) -> 
         for shared, group in groups.items()
         for family in families(sources_of(group))
     ]
-    return sorted(built, key=lambda board: (board.model, board.data, board.key))
+    built.sort(key=lambda board: (board.model, board.data, board.key))
+    last = {canonical(board.shared): number for number, board in enumerate(built)}
+    for shared, number in last.items():
+        group = groups[shared]
+        built[number] = replace(built[number], matrices=matrices(group, method_names(group)))
+    return built
 
 
 def _board(

@@ -75,6 +75,25 @@ class Published:
     averages: Mapping[str, tuple[str, ...]]  # name -> the tasks that it is over
 
 
+def published_in(name: str | None, preset: str) -> Published:
+    """The figures that a preset is set against: a file of the repository's, or of ours.
+
+    Raises:
+        BenchError: none are named, or there is no such file.
+    """
+    if name is None:
+        raise BenchError(f"{preset} names no published figures: of its source none could be read.")
+    path = Path(name).expanduser() if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    known = sorted(each.stem for each in FOLDER.glob("*.toml"))
+    if not path.is_file() and not known:
+        raise BenchError(
+            f"published figures are in the repository's results/published, not {path}."
+        )
+    if not path.is_file():
+        raise unknown_name("published figures", name, known)
+    return read_published(path)
+
+
 def read_published(path: Path) -> Published:
     """The figures of a TOML file; results/published/README.md explains its keys.
 

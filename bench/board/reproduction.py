@@ -17,7 +17,7 @@ from bench.cells.result import CellResult
 WITHIN = 2.0
 """Standard errors up to which two figures do not differ."""
 MIXED = "mixed"
-Word = Literal["within", "outside", "not comparable", "not measured", "not published"]
+Word = Literal["within", "outside", "not comparable", "not measured", "not read"]
 
 Scores = Mapping[int, float]
 """Seed -> figure, as it is shown: ×100, or a share of forgetting."""
@@ -218,9 +218,9 @@ def _judged(row: Row, task: str, published: Value, measured: Measured | None) ->
     """The verdict on one figure."""
     plain = Reproduced(row, task, published, measured)
     if measured is None:
-        return plain if published is not None else replace(plain, verdict="not published")
+        return plain if published is not None else replace(plain, verdict="not read")
     if published is None:
-        return replace(plain, verdict="not published")
+        return replace(plain, verdict="not read")
     value = measured.value(row.statistic)
     low, high = published if isinstance(published, tuple) else (published, published)
     difference = value - min(max(value, low), high)

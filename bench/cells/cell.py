@@ -386,6 +386,11 @@ class TaskSequence:
 AnyCell = Cell | TaskSequence
 
 
+def steps_of(cell: AnyCell) -> int:
+    """Optimizer steps on the tasks."""
+    return cell.steps if isinstance(cell, Cell) else sum(stage.steps for stage in cell.stages)
+
+
 def to_json(cell: AnyCell) -> dict[str, Any]:
     """A cell as JSON values, of which `from_json` makes the same cell in another process."""
     if isinstance(cell, TaskSequence):

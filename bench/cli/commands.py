@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.cli import reading
+from bench.cli.jobs import jobs_of
 from bench.cli.parser import FAILED_CELLS, OK, TIME_UP, USAGE, Parser, add_options, run_parser
 from bench.cli.reading import PAGE, show_boards, write_page
+from bench.cli.reproducing import reproduce
 from bench.core.errors import BenchError, unknown_name
-from bench.planning.options import read
 from bench.planning.plugins import load_all
 from bench.render.layout import window
 from bench.rows.task import TASKS
@@ -26,46 +27,54 @@ def run(words: Sequence[str]) -> int:
         parser.print_help()
         return USAGE
     given = parser.read(words)
-    config, dry_run = given.pop("config", None), given.pop("dry_run", False)
+    dry_run = given.pop("dry_run", False)
     if (probe := given.pop("probe", False)) and not dry_run:
         raise BenchError("--probe is for --dry-run.")
     from bench.api import Runs, load
-    from bench.render.plan import forecast_text, left_text, plan_text
+    from bench.render.plan import left_text
     from bench.running.finishing import finished
-    from bench.running.forecast import forecasts
-    from bench.running.job import planned
-    from bench.running.reasons import summed
     from bench.running.sharing import rank
 
-    job = planned(read(given, config))
+    asked = jobs_of(given)
     if rank() == 0:
-        there, why = len(job.cells) - len(job.todo), summed(job.reasons())
-        print(plan_text(job.plan, job.folder, there, len(job.todo), why, window()), flush=True)
+        print(asked.plans(window()), flush=True)
     if dry_run:
-        found = forecasts(job, probe, partial(print, file=sys.stderr))
-        print(forecast_text(found, job.workers, window()))
+        print(asked.forecasts(window(), probe, partial(print, file=sys.stderr)))
         return OK
-    done = finished(job)
+    asked.require()
+    done = [finished(job.looked_at_again()) for job in asked.jobs]
     if rank():
         return OK
-    if done.results or not done.left:
-        runs = load(job.folder)  # what earlier calls left there, too
+    results = [result for one in done for result in one.results]
+    left = [cell for one in done for cell in one.left]
+    first, cells = asked.jobs[0], len({c.hash for job in asked.jobs for c in job.cells})
+    folder = first.folder
+    if results or not left:
+        runs = load(folder)  # what earlier calls left there, too
         show_boards(runs, write=True)
-        write_page(runs, job.folder / PAGE, job.plan.spec.data.source)
-    if done.left:
-        print(left_text(done.left, len(job.cells), done.stopped, window()), file=sys.stderr)
+        write_page(runs, folder / PAGE, first.plan.spec.data.source)
+    if left:
+        stopped = sum(one.stopped for one in done)
+        print(left_text(left, cells, stopped, window()), file=sys.stderr)
         return TIME_UP
-    return FAILED_CELLS if Runs(tuple(done.results), job.folder).failed else OK
+    lacking = asked.lacking or Runs(tuple(results), folder).failed
+    return FAILED_CELLS if lacking else OK
 
 
 def list_names(words: Sequence[str]) -> int:
-    """Print the methods, tasks or models that there are."""
+    """Print the methods, tasks, models or presets that there are."""
     parser = Parser("list")
-    kinds = ("methods", "tasks", "models")
+    kinds = ("methods", "tasks", "models", "presets")
     parser.add_argument("what", choices=kinds, metavar="|".join(kinds))
     what = _read(parser, words)["what"]
     from bench.render import cards
 
+    if what == "presets":
+        from bench.planning import presets
+        from bench.render.presets import preset_list
+
+        print(preset_list([presets.load(name) for name in presets.names()], window()))
+        return OK
     text = {"methods": cards.methods, "tasks": cards.tasks, "models": cards.models}[what]
     print(text(METHODS, TASKS, window()))
     return OK
@@ -166,16 +175,16 @@ def explain(words: Sequence[str]) -> int:
     parser = run_parser("explain CELL ")
     parser.add_argument("cell", metavar="CELL", help=about)
     given = parser.read(words)
-    from bench.running.job import planned
-
     name = given.pop("cell")
     for name_of_run in ("dry_run", "probe"):
         given.pop(name_of_run, None)
-    job = planned(read(given, given.pop("config", None)))
-    why = {cell.hash: text for text, cells in job.reasons().items() for cell in cells}
-    found = [cell for cell in job.cells if name in str(cell) or cell.hash.startswith(name)]
+    jobs = jobs_of(given).jobs
+    whole = {cell.hash: cell for job in jobs for cell in job.cells}
+    reasons = (each for job in jobs for each in job.reasons().items())
+    why = {cell.hash: text for text, cells in reasons for cell in cells}
+    found = [cell for cell in whole.values() if name in str(cell) or cell.hash.startswith(name)]
     if not found:
-        raise unknown_name("cell", name, map(str, job.cells))
+        raise unknown_name("cell", name, map(str, whole.values()))
     for cell in found:
         print(f"{cell} ({cell.hash[:12]}): {why.get(cell.hash, 'done')}")
     return OK
@@ -190,6 +199,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "compare": reading.compare,
     "verify": reading.verify,
     "pack": reading.pack,
+    "reproduce": reproduce,
     "merge": reading.merge,
     "submission": submission,
     "export": export,

@@ -25,7 +25,7 @@ _ABOUT = """\
 Does forgetting help or hurt fine-tuning? Compare methods over tasks and seeds.
 
   run_bench.py --methods lwf,recadam --tasks cola  run the grid, print the board
-  run_bench.py list methods|tasks|models           what there is, with settings
+  run_bench.py list methods|tasks|models|presets   what there is, with settings
   run_bench.py show NAME                           a method's or a task's card
   run_bench.py show CELL.json [--rows] [--diff O]  a cell, its answers, two cells
   run_bench.py table DIR [DIR ...]                 print the boards of folders
@@ -37,6 +37,7 @@ Does forgetting help or hurt fine-tuning? Compare methods over tasks and seeds.
   run_bench.py verify DIR                          its scores, computed again
   run_bench.py pack DIR                            its cells as one file
   run_bench.py merge A B [--into C]                cells of two folders in one
+  run_bench.py reproduce PRESET [DIR]              beside published figures
   run_bench.py submission DIR --method M --seed S  the zip for GLUE's server
   run_bench.py selfcheck METHOD [--plugin FILE]    every check on a method
   run_bench.py env                                 versions, what is installed
@@ -122,6 +123,8 @@ def run_parser(before: str = "") -> Parser:
         _add(groups[field.metadata["group"]], field, kinds(Options)[field.name])
     about = "a TOML file with the options above"
     groups[HOW].add_argument("--config", type=Path, metavar="FILE", help=about)
+    about = "a described run (list presets), or a TOML file of one; other options go before it"
+    groups[WHAT].add_argument("--preset", metavar="NAME", help=about)
     groups[WHERE].add_argument(
         "--dry-run", action="store_true", help="print the plan and what it will take"
     )

@@ -26,15 +26,7 @@ def spelled_out(options: Options) -> tuple[Options, list[str]]:
         BenchError: an unknown task; what is to be left out is not there; the data holds no task of
             a group.
     """
-    groups: dict[str, list[str]] = {ALL: TASKS.names()}
-    for name in TASKS.names():
-        if (classic := TASKS.get(name).classic) is not None:
-            groups.setdefault(classic.group, []).append(name)
-    known = {*groups, *TASKS.names()}
-    for word in options.tasks:
-        if THEN not in word and not word.startswith("-") and word not in known:
-            raise unknown_name("task", word, known)
-    notes = []
+    groups, notes = task_groups(options.tasks), []
     for group in groups.keys() & set(options.tasks):
         held = [name for name in groups[group] if _is_held(name, options.data)]
         if not held:
@@ -47,6 +39,23 @@ def spelled_out(options: Options) -> tuple[Options, list[str]]:
         methods=_expanded(options.methods, {ALL: METHODS.names()}, "--methods"),
         tasks=_expanded(options.tasks, groups, "--tasks"),
     ), sorted(notes)
+
+
+def task_groups(words: Sequence[str]) -> dict[str, list[str]]:
+    """The words that stand for several tasks, and these.
+
+    Raises:
+        BenchError: one of `words` is neither a task nor such a word.
+    """
+    groups: dict[str, list[str]] = {ALL: TASKS.names()}
+    for name in TASKS.names():
+        if (classic := TASKS.get(name).classic) is not None:
+            groups.setdefault(classic.group, []).append(name)
+    known = {*groups, *TASKS.names()}
+    for word in words:
+        if THEN not in word and not word.startswith("-") and word not in known:
+            raise unknown_name("task", word, known)
+    return groups
 
 
 def _is_held(name: str, data: str) -> bool:

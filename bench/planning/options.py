@@ -130,26 +130,35 @@ def read(given: Mapping[str, Any], config: Path | None = None) -> Options:
     """The options `given` by name, over those of a TOML file.
 
     Raises:
-        BenchError: the file is unreadable or has an unknown key; an option is unknown or has a
-            value that it cannot have; a setting is given twice.
+        BenchError: as `file_table` and `merged`.
+    """
+    return merged(given, file_table(config) if config else {}, str(config))
+
+
+def merged(given: Mapping[str, Any], table: Mapping[str, Any], where: str) -> Options:
+    """The options `given` by name, over those of a file's table, which stands at `where`.
+
+    Raises:
+        BenchError: an unknown key; an option is unknown or has a value that it cannot have; a
+            setting is given twice.
     """
     known = {field.name for field in (*dataclasses.fields(Options), *shortcuts())}
     for name in given:
         if name not in known:
             raise unknown_name("option", name, known)
-    filed, settings = _filed(config) if config else ({}, {})
-    merged = {**filed, **given}
-    assigned = _assigned(merged.pop("settings", {}))
+    filed, settings = _filed(table, where)
+    whole = {**filed, **given}
+    assigned = _assigned(whole.pop("settings", {}))
     for field in shortcuts():
         if field.name in given and field.name in assigned.get("train", {}):
             raise BenchError(
                 f"{flag(field)} and --set train.{field.name} are the same: give one of them."
             )
-        if field.name in merged:
-            settings.setdefault("train", {})[field.name] = merged.pop(field.name)
+        if field.name in whole:
+            settings.setdefault("train", {})[field.name] = whole.pop(field.name)
     for owner, values in assigned.items():
         settings.setdefault(owner, {}).update(values)
-    return dataclasses.replace(parse(Options, merged), settings=settings)
+    return dataclasses.replace(parse(Options, whole), settings=settings)
 
 
 def parse_assignments(words: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -181,25 +190,35 @@ def _assigned(given: Any) -> dict[str, dict[str, Any]]:
     raise BenchError(f"settings must be {{METHOD: {{SETTING: VALUE}}}}, not {given!r}.")
 
 
-def _filed(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """A TOML file's options by field, and the settings in its tables.
+def file_table(path: Path) -> dict[str, Any]:
+    """What a TOML file of options says.
 
     Raises:
-        BenchError: the file is missing, not TOML, or has an unknown key.
+        BenchError: the file is missing or not TOML.
     """
     try:
-        config = tomllib.loads(read_bytes(path).decode("utf-8-sig"))
+        return tomllib.loads(read_bytes(path).decode("utf-8-sig"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BenchError(f"configuration {path}: {error}.") from None
+
+
+def _filed(
+    table: Mapping[str, Any], where: str
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """A table's options by field, and the settings in its own tables.
+
+    Raises:
+        BenchError: an unknown key.
+    """
     fields = (*dataclasses.fields(Options), *shortcuts())
     names = {flag(field).removeprefix("--").replace("-", "_"): field.name for field in fields}
     options: dict[str, Any] = {}
     settings: dict[str, dict[str, Any]] = {}
-    for key, value in config.items():
+    for key, value in table.items():
         if isinstance(value, dict):
             settings[key] = dict(value)
         elif (word := key.replace("-", "_")) in names:
             options[names[word]] = value
         else:
-            raise unknown_name(f"key of {path}", key, names)
+            raise unknown_name(f"key of {where}", key, names)
     return options, settings

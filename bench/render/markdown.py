@@ -11,10 +11,11 @@ from bench.render.wording import one_line
 
 def render(boards: Sequence[Board]) -> str:
     """One document with a section per board."""
-    return "\n".join(["# Leaderboard\n", *(_page(page(board)) for board in boards)])
+    return "\n".join(["# Leaderboard\n", *(page_text(page(board)) for board in boards)])
 
 
-def _page(shown: Page) -> str:
+def page_text(shown: Page) -> str:
+    """One page as a section."""
     facts = "\n".join(f"- {_escape(line)}" for line in shown.facts)
     body = "\n".join(map(_section, shown.sections))
     return f"## {_escape(shown.heading)}\n\n{facts}\n\n{body}\n{shown.legend}\n"

@@ -79,6 +79,7 @@ def sections(board: Board) -> list[Section]:
         *_transfers(board),
         *_elicitations(board),
         *_outsides(board),
+        *_matrices(board),
     ]
 
 
@@ -407,3 +408,23 @@ def _outsides(board: Board) -> list[Section]:
     return (
         [Section("lm-evaluation-harness, in its own units", columns, tuple(rows))] if rows else []
     )
+
+
+def _matrices(board: Board) -> list[Section]:
+    """A table per method: rows are learned, columns are forgotten."""
+    found = []
+    for matrix in board.matrices:
+        columns = [Column("learned", words=_LABEL, left=True)]
+        columns += [Column(f"forgets\n{one_line(name)}", 9) for name in matrix.forgotten]
+        rows = []
+        for task in matrix.learned:
+            changes = [matrix.changes.get((task, name)) for name in matrix.forgotten]
+            rows.append((one_line(task), *(mean_text(each, "+z.1f") for each in changes)))
+            if any(each and each.half is not None for each in changes):
+                rows.append(("", *(half_text(each, form=".1f") for each in changes)))
+        title = (
+            f"{matrix.method}: change of the score relative to {REFERENCE}'s, in percent, by what "
+            "is learned and forgotten (mixed: all others; ±: half-width of the 95 % interval)"
+        )
+        found.append(Section(one_line(title), tuple(columns), tuple(rows)))
+    return found

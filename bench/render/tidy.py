@@ -32,6 +32,7 @@ def records(boards: Sequence[Board]) -> list[dict[str, Any]]:
     ]
     found += [_other(board, one) for board in boards for one in board.metrics]
     found += [_outside(board, one) for board in boards for one in board.outsides]
+    found += [one for board in boards for one in _changes(board)]
     return _whole(found)
 
 
@@ -103,6 +104,23 @@ def _outside(board: Board, found: Outside) -> dict[str, Any]:
         **_spread("after", found.after),
         **cell_table.flat("train", board.shared["training"]),
     }
+
+
+def _changes(board: Board) -> list[dict[str, Any]]:
+    """A record per method, learned and forgotten task."""
+    return [
+        {
+            **_of_board(board),
+            "task": learned,
+            "metric": f"relative change, forgetting {forgotten}",
+            "method": matrix.method,
+            "seeds_done": change.n,
+            **_spread("relative_change", change),
+            **cell_table.flat("train", board.shared["training"]),
+        }
+        for matrix in board.matrices
+        for (learned, forgotten), change in sorted(matrix.changes.items())
+    ]
 
 
 def _record(board: Board, table: Table, row: Row) -> dict[str, Any]:

@@ -41,6 +41,11 @@ class Job:
     ray_address: str | None = None
     slurm: tuple[str, ...] = ()  # NAME=VALUE, for submitit
 
+    def looked_at_again(self) -> Job:
+        """The job with what is still to run by now."""
+        todo, _ = open_cells(self.cells, Store(self.folder), self.plan.submission)
+        return replace(self, todo=tuple(todo))
+
     def reasons(self) -> dict[str, list[AnyCell]]:
         """Why cells are to run -> the cells."""
         results: dict[Place, list[CellResult]] = {}

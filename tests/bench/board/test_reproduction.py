@@ -146,7 +146,7 @@ def test_gains_are_paired_and_relative_ones_by_finetunes() -> None:
 
 def test_what_is_missing_is_said() -> None:
     assert judged(row(values={"rte": 70.0}), []).verdict == "not measured"
-    assert judged(row(values={"rte": None}), cells(0.7)).verdict == "not published"
+    assert judged(row(values={"rte": None}), cells(0.7)).verdict == "not read"
     failed = [result("finetune", "rte", 0, error="out of memory")]
     assert judged(row(values={"rte": 70.0}), failed).verdict == "not measured"
 

@@ -31,7 +31,7 @@ def test_every_field_is_an_option_with_its_help_and_default() -> None:
         ("--gpu 0", "unknown option '--gpu'. A GPU is used where there is one; did you mean CUDA_"),
         ("--xyz", "unknown option '--xyz'. See run_bench.py --help."),
         ("lst methods", "unknown command 'lst'. Did you mean 'list'? Known: "),
-        ("list method", "argument methods|tasks|models: invalid choice: 'method'"),
+        ("list method", "argument methods|tasks|models|presets: invalid choice: 'method'"),
         ("list tasks --task-fil x", "unknown option '--task-fil'. Did you mean '--task-file'?"),
         ("--seeds", "argument --seeds: expected one argument. See run_bench.py --help."),
         ("--tasks cola rte", "'rte' belongs to no option. See run_bench.py --help."),

@@ -50,7 +50,7 @@ def test_lists_and_cards(
     width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
-    for what in ("methods", "tasks", "models"):
+    for what in ("methods", "tasks", "models", "presets"):
         fits(["list", what], width, capsys)
     for name in (*METHODS.names(), *TASKS.names()):
         fits(["show", name], width, capsys)
