@@ -26,8 +26,9 @@ TESTED_IN = {
     "bench/planning/test_plugins.py": "bench.training.method",
     "bench/render/page/test_page.py": "bench.render.page.background bench.render.page.curves "
     "bench.render.page.document bench.render.page.dots bench.render.page.figure "
-    "bench.render.page.flips bench.render.page.recadam bench.render.page.tables "
-    "bench.render.page.tags bench.render.page.tradeoff bench.render.page.verdicts",
+    "bench.render.page.flips bench.render.page.recadam bench.render.page.selection "
+    "bench.render.page.tables bench.render.page.tags bench.render.page.tradeoff "
+    "bench.render.page.verdicts",
     "bench/render/test_cell.py": "bench.render.examples",
     "bench/render/test_render.py": "bench.render.terminal bench.render.wording",
     "bench/test_api.py": "bench.render.html",

@@ -17,6 +17,7 @@ from bench.render.page.dots import DRIFT, GAIN, dots
 from bench.render.page.figure import Figure, figure
 from bench.render.page.flips import flips
 from bench.render.page.recadam import drift_by_k
+from bench.render.page.selection import selection
 from bench.render.page.svg import Look
 from bench.render.page.tables import Looks, section_table, swatch
 from bench.render.page.tags import Markup, joined, tag
@@ -168,7 +169,10 @@ def _parts(board: Board, looks: Looks, shown: Shown) -> list[_Part]:
             "What methods did",
             _METHODS,
             drawn(
-                *curves.logged(board, looks), dots(board, looks, DRIFT), drift_by_k(board, looks)
+                *curves.logged(board, looks),
+                selection(board, looks),
+                dots(board, looks, DRIFT),
+                drift_by_k(board, looks),
             ),
         ),
         _Part("Answers that changed", _FLIPS, [flipped] if flipped else []),

@@ -176,11 +176,25 @@ class Plot:
         x1, y1, x2, y2 = ends
         self.marks.append(tag("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=kind))
 
-    def bar(self, low: float, high: float, top: float, kind: str, said: str) -> None:
-        """A bar from 0 to `top`."""
-        x, y = self.across(low), self.up(top)
-        size = {"width": max(0.5, self.across(high) - x - 1), "height": self.up(0) - y}
-        self.marks.append(tag("rect", tag("title", said), x=x, y=y, class_=kind, **size))
+    def bar_across(
+        self, look: Look, reach: tuple[float, float], row: float, thick: float, kind: str
+    ) -> None:
+        """A bar from left to right on a row."""
+        x, end, y = self.across(reach[0]), self.across(reach[1]), self.up(row) - thick / 2
+        size = {"width": max(0.0, end - x), "height": thick}
+        self._add(tag("rect", x=x, y=y, class_=kind, **size), look)
+
+    def row(self, name: str, row: float) -> None:
+        """The name of a row, in front of it."""
+        x, y = self.left - 8, self.up(row) + 3.5
+        self.marks.append(tag("text", name, x=x, y=y, text_anchor="end"))
+
+    def said(self, at: float, row: float, text: str) -> None:
+        """Words behind what reaches to `at` on a row; above it where it reaches far."""
+        x, y, room = self.across(at) + 5, self.up(row) + 3.5, len(text) * _CHARACTER
+        if x + room > WIDTH:
+            x, y = self.across.start, self.up(row) - 10
+        self.marks.append(tag("text", text, x=x, y=y))
 
     def label(self, look: Look, x: float, y: float, text: str, anchor: str = "start") -> None:
         """A name at a place of the drawing."""

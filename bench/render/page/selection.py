@@ -1,0 +1,103 @@
+"""What LWF selects: of the base model's own answers those that are unlearned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.board.leaderboard import Board
+from bench.board.selected import STAGES, Counted, Selected, selected
+from bench.render.page.figure import Figure
+from bench.render.page.svg import Look, Plot
+from bench.render.page.tables import Looks
+from bench.render.page.tags import Markup
+from bench.render.sections import Column
+from bench.render.wording import MISSING, one_line
+
+_HEIGHT, _BAR = 150.0, 14.0
+_ABOUT = (
+    "The base model's own answers to the forgetting prompts, means over n seeds: of all of them "
+    "those that may be unlearned, and those that are. Where the truth is known, the dark part "
+    "repeats what was planted and is outdated, the light part is true, and the rest cannot be told."
+)
+_COLUMNS = (
+    Column("task", left=True),
+    Column("method", left=True),
+    Column("n"),
+    Column("which", left=True),
+    Column("answers"),
+    Column("conflicting"),
+    Column("true"),
+)
+
+
+def selection(board: Board, looks: Looks) -> Figure | None:
+    """A drawing per task and method that unlearns answers of the base model."""
+    found = selected(board.cells, board.names)
+    if not found:
+        return None
+    drawn = tuple((_title(one), _drawing(one, looks[one.method])) for one in found)
+    rows = tuple(row for one in found for row in _rows(one))
+    return Figure("LWF: who is selected", _ABOUT, drawn, _COLUMNS, rows)
+
+
+def _title(found: Selected) -> str:
+    return f"{one_line(found.title)}, {one_line(found.method)}"
+
+
+def _drawing(found: Selected, look: Look) -> Markup:
+    most = max(one.answers for one in found.stages.values())
+    plot = Plot(
+        x=(0.0, 1.12 * most),
+        y=(-0.5, len(STAGES) - 0.5),
+        x_name="answers",
+        y_name="",
+        height=_HEIGHT,
+        left=110.0,
+        right=14.0,
+        rows=True,
+    )
+    for place, (stage, title) in enumerate(reversed(STAGES.items())):
+        counted = found.stages[stage]
+        plot.row(title, place)
+        for low, high, kind in _parts(counted):
+            plot.bar_across(look, (low, high), place, _BAR, kind)
+        plot.said(counted.answers, place, _share(counted))
+    said = "; ".join(f"{STAGES[stage]}: {_said(one)}" for stage, one in found.stages.items())
+    return plot.markup(f"Who is selected, {_title(found)}", said)
+
+
+def _parts(found: Counted) -> Sequence[tuple[float, float, str]]:
+    """From where to where which part of a bar reaches."""
+    if found.conflicting is None or found.true is None:
+        return [(0.0, found.answers, "bar rest")]
+    told = found.conflicting + found.true
+    return [
+        (0.0, found.conflicting, "bar conflicting"),
+        (found.conflicting, told, "bar true"),
+        (told, found.answers, "bar rest"),
+    ]
+
+
+def _share(found: Counted) -> str:
+    """How many, and the share of them that is outdated."""
+    number = f"{found.answers:.0f}"
+    if found.conflicting is None or not found.answers:
+        return number
+    return f"{number}, {found.conflicting / found.answers:.0%} outdated"
+
+
+def _said(found: Counted) -> str:
+    told = f"conflicting {_text(found.conflicting)}, true {_text(found.true)}"
+    return f"{found.answers:.4g} answers, {told}"
+
+
+def _text(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.4g}"
+
+
+def _rows(found: Selected) -> list[tuple[str, ...]]:
+    names = one_line(found.title), one_line(found.method), str(found.seeds)
+    return [
+        (*names, STAGES[stage], f"{one.answers:.4g}", _text(one.conflicting), _text(one.true))
+        for stage, one in found.stages.items()
+    ]
