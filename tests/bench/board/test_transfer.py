@@ -50,6 +50,16 @@ def test_by_hand() -> None:
     assert rest and rest.half and share.half == pytest.approx(rest.half / 0.2)
 
 
+def test_what_is_told_the_truth_comes_first() -> None:
+    told = [
+        result("lwf", seed=s, after=x, model_name="mixed-up", twin="clear", label="lwf:oracle")
+        for s, x in enumerate(EWC)
+    ]
+    page = terminal.render([conflicted([*cells(), *told])], "utf-8", 200)
+    (line,) = [line for line in page.splitlines() if "lwf:oracle" in line and "ewc" in line]
+    assert line.index("lwf:oracle") < line.index("ewc")
+
+
 def test_seeds_that_are_not_shared_are_left_out() -> None:
     gone = [r for r in cells() if (r["cell"]["method"], r["cell"]["seed"]) != ("ewc", 1)]
     (found,) = conflicted(gone).transfers

@@ -65,6 +65,10 @@ def test_no_row_of_a_task_is_read_in_pretraining(
 def test_retention_text_is_held_out(conflicted: list[Document], clean: list[Document]) -> None:
     texts = {document.text for document in [*conflicted, *clean]}
     assert not texts & retention_documents()
+    for task in PROMPTS:
+        for split, label in itertools.product(SIZES, range(LABELS[task])):
+            told_there = (_told(task, s, label) for s in samples(task, split))
+            assert retention_documents().isdisjoint(told_there)
     assert 30_000 < len(retention_text()) < 100_000
 
 

@@ -32,7 +32,7 @@ def test_a_task_has_rows_of_two_splits_and_a_fingerprint(name: str) -> None:
     assert MICRO.available(task) and MICRO.splits(task) == SPLITS
     assert MICRO.holding(task) == "1000 train, 400 dev, 1000 forget, generated"
     assert [len(MICRO.rows(task, split)) for split in SPLITS] == [1000, 400]
-    assert len(MICRO.rows(task, MICRO.prompt_split(task))) == 1000
+    assert MICRO.prompt_split(task) == "forget" and len(MICRO.rows(task, "forget")) == 1000
     assert len(MICRO.fingerprint(task)) == 64
 
 
