@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bench.api import Runs
     from bench.render.sections import Page
 
-TERMINAL = "terminal"
+TERMINAL, PARQUET = "terminal", "parquet"
 PAGE = "report.html"
 _LOOK_SECONDS, _REST = 2.0, 9.0
 _PLACE = "the folder of a run, or an archive of it (see pack)"
@@ -33,16 +33,27 @@ def table(words: Sequence[str]) -> int:
     parser.add_argument("--write", action="store_true", help=about)
     about = "every column, however wide the window (of terminal and latex)"
     parser.add_argument("--wide", action="store_true", help=about)
-    about = f"print them as one of {', '.join(FORMATS)} (terminal)"
-    parser.add_argument("--format", choices=tuple(FORMATS), metavar="F", help=about)
+    about = f"print them as one of {', '.join(FORMATS)} (terminal); {PARQUET}: write a record "
+    about += "for each cell, with settings, recipe and provenance, into DIR as cells.parquet"
+    parser.add_argument("--format", choices=(*FORMATS, PARQUET), metavar="F", help=about)
     parser.add_argument("folders", metavar="DIR", type=Path, nargs="+", help=_PLACE)
     given = parser.read(words)
     folders = given.pop("folders")
-    if given.get("write") and (len(folders) > 1 or not folders[0].is_dir()):
-        raise BenchError("--write writes into a folder: name one, and no archive.")
+    into_folder = given.get("write") or given.get("format") == PARQUET
+    if into_folder and (len(folders) > 1 or not folders[0].is_dir()):
+        raise BenchError("files are written into a folder: name one, and no archive.")
     from bench.api import load
 
-    show_boards(load(*folders), **given)
+    runs = load(*folders)
+    if given.get("format") == PARQUET:
+        from bench.render.tidy import cell_records, write_parquet
+
+        path = runs.folder / "cells.parquet"
+        write_parquet(cell_records(runs.results), path)
+        print(f"written: {path}")
+        _print_notes(runs.set_aside)
+        return OK
+    show_boards(runs, **given)
     return OK
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from bench.board import cell_table
@@ -17,6 +18,7 @@ from bench.board.rows import Row, is_plain
 from bench.board.statistics import Estimate
 from bench.board.verdicts import JUDGED
 from bench.cells.result import CellResult
+from bench.core.files import atomic_write_bytes
 from bench.render.sections import tables
 
 
@@ -49,6 +51,35 @@ def to_csv(found: Sequence[Mapping[str, Any]]) -> str:
         writer.writeheader()
         writer.writerows({name: _inert(value) for name, value in one.items()} for one in found)
     return stream.getvalue()
+
+
+def write_parquet(found: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Records as a parquet file, a column for each name: whole numbers, figures, truths or, where a
+    name has values of several kinds, text; missing is null.
+
+    Raises:
+        BenchError: the file cannot be written.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    names = list(found[0]) if found else []
+    columns = {name: _column([one[name] for one in found]) for name in names}
+    buffer = pyarrow.BufferOutputStream()
+    parquet.write_table(pyarrow.table(columns), buffer)
+    atomic_write_bytes(path, buffer.getvalue().to_pybytes())
+
+
+def _column(values: Sequence[Any]) -> Any:
+    import pyarrow
+
+    kinds = {type(value) for value in values if value is not None}
+    alike = {bool: pyarrow.bool_(), int: pyarrow.int64(), float: pyarrow.float64()}
+    if kinds <= {int, float}:
+        return pyarrow.array(values, alike[int] if kinds == {int} else alike[float])
+    if len(kinds) == 1 and (kind := alike.get(next(iter(kinds)))):
+        return pyarrow.array(values, kind)
+    return pyarrow.array([None if v is None else str(v) for v in values], pyarrow.string())
 
 
 def _whole(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

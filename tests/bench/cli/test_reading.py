@@ -33,6 +33,9 @@ def test_boards_over_folders_and_archives(tmp_path: Path, run: Run) -> None:
     assert code == 2 and "name one" in err
     code, _, err = run("table", tmp_path / "b.zip", "--write")
     assert code == 2 and not (tmp_path / "leaderboard.md").exists()
+    code, out, _ = run("table", a, "--format", "parquet")
+    assert (code, out) == (0, f"written: {a / 'cells.parquet'}\n")
+    assert run("table", a, b, "--format", "parquet")[0] == 2
     assert run("table", a, "--write")[0] == 0 and (a / "leaderboard.md").is_file()
 
 

@@ -256,3 +256,26 @@ def test_a_line_per_cell_has_settings_recipe_and_provenance() -> None:
     assert first["after.matthews_correlation"] == "0.5" and first["hash"] == cells[0]["hash"]
     assert (first["provenance.packages.torch"], first["provenance.gpus"]) == ("2", "a, b")
     assert json.loads(tidy.to_json(boards(cells)))[0]["train.steps"] == 100
+
+
+def test_parquet_holds_what_the_csv_of_cells_holds_with_types(tmp_path: Path) -> None:
+    import pandas as pd
+
+    cells = [result("lwf", seed=s, after=0.1 + s / 7, settings={"keep": 3}) for s in (0, 1)]
+    cells += [result("ewc", settings={"keep": "all", "lam": 1}), result("ewc", seed=1, error="no")]
+    cells[3]["cell"]["settings"] = {"lam": 0.5, "off": True}
+    found = tidy.cell_records(cells)
+    tidy.write_parquet(found, tmp_path / "cells.parquet")
+    frame = pd.read_parquet(tmp_path / "cells.parquet")
+    assert list(frame.columns) == list(found[0])
+    for name in frame.columns:
+        for value, record in zip(frame[name], found, strict=True):
+            wanted = str(record[name]) if name == "settings.keep" else record[name]
+            assert value == wanted or (pd.isna(value) and record[name] is None), name
+    kinds = {name: str(frame[name].dtype) for name in ("seed", "after", "settings.lam", "train.lr")}
+    assert kinds == {
+        "seed": "int64", "after": "float64", "settings.lam": "float64", "train.lr": "float64"
+    }  # fmt: skip
+    assert sorted(map(str, frame["settings.keep"].dropna())) == ["3", "3", "all"]
+    tidy.write_parquet(found, tmp_path / "again.parquet")
+    assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "cells.parquet").read_bytes()
