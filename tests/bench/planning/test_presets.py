@@ -177,3 +177,11 @@ def test_a_preset_that_there_is_not(tmp_path: Path) -> None:
         load("recadam-glue")
     with pytest.raises(BenchError, match="none"):
         load(str(tmp_path / "none.toml"))
+
+
+def test_the_preset_that_the_page_shows_is_one(tmp_path: Path) -> None:
+    page = Path(__file__).parents[3] / "docs" / "papers.md"
+    text = page.read_text(encoding="utf-8").partition("```toml\n")[2].partition("```")[0]
+    cola, rest = runs_of(mine(tmp_path, text))
+    assert (cola.tasks, rest.tasks) == (("cola",), ("rte", "mrpc"))
+    assert cost([cola, rest])[0] == 3 * 3 * (1 + 2 + 1)
