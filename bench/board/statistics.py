@@ -137,11 +137,13 @@ def sign_flip(differences: Sequence[float]) -> float:
     """
     if not 1 <= len(differences) <= MOST_FLIPPED:
         raise ValueError(f"{len(differences)} differences; 1 to {MOST_FLIPPED} can be flipped")
-    sums = [differences[0]]  # its sign may stay: the other half is the mirror image
+    import numpy as np
+
+    sums = np.array(differences[:1])  # its sign may stay: the other half is the mirror image
     for value in differences[1:]:
-        sums = [total + value for total in sums] + [total - value for total in sums]
+        sums = np.concatenate([sums + value, sums - value])
     reached = abs(sums[0]) - 1e-12 * sum(map(abs, differences))  # sums of one size are rounded
-    return sum(abs(total) >= reached for total in sums) / len(sums)
+    return int(np.count_nonzero(np.abs(sums) >= reached)) / len(sums)
 
 
 def mcnemar(more: int, fewer: int) -> float:
