@@ -56,16 +56,10 @@ class NPO(ForgetLoss):
         """Gather the rows, and −log π0 of each."""
         import torch
 
-        from methods.shared.auxiliary_rows import losses_now
+        from methods.shared.auxiliary_rows import reference_losses
 
         super().prepare(run)
-        if not self.weight:
-            self.base = torch.zeros(0)
-            return
-        key = [run.cell.base_hash, self.rows.prompts, self.rows.answers]
-        self.base = run.cache.tensors(
-            "reference", key, lambda: {"losses": losses_now(run, self.rows)}
-        )["losses"]
+        self.base = reference_losses(run, self.rows) if self.weight else torch.zeros(0)
 
     def auxiliary_loss(
         self, run: TrainingContext, losses: Tensor, batch: Batch, indices: list[int]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.board import chance
-from bench.board.confidence_table import Elicitation, elicitations
+from bench.board.confidence_table import Elicitation, Ranking, elicitations, rankings
 from bench.board.forgetting_matrix import ForgettingMatrix, matrices
 from bench.board.grouping import (
     MethodKey,
@@ -79,6 +79,7 @@ class Board:
     metrics: tuple[OtherMetric, ...]  # those that are not primary
     transfers: tuple[Transfer, ...]  # by task, where the model's twin was run too
     elicitations: tuple[Elicitation, ...]  # by task and method, where the truth is known
+    rankings: tuple[Ranking, ...]  # by task and method that goes by a confidence
     outsides: tuple[Outside, ...]  # scores of lm-evaluation-harness, where they were asked for
     cells: tuple[CellResult, ...]  # all that it is made of, also those that failed or were refused
     names: Mapping[MethodKey, str]  # what each method is called in its tables
@@ -152,6 +153,7 @@ def _board(
         metrics=other_metrics(results, names),
         transfers=transfers(results, everything, names),
         elicitations=elicitations(results, names),
+        rankings=rankings(results, names),
         outsides=outsides(results, names),
         cells=tuple(results),
         names=names,

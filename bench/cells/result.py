@@ -166,6 +166,28 @@ class Judged(TypedDict):
     true: int | None
 
 
+class Ranked(TypedDict):
+    """Answers on items that the learning task asks about, and how well the outdated ones among them
+    are told from the true ones; None unless both occur."""
+
+    answers: int
+    conflicting: int
+    auc: float | None  # ROC AUC of the forgetting confidence
+    auc_rise: float | None  # of the rise of their loss from θ0 to θ*
+
+
+class Weighed(TypedDict):
+    """The answers that may be unlearned, by their forgetting confidence FC and by what it stands
+    for: the rise of an answer's loss from θ0 to θ*, in nats per token."""
+
+    rise_kept: float  # mean over those that may be unlearned
+    rise_unlearned: float  # and over those that are
+    rank_rise: float | None  # Spearman's rank correlation of FC with that rise ...
+    rank_limit: float | None  # ... and with its limit α → 0; None where all are tied
+    taught: Ranked | None  # of all answers, those on items that the training rows teach ...
+    untaught: Ranked | None  # ... and that they do not; None where there is none
+
+
 class Elicited(TypedDict):
     """What a method that unlearns the base model's own answers drew from it."""
 
@@ -174,6 +196,7 @@ class Elicited(TypedDict):
     unlearned: Judged  # those that are, D_U
     auc: float | None  # ROC AUC of the forgetting confidence for "conflicting", over all ...
     auc_kept: float | None  # ... over those kept; None unless both kinds are among them
+    weighed: NotRequired[Weighed | None]  # None where the selection goes by no confidence
 
 
 class Costs(TypedDict):

@@ -120,10 +120,22 @@ def class_fisher(
 
 @dataclass(frozen=True)
 class Confidence:
-    """Forgetting confidence of N examples, its common part apart: the ranking is in `change`."""
+    """Forgetting confidence of N examples in its parts, with d = θ0 − θ*; any α may be put in."""
 
-    constant: float
-    change: Tensor  # float64 [N]
+    constant: float  # ½ Σ F d²
+    linear: Tensor  # −Σ F d g, float64 [N]
+    square: Tensor  # Σ F g², float64 [N]
+    alpha: float
+
+    @property
+    def score(self) -> Tensor:
+        """What ranks as FC does, float64 [N]: its slope in α, with α = 0 its limit for α → 0."""
+        return self.linear + 0.5 * self.alpha * self.square
+
+    @property
+    def change(self) -> Tensor:
+        """FC less its common part, float64 [N]."""
+        return self.alpha * self.score
 
     @property
     def value(self) -> Tensor:
@@ -144,7 +156,7 @@ def forgetting_confidence(
 
     Jiang et al. 2025 (arXiv 2505.19715). θ0 is what `model` holds, g(x) the gradient of x's loss
     there, and the sum runs over the parameters in `fisher`. With d = θ0 − θ* it is expanded to
-    ½ Σ F d² + α Σ g (½ α F g − F d), so that small differences between examples do not drown in
+    ½ Σ F d² − α Σ F d g + ½ α² Σ F g², so that small differences between examples do not drown in
     the first term, and summed in float64 over blocks that are dot products in float32.
 
     Raises:
@@ -162,10 +174,10 @@ def forgetting_confidence(
         shape = matrix_shape(parameter)
         weights[name] = weight.reshape(shape)
         cross[name] = pull.neg_().reshape(shape)
-    sums = _Products(weights, cross, alpha)
+    sums = _Products(weights, cross)
     collect_gradients(model, batches, losses, parameters, sums)
-    change = torch.cat(sums.change) if sums.change else torch.zeros(0, dtype=torch.float64)
-    return Confidence(constant, alpha * change)
+    linear, square = torch.cat(sums.found or [torch.zeros(2, 0, dtype=torch.float64)], 1)
+    return Confidence(constant, linear, square, alpha)
 
 
 def _select(model: nn.Module, names: Collection[str] | None) -> dict[str, nn.Parameter]:
@@ -218,15 +230,15 @@ class _Magnitudes(_Squares):
 
 
 class _Products:
-    """Σ_i g_i (½ α F_i g_i + cross_i) of every example, cross = −F d: a `Sink`."""
+    """Σ_i cross_i g_i and Σ_i F_i g_i² of every example, cross = −F d: a `Sink`."""
 
-    def __init__(self, fisher: dict[str, Tensor], cross: dict[str, Tensor], alpha: float) -> None:
-        self.fisher, self.cross, self.half = fisher, cross, alpha / 2
-        self.change: list[Tensor] = []  # float64 [n] per batch
+    def __init__(self, fisher: dict[str, Tensor], cross: dict[str, Tensor]) -> None:
+        self.fisher, self.cross = fisher, cross
+        self.found: list[Tensor] = []  # float64 [2, n] per batch
 
     def start(self, n: int) -> None:
         device = next(iter(self.cross.values())).device
-        self.change.append(torch.zeros(n, dtype=torch.float64, device=device))
+        self.found.append(torch.zeros(2, n, dtype=torch.float64, device=device))
 
     def dense(self, name: str, first: int, rows: slice, blocks: Iterable[Tensor]) -> None:
         fisher, cross = self.fisher[name][rows].flatten(), self.cross[name][rows].flatten()
@@ -235,10 +247,10 @@ class _Products:
             g = block.flatten(1)
             linear.append(torch.mv(g, cross))
             square.append(torch.mv(g.square_(), fisher))
-        change = torch.cat(linear).double().add_(torch.cat(square), alpha=self.half)
-        self.change[-1][first : first + len(change)] += change
+        both = torch.stack([torch.cat(linear), torch.cat(square)])
+        self.found[-1][:, first : first + both.shape[1]] += both
 
     def sparse(self, name: str, example: Tensor, row: Tensor, gradient: Tensor) -> None:
-        fisher, cross = self.fisher[name][row], self.cross[name][row]
-        term = torch.addcmul(cross, fisher, gradient, value=self.half).mul_(gradient)
-        self.change[-1].index_add_(0, example, term.sum(1).double())
+        linear = (self.cross[name][row] * gradient).sum(1)
+        square = (self.fisher[name][row] * gradient).mul_(gradient).sum(1)
+        self.found[-1].index_add_(1, example, torch.stack([linear, square]).double())

@@ -78,6 +78,7 @@ def sections(board: Board) -> list[Section]:
         *_metrics(board),
         *_transfers(board),
         *_elicitations(board),
+        *_rankings(board),
         *_outsides(board),
         *_matrices(board),
     ]
@@ -355,8 +356,7 @@ def _elicitations(board: Board) -> list[Section]:
     title = (
         "The base model's own answers to the forgetting prompts, where the truth is known: shares "
         "that are true and that repeat planted knowledge (conflict), the latter also among those "
-        "that may be unlearned (kept) and those that are; ROC AUC of the confidence for conflict "
-        "against true, over all answers (chance 0.5)"
+        "that may be unlearned (kept) and those that are"
     )
     columns = (
         Column("task", words=_LABEL, left=True),
@@ -367,8 +367,6 @@ def _elicitations(board: Board) -> list[Section]:
         Column("conflict\n%", 7),
         Column("conflict\nin kept %", 7),
         Column("conflict in\nunlearned %", 8),
-        Column("AUC", 9),
-        Column("±", 9),
     )
     rows = [
         (
@@ -380,11 +378,37 @@ def _elicitations(board: Board) -> list[Section]:
             mean_text(found.conflicting, ".0f"),
             mean_text(found.kept, ".0f"),
             mean_text(found.unlearned, ".0f"),
-            mean_text(found.auc, ".3f", 1),
-            half_text(found.auc, 1, ".3f"),
         )
         for found in board.elicitations
     ]
+    return [Section(title, columns, tuple(rows))] if rows else []
+
+
+def _rankings(board: Board) -> list[Section]:
+    """A row per task and method."""
+    title = (
+        "What learning the task alone does to the answers that may be unlearned: the rise of their "
+        "loss, in nats per token, and of the unlearned ones'; rank correlation of the forgetting "
+        "confidence with it, and with its own limit for a small step (below 1 they rank "
+        "differently); where the truth is known, ROC AUC (chance 0.5) of confidence and rise, "
+        "conflict against true, of answers on items that the task asks about: those that its "
+        "training rows teach, and the others"
+    )
+    headings = "rise", "unlearned", "rank:\nrise", "limit", "taught:\nAUC", "by rise"
+    columns = (
+        Column("task", words=_LABEL, left=True),
+        Column("method", words=_LABEL),
+        Column("n"),
+        *(Column(heading, 9) for heading in (*headings, "others:\nAUC", "by rise")),
+    )
+    rows = []
+    for one in board.rankings:
+        signed = one.kept, one.unlearned, one.rise, one.limit
+        areas = one.taught, one.taught_rise, one.untaught, one.untaught_rise
+        figures = [mean_text(x, "+z.2f", 1) for x in signed] + [
+            mean_text(x, ".2f", 1) for x in areas
+        ]
+        rows.append((one_line(one.title), one_line(one.method), str(one.kept.n), *figures))
     return [Section(title, columns, tuple(rows))] if rows else []
 
 

@@ -28,10 +28,6 @@ _CLASHES: dict[tuple[Role, Role], str] = {
     ("step", "optimizer"): "{0} takes steps of its own, and {1}'s update rule would take each for "
     "one on the task",
     ("step", "mask"): "{0} takes steps of its own, which {1} does not mask",
-    (
-        "auxiliary",
-        "mask",
-    ): "{0} adds its gradient after the backward pass, where {1} may have masked",
     ("auxiliary", "forward"): "{0} takes its gradient at the weights themselves, {1} at others",
     (
         "pull",
@@ -77,13 +73,20 @@ def _pair(one: Method, other: Method) -> str | None:
 
 def in_order(parts: Sequence[Method]) -> list[Method]:
     """The parts as they are run. By name, so that `a+b` and `b+a` are one cell; as they stand
-    where a mask meets a pull, for it masks what stands before it. In either case what computes at
-    other weights comes first, to be the outermost, and an adapter last: the others prepare on the
-    untouched model."""
-    pulled = any("pull" in part.roles and "optimizer" not in part.roles for part in parts)
+    where a mask meets a pull or an auxiliary loss, for it masks what stands before it. In either
+    case what computes at other weights comes first, to be the outermost, and an adapter last: the
+    others prepare on the untouched model."""
     masked = any("mask" in part.roles for part in parts)
-    named = parts if pulled and masked else sorted(parts, key=lambda part: part.name)
+    named = parts if masked and _adds(parts) else sorted(parts, key=lambda part: part.name)
     return sorted(named, key=lambda part: ("adapter" in part.roles) - ("forward" in part.roles))
+
+
+def _adds(parts: Sequence[Method]) -> bool:
+    """Whether one adds to the gradients that the backward pass leaves."""
+    return any(
+        "auxiliary" in part.roles or ("pull" in part.roles and "optimizer" not in part.roles)
+        for part in parts
+    )
 
 
 class Stack(Method):

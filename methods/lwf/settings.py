@@ -9,17 +9,23 @@ from bench.core.settings import Range, setting
 
 @dataclass(frozen=True)
 class LWFConfig:
-    """Settings of Learning With Forgetting."""
+    """Settings of Learning With Forgetting. `lwf.ascent=own lwf.max_rise=none lwf.weight=0.05
+    lwf.interval=8 lwf.temperature=1` is what this suite ran up to version 0.4.0, but for its bound
+    of ln |V| nats on a batch's loss."""
 
     samples: int = setting(256, "prompts of the forgetting task that the model answers", low=1)
     keep: str = setting(
         "wrong", "which answers may be unlearned: the wrong ones or all", choices=("wrong", "all")
     )
     max_new_tokens: int = setting(32, "length of an answer, in tokens", low=1)
-    temperature: float = setting(1.0, "of sampling", above=0.0)
+    temperature: float = setting(
+        0.0, "of sampling the answers; 0: the likeliest token each time", low=0.0
+    )
     top_p: float = setting(1.0, "of sampling", above=0.0, high=1.0)
     alpha: float | None = setting(
-        None, "α, the size of the step from θ0; none: the learning rate", low=0.0
+        None,
+        "α, the size of the step from θ0; none: the learning rate; 0: rank by the limit α → 0",
+        low=0.0,
     )
     fisher: bool = setting(True, "weigh by F_L; false: F = 1")
     fisher_rows: int = setting(256, "rows of the learning task that F_L is a mean over", low=1)
@@ -28,29 +34,38 @@ class LWFConfig:
     )
     share: float = setting(
         0.5,
-        "share of the answers, by confidence, to unlearn",
+        "share of the answers that may be unlearned to unlearn",
         above=0.0,
         high=1.0,
         search=Range(0.1, 1.0),
     )
     select: str = setting(
         "high",
-        "which end of the answers, by confidence, to unlearn; or random ones",
-        choices=("high", "low", "random"),
+        "which: those with the highest or the lowest confidence, or random ones; or, whatever the "
+        "share, all, or (oracle) those that are known to be outdated",
+        choices=("high", "low", "random", "all", "oracle"),
     )
-    interval: int = setting(
-        8, "learning steps between unlearning steps", low=1, search=Range(2, 32, log=True)
+    ascent: str = setting(
+        "joint",
+        "add the ascent's gradient to the learning step's (joint), or take steps of its own (own)",
+        choices=("joint", "own"),
     )
+    interval: int = setting(4, "learning steps to one ascent", low=1, search=Range(1, 16, log=True))
     schedule: str = setting(
         "periodic",
-        "when: after every `interval` learning steps, or as often after random ones, or as often "
-        "before the first",
+        "when: at every `interval`-th learning step (own: after it), or as often at random ones, "
+        "or as often ahead: at the first ones (own: before the first)",
         choices=("periodic", "random", "ahead"),
     )
-    batch_size: int = setting(16, "answers per unlearning step", low=1)
+    batch_size: int = setting(16, "answers per ascent", low=1)
     weight: float = setting(
-        0.05, "what the negated loss is scaled by", low=0.0, search=Range(0.01, 0.2, log=True)
+        0.2, "w, what the negated loss is scaled by", low=0.0, search=Range(0.02, 1.0, log=True)
     )
-    max_unlearn_nll: float | None = setting(
-        None, "nats per token from which an answer batch counts as unlearned; none: ln |V|", low=0.0
+    max_rise: float | None = setting(
+        1.0,
+        "nats per token that an answer's loss may rise above the base model's; none: no cap",
+        above=0.0,
+    )
+    taper: bool = setting(
+        False, "let w fall linearly to zero at the cap, and turn negative behind it"
     )

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 
 class AuxiliaryLoss(Method):
-    """L = L_task + w L_side, the gradient of L_side taken once per step on a batch of its own.
+    """L = L_task + w L_side, the gradient of L_side taken once per step on a batch of its own, or
+    at some steps.
 
     Subclasses give the rows, the loss on a batch of them, and `weight` and `batch_size`.
     """
 
     why_not_encoder: ClassVar[str] = "its head has one task, and rows of others no answer there"
+    curve_name: ClassVar[str] = "side_nll"  # of the rows' mean loss in the curve
     rows: AnswerSet
 
     @property
@@ -61,16 +63,27 @@ class AuxiliaryLoss(Method):
 
         self.rows = self.gather(run) if self.weight else AnswerSet.empty()
 
+    def turn(self, run: TrainingContext) -> int | None:
+        """Which batch of the rows, from 0, joins the step at hand; None: none does."""
+        return run.step
+
     def after_backward(self, run: TrainingContext) -> None:
-        """Add the term's gradient."""
+        """Add the term's gradient, if it is its turn."""
+        if self.weight and (turn := self.turn(run)) is not None:
+            self.add_gradient(run, turn)
+
+    def add_gradient(self, run: TrainingContext, turn: int) -> bool:
+        """Add the term's gradient on one batch of the rows; whether there was any to add.
+
+        Raises:
+            CellError: the rows' loss is not a finite number.
+        """
         from bench.core.errors import CellError
         from bench.network.likelihood import example_losses
         from methods.shared.answers import turn_of
         from methods.shared.auxiliary_rows import token_mean
 
-        if not self.weight:
-            return
-        indices = turn_of(run, self.rows, self.batch_size(run), run.step)
+        indices = turn_of(run, self.rows, self.batch_size(run), turn)
         batch = self.rows.batch(indices, run.tokenizer.pad_token_id).to(run.device)
         losses = example_losses(run.model, batch)
         value = float(token_mean(losses.detach(), batch))
@@ -79,10 +92,12 @@ class AuxiliaryLoss(Method):
                 f"the loss of {self.name}'s rows is {value} at step {run.step} of {run.steps}; "
                 f"a smaller learning rate or {self.name}.weight may help"
             )
-        run.log(side_nll=value)
+        run.log(**{self.curve_name: value})
         term = self.auxiliary_loss(run, losses, batch, indices)
-        if term is not None:
-            run.accelerator.backward(self.weight * term)
+        if term is None:
+            return False
+        run.accelerator.backward(self.weight * term)
+        return True
 
     def state_dict(self) -> dict[str, Tensor]:
         """The rows."""

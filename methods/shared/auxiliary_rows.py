@@ -59,6 +59,18 @@ def token_mean(losses: Tensor, batch: Batch) -> Tensor:
     return losses.sum() / (batch.targets != IGNORE).sum()
 
 
+def tokens_of(batch: Batch) -> Tensor:
+    """How many tokens of each example are predicted, [n], on the device of the losses."""
+    return (batch.targets != IGNORE).sum(1)
+
+
+def reference_losses(run: TrainingContext, rows: AnswerSet) -> Tensor:
+    """−log π0 of every row, [N], asked for before training; computed once for the same rows."""
+    key = [run.cell.base_hash, rows.prompts, rows.answers]
+    found = run.cache.tensors("reference", key, lambda: {"losses": losses_now(run, rows)})
+    return found["losses"].to(run.device)
+
+
 def preference(losses: Tensor, base: Tensor, beta: float) -> Tensor:
     """−(2/β) log σ(−β log(π/π0)), averaged over examples, from −log π and −log π0, both [n]."""
     return (2 / beta) * softplus(beta * (base - losses)).mean()

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.planning.plan import Plan
 from bench.running.session import CellSession
 from bench.selfcheck.world import stage_for
-from methods.lwf import unlearning
+from methods.lwf import elicitation
 from methods.lwf.method import LWF
 from methods.lwf.settings import LWFConfig
 from methods.shared.answers import AnswerSet
@@ -28,7 +28,7 @@ def elicited(plan: Plan, folder: Path) -> AnswerSet:
 
 
 def kept_answers(stage: CellSession) -> AnswerSet:
-    answers, kept = unlearning.elicit(stage.run, config_of(stage))
+    answers, kept = elicitation.elicit(stage.run, config_of(stage))
     return answers.subset(kept)
 
 
@@ -55,4 +55,4 @@ def prepared(stage: CellSession) -> LWF:
 def prepared_answers(stage: CellSession) -> AnswerSet:
     method = stage.method
     assert isinstance(method, LWF)
-    return method.unlearned
+    return method.rows

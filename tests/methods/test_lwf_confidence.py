@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,14 +14,16 @@ import transformers as hf
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from bench.core.errors import BenchError, CellError
 from bench.gradients.fisher import Confidence
 from bench.planning.plan import Plan
 from bench.rows.source import Folder, Told
+from bench.rows.task import Task
 from bench.running.session import CellSession
 from bench.running.single import run_cell
 from bench.selfcheck.world import only_cell, plan_for, stage_for, trained, weights, workspace_for
 from bench.training.loop import train
-from methods.lwf import unlearning
+from methods.lwf import judging, selection
 from methods.lwf.settings import LWFConfig
 from methods.shared.answers import AnswerSet
 from tests.helpers.lwf_cells import Make, config_of, elicited, kept_answers, pairs, prepared
@@ -59,6 +62,7 @@ def test_confidence_is_its_definition(
     base = {name: p.detach().clone() for name, p in net.named_parameters()}
 
     words = "lwf.fisher_rows=1000", f"lwf.alpha={alpha or 'none'}", f"lwf.fisher={weighed}"
+    words += ("lwf.temperature=1",)  # its own answers are much alike
     stage = stage_for(lwf_plan(*words), tmp_path)
     net.load_state_dict(star, strict=False)
     squares = [[g.square() for g in gradient(net, p, a, "sum")] for p, a in examples(stage)]
@@ -80,12 +84,62 @@ def test_confidence_is_its_definition(
     want = torch.stack(expected)
 
     before = weights(stage)
-    found = unlearning.confidence(stage.run, config_of(stage), answers)
+    found = selection.weigh(stage.run, config_of(stage), answers).confidence
     assert torch.allclose(found.value, want, rtol=1e-5, atol=0)
+    assert found.score.argsort().tolist() == want.argsort().tolist()
     change = want - constant
     assert (found.change - change).abs().max() < 1e-4 * change.abs().max()
     assert change.std() > 0.01 * change.abs().max(), "the answers must differ for this to test"
     assert all(torch.equal(x, before[name]) for name, x in weights(stage).items())
+
+
+def test_alpha_0_ranks_by_the_limit(lwf_plan: Make, tmp_path: Path) -> None:
+    """FC is a constant there, but has a limit's order; α is no part of the work that is shared."""
+    stage = stage_for(lwf_plan("lwf.alpha=0", "lwf.share=0.25", "lwf.keep=all"), tmp_path)
+    answers = kept_answers(stage)
+    chosen = pairs(prepared(stage).rows)
+    found = selection.weigh(stage.run, config_of(stage), answers).confidence
+    assert len(set(found.value.tolist())) == 1
+    near = LWFConfig(alpha=1e-9, fisher_rows=16)
+    close = selection.weigh(stage.run, near, answers).confidence.change
+    best = close.argsort(descending=True)[: len(chosen)].tolist()
+    assert chosen == [pairs(answers)[i] for i in best]
+    assert stage.run.reported["elicited"]["weighed"]["rank_limit"] == pytest.approx(1)
+
+
+def test_the_rise_is_that_from_the_base_to_the_tuned_weights(
+    lwf_plan: Make, tiny_causal: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    stage = stage_for(lwf_plan(), tmp_path)
+    answers = kept_answers(stage)
+    found = selection.weigh(stage.run, config_of(stage), answers).rise
+    plain = trained(plan_for(["finetune"], ["cola"], tiny_causal, tiny_data), tmp_path / "plain")
+    base = hf.AutoModelForCausalLM.from_pretrained(tiny_causal)
+    for rise, (prompt, answer) in zip(found.tolist(), pairs(answers), strict=True):
+        ids, gold = torch.tensor([[*prompt, *answer]]), torch.tensor(answer)
+        with torch.no_grad():
+            now, then = (
+                float(cross_entropy(net(input_ids=ids).logits[0, len(prompt) - 1 : -1], gold))
+                for net in (plain.run.net, base)
+            )
+        assert rise == pytest.approx(now - then, abs=1e-5)
+
+
+def test_theta_star_and_its_fisher_are_freed_after_selection(
+    lwf_plan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[weakref.ref[Tensor]] = []
+    real = selection.forgetting_confidence
+
+    def noted(net: Any, parts: Any, losses: Any, fisher: Any, star: Any, alpha: float) -> Any:
+        held.extend(weakref.ref(x) for values in (fisher, star) for x in values.values())
+        return real(net, parts, losses, fisher, star, alpha)
+
+    monkeypatch.setattr(selection, "forgetting_confidence", noted)
+    stage = stage_for(lwf_plan(), tmp_path)
+    prepared(stage)
+    assert len(held) == 2 * len(stage.loaded.base)
+    assert not any(one() is not None for one in held)
 
 
 def test_theta_star_is_the_end_of_the_finetune_cell(
@@ -127,18 +181,22 @@ def test_theta_star_of_a_short_run(
     star = stage.run.finetuned(2)
     assert all(torch.equal(x, star[name]) for name, x in short.items())
     answers = kept_answers(stage)
-    brief = unlearning.confidence(stage.run, config_of(stage), answers)
-    whole = unlearning.confidence(stage.run, LWFConfig(fisher_rows=16), answers)
-    assert not torch.equal(brief.change, whole.change)
+    brief = selection.weigh(stage.run, config_of(stage), answers)
+    whole = selection.weigh(stage.run, LWFConfig(fisher_rows=16), answers)
+    assert not torch.equal(brief.confidence.change, whole.confidence.change)
+    assert not torch.equal(brief.rise, whole.rise)
 
 
 CHANGES = torch.tensor([0.0, 5.0, 9.0, -2.0, 3.0, -1.0], dtype=torch.float64)
 KEPT = [0, 1, 3, 4, 5]  # all but the most confident
+TOLD = [None, Told(True, "a"), Told(True, "b"), Told(False, "a"), Told(True, "a"), None]
 
 
 def selected(plan: Plan, folder: Path) -> list[int]:
     stage = stage_for(plan, folder)
-    return unlearning.select(stage.run, config_of(stage), Confidence(1.0, CHANGES), KEPT)
+    config = config_of(stage)
+    score = CHANGES if config.select in ("high", "low") else None
+    return selection.select(stage.run, config, KEPT, score, TOLD)
 
 
 @pytest.mark.parametrize(
@@ -148,12 +206,28 @@ def selected(plan: Plan, folder: Path) -> list[int]:
         ("high", 1.0, [1, 4, 0, 5, 3]),
         ("high", 0.01, [1]),
         ("low", 0.4, [3, 5]),
+        ("all", 0.4, KEPT),
     ],
 )
 def test_the_share_at_one_end_is_selected(
     end: str, share: float, best: list[int], lwf_plan: Make, tmp_path: Path
 ) -> None:
     assert selected(lwf_plan(f"lwf.select={end}", f"lwf.share={share}"), tmp_path) == best
+
+
+def test_the_oracle_unlearns_what_is_known_to_be_outdated(lwf_plan: Make, tmp_path: Path) -> None:
+    stage = stage_for(lwf_plan(), tmp_path)
+    config = LWFConfig(select="oracle", share=0.1)
+    assert selection.select(stage.run, config, KEPT, None, TOLD) == [1, 4]
+    with pytest.raises(CellError, match=r"none of the model's 2 answers .* is outdated"):
+        selection.select(stage.run, config, [0, 3], None, TOLD)
+
+
+def test_the_oracle_is_refused_where_no_truth_is_known(lwf_plan: Make) -> None:
+    with pytest.raises(BenchError, match=r"lwf:oracle.* on .*: it needs to know which answers are"):
+        lwf_plan("lwf.select=oracle")
+    plan = plan_for(["lwf:oracle"], ["cola"], "micro", "micro", forget=["qasc"])
+    assert only_cell(plan).label.startswith("lwf:oracle")
 
 
 def test_random_answers_depend_on_the_seed(lwf_plan: Make, tmp_path: Path) -> None:
@@ -171,11 +245,11 @@ def test_prepare_selects_by_confidence(lwf_plan: Make, tmp_path: Path) -> None:
     stage = stage_for(lwf_plan("lwf.share=0.25"), tmp_path)
     method = prepared(stage)
     answers = kept_answers(stage)
-    confidence = unlearning.confidence(stage.run, config_of(stage), answers).value
+    confidence = selection.weigh(stage.run, config_of(stage), answers).confidence.value
     count = round(0.25 * len(answers))
     best = sorted(range(len(answers)), key=lambda i: -confidence[i])[:count]
-    assert set(pairs(method.unlearned)) == {pairs(answers)[i] for i in best}
-    assert len(method.unlearned) == count > 1
+    assert set(pairs(method.rows)) == {pairs(answers)[i] for i in best}
+    assert len(method.rows) == count > 1
 
 
 @dataclass(frozen=True)
@@ -183,6 +257,7 @@ class Knowing(Folder):
     """Knows of texts with the words in `said` whether they are outdated."""
 
     said: dict[str, bool] = field(default_factory=dict)
+    items: dict[str, bool] = field(default_factory=dict)  # item -> whether it is taught
 
     def truth(self) -> Callable[[str], Told | None]:
         def told(text: str) -> Told | None:
@@ -190,38 +265,94 @@ class Knowing(Folder):
 
         return told
 
+    def asked(self, task: Task) -> dict[str, bool]:
+        return self.items
+
+
+def weighed(changes: Tensor, rise: Tensor) -> selection.Weighed:
+    """With a limit that ranks the other way round."""
+    square = 4 * changes
+    return selection.Weighed(Confidence(1.0, -changes, square, alpha=1.0), rise)
+
+
+def auc(scores: list[float], conflicting: list[int], true: list[int]) -> float:
+    """Of all pairs of a conflicting and a true answer, counted one by one."""
+    won = sum(scores[c] > scores[t] for c in conflicting for t in true)
+    return won / (len(conflicting) * len(true))
+
 
 def test_what_is_known_of_the_answers_is_counted(lwf_plan: Make, tmp_path: Path) -> None:
-    """AUC against all pairs of a conflicting and a true answer, counted one by one."""
     stage = stage_for(lwf_plan(), tmp_path)
     words = stage.tokenizer.convert_tokens_to_ids(["cat", "dog", "bird", "saw"])
     cat, dog, bird, saw = words
     answers = AnswerSet([[2, saw]] * 6, [[dog], [cat], [bird], [cat], [dog], [cat]])
     stage.run.source = Knowing("", {"cat": True, "dog": False})
-    found = unlearning.judge(stage.run, answers, Confidence(1.0, CHANGES), KEPT, [1, 4, 0])
+    told = judging.told_of(stage.run, answers)
+    assert told == [Told(word == "cat", word) if word != "bird" else None for word in ANIMALS]
+    rise = torch.tensor([1.0, 2.0, 9.0, 3.0, 0.5, 1.5])
+    found = judging.judge(stage.run, told, KEPT, [1, 4, 0], weighed(CHANGES, rise))
     assert found["all"] == {"answers": 6, "conflicting": 3, "true": 2}
     assert found["kept"] == {"answers": 5, "conflicting": 3, "true": 2}
     assert found["unlearned"] == {"answers": 3, "conflicting": 1, "true": 2}
-    conflicting, true = CHANGES[[1, 3, 5]].tolist(), CHANGES[[0, 4]].tolist()
-    won = sum(c > t for c in conflicting for t in true)
-    assert found["auc"] == pytest.approx(won / 6)
+    assert found["auc"] == pytest.approx(auc(CHANGES.tolist(), [1, 3, 5], [0, 4]))
     assert found["auc_kept"] == found["auc"], "the bird is neither"
-    reverse = unlearning.judge(stage.run, answers, Confidence(1.0, -CHANGES), [1, 2, 3], [1])
-    assert reverse["auc"] == pytest.approx(1 - won / 6)
+    its = found["weighed"]
+    assert its is not None
+    assert its["rise_kept"] == pytest.approx(8 / 5)
+    assert its["rise_unlearned"] == pytest.approx(3.5 / 3)
+    assert its["rank_limit"] == pytest.approx(-1)
+    assert its["rank_rise"] == pytest.approx(spearman(CHANGES[KEPT], rise[KEPT]))
+    assert its["taught"] is its["untaught"] is None, "the task asks about no animal"
+    nothing = judging.judge(stage.run, told, KEPT, [1], None)
+    assert nothing["auc"] is nothing["weighed"] is None
+    reverse = judging.judge(stage.run, told, [1, 2, 3], [1], weighed(-CHANGES, rise))
+    assert reverse["auc"] == pytest.approx(1 - auc(CHANGES.tolist(), [1, 3, 5], [0, 4]))
     assert reverse["auc_kept"] is None, "no true answer is kept"
     stage.run.source = Folder("")
-    unknown = unlearning.judge(stage.run, answers, Confidence(1.0, CHANGES), KEPT, [1])
+    told = judging.told_of(stage.run, answers)
+    unknown = judging.judge(stage.run, told, KEPT, [1], weighed(CHANGES, rise))
     assert unknown["all"] == {"answers": 6, "conflicting": None, "true": None}
     assert unknown["auc"] is None
+    assert unknown["weighed"] is not None, "the rise is measured on any data"
+
+
+ANIMALS = ["dog", "cat", "bird", "cat", "dog", "cat"]
+
+
+def spearman(one: Tensor, other: Tensor) -> float:
+    """Pearson's correlation of the ranks, without ties."""
+    ranks = torch.stack([one.argsort().argsort(), other.argsort().argsort()]).double()
+    return float(torch.corrcoef(ranks)[0, 1])
+
+
+def test_the_yardstick_is_on_items_that_the_task_asks_about(lwf_plan: Make, tmp_path: Path) -> None:
+    """Taught and untaught apart, by confidence and by rise; items that are not asked about count
+    in neither."""
+    stage = stage_for(lwf_plan(), tmp_path)
+    stage.run.source = Knowing("", {"x": True}, {"taught": True, "untaught": False})
+    items = [("taught", True), ("taught", False), ("untaught", True), ("untaught", False)]
+    told = [Told(old, item) for item, old in [*items * 2, ("other", True), ("other", False)]]
+    scores = torch.tensor([5.0, 1, 2, 3, 4, 6, 7, 8, 0, 9], dtype=torch.float64)
+    rise = torch.tensor([1.0, 5, 8, 3, 4, 2, 7, 6, 0, 9])
+    found = judging.judge(stage.run, told, list(range(10)), [0], weighed(scores, rise))["weighed"]
+    assert found is not None
+    for name, conflicting, true in (("taught", [0, 4], [1, 5]), ("untaught", [2, 6], [3, 7])):
+        assert found[name] == {  # type: ignore[literal-required]
+            "answers": 4,
+            "conflicting": 2,
+            "auc": auc(scores.tolist(), conflicting, true),
+            "auc_rise": auc(rise.tolist(), conflicting, true),
+        }
 
 
 def test_all_answers_are_ranked_and_some_unlearned(lwf_plan: Make, tmp_path: Path) -> None:
-    stage = stage_for(lwf_plan("lwf.keep=wrong", "lwf.share=0.5"), tmp_path)
+    sampled = "lwf.temperature=1"
+    stage = stage_for(lwf_plan(sampled, "lwf.keep=wrong", "lwf.share=0.5"), tmp_path)
     stage.run.source = Knowing("", {"yes": True, "": False})
     prepared(stage)
     found = stage.run.reported["elicited"]
-    said = len(elicited(lwf_plan("lwf.keep=all"), tmp_path))
-    wrong = len(elicited(lwf_plan(), tmp_path))
+    said = len(elicited(lwf_plan(sampled, "lwf.keep=all"), tmp_path))
+    wrong = len(elicited(lwf_plan(sampled), tmp_path))
     assert found["all"]["answers"] == said > wrong
     assert found["kept"]["answers"] == wrong
     assert found["unlearned"]["answers"] == round(wrong / 2)

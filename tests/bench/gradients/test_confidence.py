@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from torch import Tensor
@@ -27,12 +29,20 @@ def test_confidence_equals_a_loop(name: str) -> None:
         return sum((0.5 * (fisher[k] * (d[k] - alpha * move[k]) ** 2).sum() for k in fisher), ZERO)
 
     nowhere = distance({k: torch.zeros_like(x) for k, x in d.items()})
-    expected = torch.stack([distance(g) for g in single_gradients(model, batches, losses)])
+    gradients = list(single_gradients(model, batches, losses))
+    expected = torch.stack([distance(g) for g in gradients])
     assert found.constant == pytest.approx(float(nowhere), rel=1e-6)
     assert found.value.dtype == torch.float64
     assert torch.allclose(found.value, expected, rtol=1e-6, atol=0)
     assert torch.allclose(found.change, expected - nowhere, rtol=1e-5, atol=0)
     assert found.value.argsort().tolist() == expected.argsort().tolist()
+    assert found.score.argsort().tolist() == expected.argsort().tolist()
+    slope = torch.stack(
+        [-sum(((fisher[k] * d[k] * g[k]).sum() for k in fisher), ZERO) for g in gradients]
+    )
+    limit = dataclasses.replace(found, alpha=0.0).score
+    assert torch.allclose(limit, slope, rtol=1e-5, atol=1e-6 * float(slope.abs().max()))
+    assert limit.argsort().tolist() == slope.argsort().tolist()
 
 
 def test_confidence_with_no_step_is_its_constant() -> None:

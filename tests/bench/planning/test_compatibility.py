@@ -67,17 +67,19 @@ def test_a_text_that_is_missing_refuses_only_what_reads_it(run: Run, grid: list[
 
 def test_a_stack_that_clashes(run: Run, grid: list[object], tmp_path: Path) -> None:
     words = ["--methods", "recadam+lwf,recadam", "--tasks", "cola", *grid]
+    words += ["lwf.ascent=own"]
+    name = "lwf[ascent=own]+recadam"
     reason = "the stack is not defined: lwf takes steps of its own"
     code, out, _ = run(*words, "--dry-run")
     assert code == 0
-    assert f"refused lwf+recadam on tiny-causal (cola): {reason}" in out
+    assert f"refused {name} on tiny-causal (cola): {reason}" in out
     code, out, _ = run(*words)
     assert code == 1
-    assert f"lwf+recadam refused: {reason}" in out
+    assert f"{name} refused: {reason}" in out
     assert "2 done, 0 failed, 1 refused" in run("status", tmp_path / "run")[1]
     code, out, err = run(*words, "--methods", "recadam+lwf")
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "nothing is left to run. lwf+recadam on tiny-causal" in err
+    assert f"nothing is left to run. {name} on tiny-causal" in err
     code, _, err = run(*words, "--methods", "recadam+lwff,recadam")
     assert code == 2 and "Did you mean 'lwf'?" in err
 
