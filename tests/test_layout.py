@@ -23,6 +23,7 @@ TESTED_IN = {
     "bench/gradients/test_collect.py": "bench.gradients.layers",
     "bench/network/test_likelihood.py": "bench.network.limits bench.network.probes",
     "bench/planning/test_compatibility.py": "bench.cells.grid bench.planning.plan",
+    "bench/planning/test_tuning.py": "bench.cells.tuned bench.board.tuning_table",
     "bench/planning/test_plugins.py": "bench.training.method",
     "bench/render/page/test_page.py": "bench.render.page.background bench.render.page.curves "
     "bench.render.page.document bench.render.page.dots bench.render.page.figure "

@@ -26,7 +26,7 @@ def records(results: Iterable[CellResult]) -> list[dict[str, Any]]:
     cells = sorted(distinct(results), key=_order)
     references = {
         _place(result): result
-        for result in cells
+        for result in reversed(cells)  # of several, such as tuned ones, the plain one
         if result["cell"]["method"] == REFERENCE and result["status"] == "done"
     }
     return [_record(result, references.get(_place(result))) for result in cells]
@@ -59,6 +59,7 @@ def _record(result: CellResult, reference: CellResult | None) -> dict[str, Any]:
     scores = result["scores"]
     found = {**named(result), "status": result["status"]}
     found |= {"suite_version": result["cell"]["suite_version"], "hash": result["hash"]}
+    found["trial"] = result["labels"].get("trial")
     found["metric"] = scores["primary"] if scores else None
     for measure in MEASURES:
         found[measure.name] = _value(measure, result, reference)
@@ -67,6 +68,8 @@ def _record(result: CellResult, reference: CellResult | None) -> dict[str, Any]:
         **flat("before", scores["before"] if scores else {}),
         **flat("after", scores["after"] if scores else {}),
         **flat("settings", result["cell"]["settings"]),
+        **flat("tuned", result["cell"].get("tuned", {})),
+        **flat("tuning", result.get("tuning", {})),
         **flat("train", result["cell"]["training"]),
         **flat("provenance", result["provenance"]),
     }

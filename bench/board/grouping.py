@@ -13,12 +13,12 @@ from bench.core.errors import BenchError
 # What may differ inside a board. All else that a cell is made of must be equal, also what a later
 # version adds to it: forgetting to list a new part here splits boards, it never mixes them.
 OWN_PARTS = frozenset(
-    {"method", "settings", "task", "task_hash", "stages", "data", "forget", "seed"}
+    {"method", "settings", "tuned", "task", "task_hash", "stages", "data", "forget", "seed"}
 )
 
 
 class MethodKey(NamedTuple):
-    """A method with its settings (canonical JSON): one row of a table."""
+    """A method with its settings, or the search for them (canonical JSON): one row of a table."""
 
     method: str
     settings: str
@@ -119,7 +119,9 @@ def method_names(results: Sequence[CellResult]) -> dict[MethodKey, str]:
 
 
 def method_of(result: CellResult) -> MethodKey:
-    return MethodKey(result["cell"]["method"], canonical(result["cell"]["settings"]))
+    """Its method; tuned cells are of one, whatever was chosen on each task."""
+    cell = result["cell"]
+    return MethodKey(cell["method"], canonical(cell.get("tuned", cell["settings"])))
 
 
 def variant_of(result: CellResult) -> Variant:

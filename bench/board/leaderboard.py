@@ -33,6 +33,7 @@ from bench.board.one_seed import Answers, OneSeed, one_seed
 from bench.board.rows import Figures, Measured, Row, across, reference_of, rows_of
 from bench.board.standing import Standing, standings
 from bench.board.transfer import Transfer, transfers
+from bench.board.tuning_table import Searched, searches
 from bench.board.verdicts import Verdict, limits, verdicts
 from bench.cells.result import CellResult
 from bench.rows.portions import VALIDATION
@@ -76,6 +77,7 @@ class Board:
     verdicts: tuple[Verdict, ...]  # of each row of `tables`, then of the average
     limits: tuple[str, ...]  # what so few seeds cannot show, one line each
     one_seed: tuple[OneSeed, ...]  # of methods with one seed, where answers are at hand
+    searches: tuple[Searched, ...]  # for the settings of tuned methods, by task and method
     metrics: tuple[OtherMetric, ...]  # those that are not primary
     transfers: tuple[Transfer, ...]  # by task, where the model's twin was run too
     elicitations: tuple[Elicitation, ...]  # by task and method, where the truth is known
@@ -89,14 +91,14 @@ class Board:
 
 
 def boards(results: Iterable[CellResult], answers: Answers = lambda _: None) -> list[Board]:
-    """One board per set of comparable cells, in an order that depends on the results alone.
-    `answers` is asked of methods that have one seed, and of no others.
+    """One board per set of comparable cells, in an order that depends on the results alone; trials
+    of a search are on none. `answers` is asked of methods that have one seed, and of no others.
 
     Raises:
         BenchError: two results of one cell have different scores.
     """
     groups: dict[str, list[CellResult]] = {}
-    everything = distinct(results)
+    everything = [one for one in distinct(results) if "trial" not in one["labels"]]
     for result in everything:
         groups.setdefault(canonical(shared_part(result)), []).append(result)
     built = [
@@ -150,6 +152,7 @@ def _board(
         verdicts=(*judged, *(verdicts([average]) if average else ())),
         limits=limits(judged),
         one_seed=one_seed(by_task, names, answers),
+        searches=searches(results, names),
         metrics=other_metrics(results, names),
         transfers=transfers(results, everything, names),
         elicitations=elicitations(results, names),

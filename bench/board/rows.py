@@ -73,8 +73,10 @@ def _rank(row: Row) -> tuple[bool, bool, float, str]:
 
 
 def reference_of(names: Iterable[MethodKey]) -> MethodKey | None:
-    """The method that the others are set against, where it is there."""
-    return min((key for key in names if key.method == REFERENCE), default=None)
+    """The method that the others are set against, where it is there: of several, such as at
+    learning rates of its own, that with the fewest settings."""
+    found = (key for key in names if key.method == REFERENCE)
+    return min(found, key=lambda key: (len(key.settings), key), default=None)
 
 
 def is_plain(measure: Measure) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypedDict, get_args, get_origin, get_type_hints
 
+from bench.cells.tuned import Tuned, TunedIdentity
 from bench.core.hashing import digest
 from bench.core.settings import setting
 from bench.core.version import SUITE_VERSION
@@ -148,6 +149,7 @@ class MethodSpec:
     settings: dict[str, Any]  # all of them, JSON values; a stack's by the names of its parts
     label: str  # what boards call it: its name and the settings that are not the default
     needs: tuple[str, ...] = ()  # what it asks of a run, of bench.training.method.NEEDS
+    tuned: Tuned | None = None  # how its settings were chosen, where a search did
 
     @property
     def lr(self) -> float | None:
@@ -230,6 +232,7 @@ class Identity(_Identity, total=False):
     forgetting tasks are in it where the method reads their rows; elsewhere they are only scored."""
 
     lm_eval: list[str]
+    tuned: TunedIdentity  # of settings that a search chose
     stages: list[str]  # the tasks of a sequence
 
 
@@ -248,6 +251,7 @@ class Cell:
     seed: int
     steps: int
     lm_eval: tuple[str, ...] = ()  # tasks of lm-evaluation-harness to score besides
+    trial: int | None = None  # its number in a search: no row of a board
 
     def identity(self) -> Identity:
         """All that the result depends on."""
@@ -268,6 +272,8 @@ class Cell:
             found["forget"] = {"tasks": list(self.forget.tasks), "hash": self.forget.rows}
         if self.lm_eval:
             found["lm_eval"] = list(self.lm_eval)
+        if self.method.tuned:
+            found["tuned"] = self.method.tuned.identity
         return found
 
     @property
@@ -281,7 +287,7 @@ class Cell:
         training = {k: v for k, v in self.training.identity.items() if k not in MEASURED}
         text = self.retention.hash if "text" in self.method.needs else None
         whole = {**self.identity(), "training": training, "retention": text, "steps": self.steps}
-        return digest({k: v for k, v in whole.items() if k != "lm_eval"})
+        return digest({k: v for k, v in whole.items() if k not in ("lm_eval", "tuned")})
 
     @property
     def recipe(self) -> Training:
@@ -317,6 +323,8 @@ class Cell:
         labels = {"model": self.model.name, "data": self.data.name, "method": self.label}
         if self.model.twin is not None:
             labels["twin"] = self.model.twin
+        if self.trial is not None:
+            labels["trial"] = str(self.trial)
         if self.task.note:
             labels["task"] = f"{self.task.name}, {self.task.note}"
         return labels
@@ -391,6 +399,16 @@ def steps_of(cell: AnyCell) -> int:
     return cell.steps if isinstance(cell, Cell) else sum(stage.steps for stage in cell.stages)
 
 
+def label_of(cell: AnyCell) -> str:
+    """What counts of cells call it: its label, or that it is one of a method's trials."""
+    return f"{cell.method.name} trials" if is_trial(cell) else cell.label
+
+
+def is_trial(cell: AnyCell) -> bool:
+    """Whether settings are chosen by it: it is no row of a board."""
+    return (cell.stages[0] if isinstance(cell, TaskSequence) else cell).trial is not None
+
+
 def to_json(cell: AnyCell) -> dict[str, Any]:
     """A cell as JSON values, of which `from_json` makes the same cell in another process."""
     if isinstance(cell, TaskSequence):
@@ -416,4 +434,7 @@ def _made(kind: Any, value: Any) -> Any:
         return kind(**{name: _made(types[name], part) for name, part in value.items()})
     if get_origin(kind) is tuple:
         return tuple(value)
+    whole = next((one for one in get_args(kind) if dataclasses.is_dataclass(one)), None)
+    if whole is not None and value is not None:
+        return _made(whole, value)
     return Path(value) if value is not None and Path in get_args(kind) else value

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from bench.cells.cell import (
+    THEN,
     AnyCell,
     Cell,
     DataSource,
@@ -46,36 +48,41 @@ class RunSpec:
     steps: dict[str, int]  # task -> optimizer steps
     refused: dict[RefusalKey, str]  # what does not fit, and why
     lm_eval: tuple[str, ...] = ()  # tasks of lm-evaluation-harness to score besides
+    chosen: dict[RefusalKey, MethodSpec] = field(default_factory=dict)  # by searches, of all seeds
+    searched: frozenset[RefusalKey] = frozenset()  # whose settings are not known yet
 
     def cells(self) -> Iterator[AnyCell]:
         """Every cell that can run; the methods of one (model, task, seed) stand together,
-        reference first."""
+        reference first. Those whose settings are still searched for are not among them."""
         return (cell for cell, reason in self._all() if reason is None)
 
     def refusals(self) -> Iterator[tuple[AnyCell, str]]:
         """The cells that cannot run, each with the reason."""
         return ((cell, reason) for cell, reason in self._all() if reason is not None)
 
-    def _all(self) -> Iterator[tuple[AnyCell, str | None]]:
+    def places(self) -> Iterator[tuple[ModelInfo, Training, tuple[TaskSpec, ...]]]:
+        """Each model with its recipe and what it learns: a task, or several one after the other."""
         for model, training in zip(self.models, self.training, strict=True):
             for tasks in (*((task,) for task in self.tasks), *self.sequences):
-                for seed in self.seeds:
-                    for method in self.methods:
-                        stages = self._stages(method, tasks, model, training, seed)
-                        cell = stages[0] if len(stages) == 1 else TaskSequence(stages)
-                        key = RefusalKey(model.name, method.label, cell.name)
-                        yield cell, self.refused.get(key)
+                yield model, training, tasks
 
-    def _stages(
+    def cell(
         self,
         method: MethodSpec,
         tasks: tuple[TaskSpec, ...],
         model: ModelInfo,
         training: Training,
         seed: int,
-    ) -> tuple[Cell, ...]:
+        share: float = 1.0,
+        trial: int | None = None,
+    ) -> AnyCell:
+        """The cell of one place, method and seed; a `trial` may have a `share` of the steps."""
         stages: list[Cell] = []
         for task in tasks:
+            steps = self.steps[task.name]
+            if share < 1:
+                steps = math.ceil(share * steps)
+                training = dataclasses.replace(training, steps=steps)
             cell = Cell(
                 method=method,
                 task=task,
@@ -85,9 +92,24 @@ class RunSpec:
                 forget=self.forget[task.name],
                 retention=self.retention,
                 seed=seed,
-                steps=self.steps[task.name],
+                steps=steps,
                 lm_eval=self.lm_eval,
+                trial=trial,
             )
             stages.append(cell)
             model = dataclasses.replace(model, hash=cell.training_hash)
-        return tuple(stages)
+        return stages[0] if len(stages) == 1 else TaskSequence(tuple(stages))
+
+    def _all(self) -> Iterator[tuple[AnyCell, str | None]]:
+        for model, training, tasks in self.places():
+            for seed in self.seeds:
+                for method in self.methods:
+                    key = key_of(model, method, tasks)
+                    if key not in self.searched:
+                        own = self.chosen.get(key, method)
+                        yield self.cell(own, tasks, model, training, seed), self.refused.get(key)
+
+
+def key_of(model: ModelInfo, method: MethodSpec, tasks: Sequence[TaskSpec]) -> RefusalKey:
+    """The key of all seeds of a place and a method, as it was asked for."""
+    return RefusalKey(model.name, method.label, THEN.join(task.name for task in tasks))

@@ -199,6 +199,16 @@ class Elicited(TypedDict):
     weighed: NotRequired[Weighed | None]  # None where the selection goes by no confidence
 
 
+class Tuning(TypedDict):
+    """What came of the search for a cell's settings; `tuned` of its identity says how it was."""
+
+    chosen: dict[str, Any]  # setting -> value; none where the first trial, the defaults, was best
+    failed: int  # trials without a score
+    best: float | None  # score on validation rows, in metric units; None where all failed
+    worst: float | None
+    seconds: float  # of all trials, as boards count a method's time
+
+
 class Costs(TypedDict):
     """Seconds of wall time, each part once; `method` is what boards compare."""
 
@@ -240,6 +250,7 @@ class CellResult(TypedDict):
     path: list[PathPoint] | None  # by α; None where it was not asked for
     probe: Probe | None  # None where it was not asked for
     elicited: Elicited | None  # None for methods that elicit nothing
+    tuning: NotRequired[Tuning]  # only where a search chose the settings
     drift: float | None  # squared distance of the pretrained weights from where they were
     curve: list[dict[str, float]]  # step, loss, lr and what the method logged
     costs: Costs | None

@@ -80,7 +80,7 @@ class Weights:
         there = sum(
             file.stat().st_size for file in self.folder.glob("*.safetensors") if file != path
         )
-        if cell.model.weights or there + size > self.bound:
+        if cell.trial is not None or cell.model.weights or there + size > self.bound:
             return
         try:
             plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

@@ -33,6 +33,7 @@ def run(words: Sequence[str]) -> int:
     from bench.api import Runs, load
     from bench.render.plan import left_text
     from bench.running.finishing import finished
+    from bench.running.job import renewed
     from bench.running.sharing import rank
 
     asked = jobs_of(given)
@@ -42,7 +43,7 @@ def run(words: Sequence[str]) -> int:
         print(asked.forecasts(window(), probe, partial(print, file=sys.stderr)))
         return OK
     asked.require()
-    done = [finished(job.looked_at_again()) for job in asked.jobs]
+    done = [finished(renewed(job)) for job in asked.jobs]
     if rank():
         return OK
     results = [result for one in done for result in one.results]

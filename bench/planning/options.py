@@ -71,6 +71,20 @@ class Options:
     settings: dict[str, dict[str, Any]] = setting(  # "train" or a method -> its values
         {}, "settings, e.g. lwf.interval=8", flag="--set", metavar="M.S=V", group=HOW
     )
+    tune: int | None = setting(
+        None,
+        "trials that each method gets on each task before, to choose its settings on validation "
+        "rows; see docs/tuning.md",
+        low=1,
+        metavar="N",
+        group=HOW,
+    )
+    tune_share: float = setting(
+        1.0, "share of a cell's steps that a trial has", above=0.0, high=1.0, group=HOW
+    )
+    search: tuple[str, ...] = setting(
+        (), "what is searched: lr, METHOD.SETTING (all that has a search space)", group=HOW
+    )
     out: Path | None = setting(None, "its folder (results/local/MODEL)", metavar="DIR", group=WHERE)
     plugin: tuple[Path, ...] = setting((), "Python files to register from", group=WHERE)
     task_file: tuple[Path, ...] = setting((), "TOML files of own tasks", group=WHERE)

@@ -30,6 +30,7 @@ from bench.planning.model_info import default_rate, describe
 from bench.planning.name_groups import spelled_out
 from bench.planning.options import Options
 from bench.planning.task_names import asked, groups_of
+from bench.planning.tuning import SEED, VALIDATED, Tuning, tuning_of
 from bench.rows.files import read_bytes
 from bench.rows.material import Material
 from bench.rows.portions import VALIDATION, check, portions
@@ -52,6 +53,7 @@ class Plan:
     submission: bool = False  # whether GLUE's test rows are answered too
     keep_bytes: float = 0.0  # of tuned weights in the run's folder
     tracker: str | None = None  # whom curves and scores are told, too
+    tuning: Tuning | None = None  # the search that each method gets first
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,25 @@ def make_plan(options: Options) -> Plan:
     # no encoder is asked a forgetting task
     on_forgetting = found.notes if any(model.generates for model in models) else []
     notes = (*left_out, *on_forgetting, *head_notes(models, found.learned))
-    kept = bound_of(options.keep_weights)
-    return Plan(spec, material, notes, options.submission, kept, options.tracker)
+    tuning = _tuning(options, methods, spec)
+    if tuning and "validation" not in options.settings.get("train", {}):
+        notes = (
+            *notes,
+            f"trials are scored on {VALIDATED:.0%} of the training rows (--validation)",
+        )
+    keep = bound_of(options.keep_weights)
+    return Plan(spec, material, notes, options.submission, keep, options.tracker, tuning)
+
+
+def _tuning(options: Options, methods: Sequence[Method], spec: RunSpec) -> Tuning | None:
+    """Raises BenchError where what is asked of the search cannot be."""
+    if options.tune is None:
+        if options.search:
+            raise BenchError(f"--search {','.join(options.search)}: say how often, as in --tune 8.")
+        return None
+    if SEED in spec.seeds:
+        raise BenchError(f"seed {SEED} is that of trials, and cannot be reported: --first-seed.")
+    return tuning_of(methods, options.tune, options.tune_share, options.search, options.settings)
 
 
 def _has(text: str | None, data: str) -> set[Need]:
@@ -203,6 +222,8 @@ def _name(places: Sequence[str]) -> str:
 def _training(options: Options, model: ModelInfo) -> Training:
     """Raises BenchError for a part of the recipe that there is not, or that cannot be."""
     given = options.settings.get("train", {})
+    if options.tune is not None:
+        given = {"validation": VALIDATED, **given}
     recipe = parse(Training, {"lr": default_rate(model), **given}, "train")
     wanted = recipe.validation
     if wanted is not None and wanted > 1 and not wanted.is_integer():

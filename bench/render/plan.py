@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench.cells.cell import THEN, AnyCell, TaskSpec
 from bench.cells.grid import RunSpec
 from bench.core.durations import clock
-from bench.core.settings import changed
+from bench.core.settings import changed, spelled
 from bench.planning.compatibility import in_words
 from bench.planning.plan import Forecast, Plan
+from bench.planning.tuning import SEED
 from bench.render.layout import WIDTH, table, wrap
 from bench.render.sections import Column
 from bench.rows.portions import VALIDATION, portions
@@ -48,6 +50,7 @@ def plan_text(
         ("sequence", sequences),
         ("training", list(recipes)),
         ("retention", _retention(spec)),
+        ("search", _search(plan)),
         ("lm-eval", [", ".join(spec.lm_eval)] if spec.lm_eval else []),
         ("seeds", [", ".join(map(str, spec.seeds))]),
         ("results", [str(folder)]),
@@ -55,7 +58,10 @@ def plan_text(
         ("refused", in_words(spec.refused)),
         ("note", plan.notes),
     ]
-    cells = f"{done + todo + refused} cells, {counted}{done} done, {todo} to run"
+    whole = math.prod(n for n, _ in counts)
+    trials = whole // len(spec.seeds) - len(spec.refused)
+    before = f" and {plan.tuning.trials * trials} trials before them" if plan.tuning else ""
+    cells = f"{whole} cells{before}, {counted}{done} done, {todo} to run"
     lines = [wrap(f"plan: {product} = {cells}", width, "  ")]
     for name, texts in told:
         for number, text in enumerate(texts):
@@ -121,6 +127,22 @@ def _task(plan: Plan, task: TaskSpec) -> str:
     if not any(model.generates for model in spec.models):
         return text  # an encoder's head has one task, and no other is asked
     return f"{text}; forgetting task {', '.join(spec.forget[task.name].tasks) or 'nothing'}"
+
+
+def _search(plan: Plan) -> list[str]:
+    """How settings are chosen, and over which spaces."""
+    tuning = plan.tuning
+    if tuning is None:
+        return []
+    part = "all" if tuning.share == 1 else f"{tuning.share:.0%}"
+    counted = f"{tuning.trials} trials of each method and task, with seed {SEED} and {part} steps"
+    missing = len(plan.spec.searched) * len(plan.spec.seeds)
+    later = f"; {missing} cells wait for what they show" if missing else ""
+    spaces = [
+        f"{label}: {', '.join(f'{one.name} {spelled(one.space)}' for one in dimensions)}"
+        for label, dimensions in tuning.dimensions.items()
+    ]
+    return [f"{counted}, on validation rows{later}", *spaces]
 
 
 def _retention(spec: RunSpec) -> list[str]:

@@ -75,6 +75,7 @@ def sections(board: Board) -> list[Section]:
         *_standings(board),
         *_verdicts(board),
         *_one_seed(board),
+        *_searches(board),
         *_metrics(board),
         *_transfers(board),
         *_elicitations(board),
@@ -274,6 +275,50 @@ def _seeds(verdict: Verdict) -> str:
     if not found or not found.difference.mean or verdict.words["after"] != "no difference shown":
         return MISSING
     return f"more than {MOST_SEEDS}" if found.needed is None else str(found.needed)
+
+
+def _searches(board: Board) -> list[Section]:
+    """A row per task and method whose settings were searched."""
+    columns = (
+        Column("task", words=_LABEL, left=True),
+        Column("method", words=_LABEL),
+        Column("trials"),
+        Column("failed", 3),
+        Column("searched", 6, words=28, left=True),
+        Column("chosen", words=28, left=True),
+        Column("best"),
+        Column("worst", 8),
+        Column("time\ns", 5),
+        Column("in\ncells", 7),
+    )
+    rows = [
+        (
+            *map(one_line, (found.title, found.method)),
+            str(found.asked["trials"]),
+            str(found.failed),
+            "; ".join(f"{name} {space}" for name, space in found.asked["space"].items()),
+            ", ".join(f"{name}={value}" for name, value in found.chosen.items()) or "as asked",
+            *(_plain(value, scale(SCORE, found.lower)) for value in (found.best, found.worst)),
+            f"{found.seconds:.1f}",
+            MISSING if found.cells is None else f"{found.cells:.1f}",
+        )
+        for found in board.searches
+    ]
+    if not rows:
+        return []
+    seeds = {found.asked["seed"] for found in board.searches}
+    shares = {found.asked["share"] for found in board.searches}
+    title = (
+        "How settings were chosen: trials of each method on each task (the first as asked), seed "
+        f"{', '.join(map(str, seeds))}, {' or '.join(f'{share:.0%}' for share in sorted(shares))} "
+        "of the steps; their best and worst score on validation rows ×100, and what they took, "
+        "also in cells of the same row"
+    )
+    return [Section(title, columns, tuple(rows))]
+
+
+def _plain(value: float | None, factor: int) -> str:
+    return MISSING if value is None else f"{factor * value:.2f}"
 
 
 def _metrics(board: Board) -> list[Section]:

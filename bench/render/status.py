@@ -59,7 +59,9 @@ def _named(what: str, cells: Sequence[str], width: int) -> list[str]:
 def _counted(results: Sequence[CellResult], width: int) -> list[str]:
     counts: dict[tuple[str, str], list[int]] = {}
     for result in results:
-        key = (result["labels"]["method"], result["cell"]["task"])
+        trial = "trial" in result["labels"]
+        method = f"{result['cell']['method']} trials" if trial else result["labels"]["method"]
+        key = (method, result["cell"]["task"])
         counts.setdefault(key, [0, 0, 0])[_STATES.index(result["status"])] += 1
     rows = [(*names, *map(str, each)) for names, each in sorted(counts.items())]
     words = (Column(name, words=40, left=True) for name in ("method", "task"))

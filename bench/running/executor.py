@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cells.cell import AnyCell, TaskSequence
+from bench.cells.cell import AnyCell, TaskSequence, is_trial
 from bench.cells.state import Noting, notice_path
 from bench.cells.store import Store
 from bench.core.durations import NEVER, Deadline
@@ -42,11 +42,11 @@ def open_cells(
     cells: Sequence[AnyCell], store: Store, submission: bool = False
 ) -> tuple[list[AnyCell], list[CellResult]]:
     """The cells that have no finished result, and the results of the others; with `submission`
-    a cell is open too that has not answered its test rows."""
+    a cell is open too that has not answered its test rows. A trial that failed has had its turn."""
     todo, done = [], []
     for cell in cells:
         result = store.read(cell.identity(), cell.hash)
-        if result is not None and is_done(result, cell, store, submission):
+        if result is not None and (is_trial(cell) or is_done(result, cell, store, submission)):
             done.append(result)
         else:
             todo.append(cell)

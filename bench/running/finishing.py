@@ -7,11 +7,12 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench.cells.cell import is_trial
 from bench.cells.state import keep_plan
 from bench.cells.store import Store
 from bench.core.files import check_writable, sweep
 from bench.running.executor import keep_refusals, run_in_process
-from bench.running.job import Job
+from bench.running.job import Job, renewed
 from bench.running.pool import run_in_workers
 from bench.running.sharing import processes, rank
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class Finished:
     """What a job has come to."""
 
-    results: list[CellResult]  # of all cells that have one: done, failed and refused
+    results: list[CellResult]  # of all cells that have one but trials: done, failed and refused
     left: list[AnyCell]  # what its deadline left
     stopped: int = 0  # of these, how many have a checkpoint
 
@@ -42,23 +43,35 @@ def finished(job: Job, quiet: bool = False) -> Finished:
     if rank() == 0:
         _sweep(job)
         keep_plan(job.folder, job.cells)
-    left: list[AnyCell] = []
-    if job.executor != "local" and job.todo:
-        left = _run_elsewhere(job, store, quiet)
-    elif job.workers > 1:
-        left = run_in_workers(job, store, quiet)
-    elif job.todo or processes() > 1:  # the first process says what is to run
-        left = run_in_process(job.plan, job.todo, store, job.folder, quiet, job.deadline)
+    left = _run(job, store, quiet)
+    while job.plan.spec.searched and not left:  # trials have shown what else there is to run
+        before, job = job.todo, renewed(job)
+        if job.todo == before:
+            break  # nothing came of them
+        if rank() == 0:
+            keep_plan(job.folder, job.cells)
+        left = _run(job, store, quiet)
     if rank():
         return Finished([], [])
     keep_refusals(job.plan, store)
     refused = (cell for cell, _ in job.plan.spec.refusals())
-    wanted = {cell.hash for cell in (*job.cells, *refused)}
+    wanted = {cell.hash for cell in (*job.cells, *refused) if not is_trial(cell)}
     results = store.all()
     for line in store.set_aside:
         print(line, file=sys.stderr)
     stopped = sum((job.folder / "checkpoints" / cell.hash[:24]).is_dir() for cell in left)
     return Finished([result for result in results if result["hash"] in wanted], left, stopped)
+
+
+def _run(job: Job, store: Store, quiet: bool) -> list[AnyCell]:
+    """Run what is to run now; what the deadline left."""
+    if job.executor != "local" and job.todo:
+        return _run_elsewhere(job, store, quiet)
+    if job.workers > 1:
+        return run_in_workers(job, store, quiet)
+    if job.todo or processes() > 1:  # the first process says what is to run
+        return run_in_process(job.plan, job.todo, store, job.folder, quiet, job.deadline)
+    return []
 
 
 def _run_elsewhere(job: Job, store: Store, quiet: bool) -> list[AnyCell]:

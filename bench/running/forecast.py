@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.cells.cell import AnyCell, Cell, TaskSequence
+from bench.cells.cell import AnyCell, Cell, TaskSequence, label_of
 from bench.cells.store import Store
 from bench.core.errors import BenchError
 from bench.core.machine import available_bytes, gpus
@@ -33,7 +33,7 @@ def forecasts(job: Job, probe: bool, tell: Callable[[str], None]) -> list[Foreca
         _probe(job, estimates, tell)
     by_method: dict[str, list[AnyCell]] = {}
     for cell in job.todo:
-        by_method.setdefault(cell.label, []).append(cell)
+        by_method.setdefault(label_of(cell), []).append(cell)
     return [_of_method(name, cells, estimates, job) for name, cells in by_method.items()]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.cells.cell import AnyCell, is_trial
 from bench.cells.store import Store
 from bench.cells.weights import Weights
 from bench.core.durations import NEVER, Deadline, seconds_of
@@ -13,14 +14,14 @@ from bench.core.errors import BenchError
 from bench.planning.options import Executor, Options
 from bench.planning.plan import Plan, make_plan
 from bench.planning.plugins import load_all
+from bench.planning.tuning import settled
 from bench.running.executor import open_cells
-from bench.running.reasons import Place, place_of, reason
+from bench.running.reasons import TRIAL, Place, place_of, reason
 from bench.running.sharing import processes
 from bench.running.workers import check_executor, how_many
 from bench.training.stack import build
 
 if TYPE_CHECKING:
-    from bench.cells.cell import AnyCell
     from bench.cells.result import CellResult
 
 
@@ -33,18 +34,14 @@ class Job:
     cells: tuple[AnyCell, ...]
     todo: tuple[AnyCell, ...]
     workers: int = 1  # processes that run them
+    jobs: int | None = None  # as many were asked for
+    per_gpu: int | None = None  # cells at once
     plugin: tuple[Path, ...] = ()  # files that each of these reads first
     task_file: tuple[Path, ...] = ()
     deadline: Deadline = NEVER
     executor: Executor = "local"
-    per_gpu: int = 1  # cells at once
     ray_address: str | None = None
     slurm: tuple[str, ...] = ()  # NAME=VALUE, for submitit
-
-    def looked_at_again(self) -> Job:
-        """The job with what is still to run by now."""
-        todo, _ = open_cells(self.cells, Store(self.folder), self.plan.submission)
-        return replace(self, todo=tuple(todo))
 
     def reasons(self) -> dict[str, list[AnyCell]]:
         """Why cells are to run -> the cells."""
@@ -55,7 +52,8 @@ class Job:
         found: dict[str, list[AnyCell]] = {}
         for cell in self.todo:
             alike = results.get(place_of(cell.identity()), [])
-            found.setdefault(reason(cell, alike, weights), []).append(cell)
+            text = TRIAL if is_trial(cell) else reason(cell, alike, weights)
+            found.setdefault(text, []).append(cell)
         return found
 
 
@@ -71,22 +69,37 @@ def planned(options: Options) -> Job:
     plan = make_plan(replace(options, tasks=options.tasks or own))
     names = "-".join(model.name.replace("/", "--") for model in plan.spec.models)
     folder = options.out or Path("results", "local", names)
-    cells = tuple(plan.spec.cells())
-    todo, _ = open_cells(cells, Store(folder), plan.submission)
-    return Job(
-        plan,
-        folder,
-        cells,
-        tuple(todo),
-        how_many(options.jobs, todo, options.per_gpu, options.executor),
-        options.plugin,
-        options.task_file,
-        deadline,
-        options.executor,
-        options.per_gpu or 1,
-        options.ray_address,
-        options.slurm,
+    job = Job(
+        plan=plan,
+        folder=folder,
+        cells=(),
+        todo=(),
+        jobs=options.jobs,
+        per_gpu=options.per_gpu,
+        plugin=options.plugin,
+        task_file=options.task_file,
+        deadline=deadline,
+        executor=options.executor,
+        ray_address=options.ray_address,
+        slurm=options.slurm,
     )
+    return renewed(job)
+
+
+def renewed(job: Job) -> Job:
+    """The job as its folder is now: trials that have run may have shown the settings of cells, or
+    of further trials."""
+    plan, store = job.plan, Store(job.folder)
+    trials: list[AnyCell] = []
+    if plan.tuning is not None:
+        spec, trials = settled(
+            plan.spec, plan.tuning, lambda cell: store.read(cell.identity(), cell.hash)
+        )
+        plan = replace(plan, spec=spec)
+    cells = (*trials, *plan.spec.cells())
+    todo, _ = open_cells(cells, store, plan.submission)
+    workers = how_many(job.jobs, todo, job.per_gpu, job.executor)
+    return replace(job, plan=plan, cells=cells, todo=tuple(todo), workers=workers)
 
 
 def unknown_method(job: Job, option: str) -> str:

@@ -155,7 +155,7 @@ class _Tasks:
     def _places(self) -> int:
         """Cells that may run at once; nodes come and go."""
         has = self.ray.cluster_resources()
-        there = int(has.get("GPU", 0)) * self.job.per_gpu or int(has.get("CPU", 0))
+        there = int(has.get("GPU", 0)) * (self.job.per_gpu or 1) or int(has.get("CPU", 0))
         return max(1, min(there, self.job.workers))
 
     def _next(self) -> AnyCell | None:
@@ -167,7 +167,7 @@ class _Tasks:
         patient = not self.left
         (self.left or self.others).remove(cell)
         on_gpu = self.ray.cluster_resources().get("GPU", 0) > 0
-        needs = {"num_cpus": 1, "num_gpus": 1 / self.job.per_gpu if on_gpu else 0}
+        needs = {"num_cpus": 1, "num_gpus": 1 / (self.job.per_gpu or 1) if on_gpu else 0}
         task = self.ray.remote(**needs, max_retries=0)(_run)
         self.running[task.remote(sent, self.job.todo.index(cell), patient)] = cell
 

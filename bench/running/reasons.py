@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.cells.cell import Cell
+from bench.cells.cell import Cell, label_of
 
 if TYPE_CHECKING:
     from bench.cells.cell import AnyCell
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bench.cells.weights import Weights
 
 NEVER = "never run"
+TRIAL = "trials that have not run"
 Place = tuple[Any, ...]
 
 
@@ -42,10 +43,10 @@ def reason(cell: AnyCell, results: Iterable[CellResult], weights: Weights) -> st
 
 def summed(reasons: Mapping[str, Sequence[AnyCell]]) -> list[str]:
     """A line for each reason: how many cells, and of which methods where not of all."""
-    everyone = {cell.label for cells in reasons.values() for cell in cells}
+    everyone = {label_of(cell) for cells in reasons.values() for cell in cells}
     lines = []
     for text, cells in reasons.items():
-        labels = Counter(cell.label for cell in cells)
+        labels = Counter(map(label_of, cells))
         which = "" if labels.keys() == everyone and len(reasons) == 1 else f" {', '.join(labels)}:"
         lines.append(f"{len(cells)}{which} {text}")
     return lines
@@ -59,6 +60,7 @@ _WORDS = {
     "data": "the task's rows",
     "retention": "the retention text",
     "lm_eval": "lm-eval",
+    "tuned": "the search for its settings",
 }
 
 

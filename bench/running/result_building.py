@@ -35,7 +35,7 @@ _SAMPLED_TEXT = "sampled from the base model"
 
 def blank_result(cell: AnyCell) -> CellResult:
     """A result of which nothing is known yet but the cell."""
-    return {
+    found: CellResult = {
         "schema_version": SCHEMA_VERSION,
         "status": "done",
         "error": None,
@@ -62,6 +62,15 @@ def blank_result(cell: AnyCell) -> CellResult:
         "data": {},
         "provenance": dict(provenance()),
     }
+    if (tuned := cell.method.tuned) is not None:
+        found["tuning"] = {
+            "chosen": tuned.chosen,
+            "failed": tuned.failed,
+            "best": tuned.best,
+            "worst": tuned.worst,
+            "seconds": tuned.seconds,
+        }
+    return found
 
 
 def failed_result(
@@ -194,7 +203,10 @@ def _facts_result(cell: Cell, before: list[bool] | None, after: list[bool] | Non
 def _ceiling_result(
     cell: Cell, stage: CellSession, before: Measured, after: Measured
 ) -> Ceiling | None:
-    data, dev = cell.data.source, stage.dev["dev"]
+    split, dev = stage.shown
+    if split != "dev":
+        return None
+    data = cell.data.source
     source = source_of(stage.task, data)
     by_id = {row["id"]: row for row in stage.workspace.rows_of(stage.task, data, "dev")}
     foils = [source.foil(by_id[name]) for name in dev.ids]
