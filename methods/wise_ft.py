@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.core.settings import Range, setting
-from bench.training.method import Card, Method, Role, register_method
+from bench.training.method import Card, Method, Need, Role, register_method
 
 if TYPE_CHECKING:
     from bench.training.context import TrainingContext
@@ -46,6 +46,11 @@ class WiSEFT(Method):
     def roles(self) -> frozenset[Role]:
         """Moves the weights after the last step."""
         return frozenset({"finish"})
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """Alone, it is plain fine-tuning but for its end, and is spared where that is kept."""
+        return frozenset({"finetuned"})
 
     def finish(self, run: TrainingContext) -> None:
         """θ ← (1 − α) θ0 + α θ; lerp is exact at both ends."""

@@ -109,7 +109,7 @@ class CellSession:
             CellError: the loss or a weight is not a finite number.
         """
         cell = self.cell
-        record = self._recalled() or self._trained(folder)
+        record = self._recalled(cell) or self._finished() or self._trained(folder)
         self.drift = ev.drift(self.loaded)
         if not math.isfinite(self.drift):
             raise CellError(f"the weights are not finite after {cell.steps} steps")
@@ -123,15 +123,34 @@ class CellSession:
         """Train, and keep the weights where the run keeps them."""
         record = train(self.run, self.method, folder)
         record["memory"] = higher(record["memory"], above(self.loaded_mib))
+        self._keep(record)
+        return record
+
+    def _finished(self) -> TrainingRecord | None:
+        """The training of a method that acts behind the last step alone: plain fine-tuning's, as
+        it was kept, charged with what it cost there. None where it was not kept."""
+        if self.method.roles != {"finish"} or self.cell.method.lr is not None:
+            return None
+        plain = METHODS.get(REFERENCE)
+        record = self._recalled(dataclasses.replace(self.cell, method=plain(plain.Config()).spec))
+        if record is None:
+            return None
+        clock = time.perf_counter()
+        self.method.finish(self.run)
+        record["finish"] = time.perf_counter() - clock
+        self._keep(record)
+        return record
+
+    def _keep(self, record: TrainingRecord) -> None:
+        """Keep the weights where the run keeps them."""
         if self.run.accelerator.is_main_process:
             weights = dict(self.run.net.named_parameters())
             self.workspace.weights.keep(self.cell, self.task.outputs, weights, record)
-        return record
 
-    def _recalled(self) -> TrainingRecord | None:
-        """Put the weights of an earlier training of this cell back, for whatever it is that is
+    def _recalled(self, cell: Cell) -> TrainingRecord | None:
+        """Put the weights of an earlier training of a cell back, for whatever it is that is
         measured now; None where there are none."""
-        found = self.workspace.weights.find(self.cell)
+        found = self.workspace.weights.find(cell)
         mine = dict(self.run.net.named_parameters())
         if found is None or found.tensors.keys() != mine.keys():
             return None

@@ -34,7 +34,7 @@ WORDS = {"methods": ("recadam", "lwf"), "tasks": ("cola", "rte"), "seeds": 1, "s
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished grid of finetune, recadam and lwf on cola and rte."""
     out = tmp_path_factory.mktemp("grid")
-    results = finished(planned(read({**WORDS, "out": out})), quiet=True)
+    results = finished(planned(read({**WORDS, "out": out})), quiet=True).results
     assert [result["status"] for result in results] == ["done"] * 6
     return out
 
@@ -172,7 +172,7 @@ def test_an_exported_folder_is_the_tuned_model(world: World, tmp_path: Path, kin
     out = tmp_path / "run"
     words = {"methods": ("finetune",), "tasks": ("cola",), "seeds": 1, "steps": 2, "out": out}
     words |= {"model": (str(world.models[kind]),), "data": str(world.data)}
-    (result,) = finished(planned(read(words)), quiet=True)
+    (result,) = finished(planned(read(words)), quiet=True).results
     path = next(out.glob(f"cells/*{result['hash'][:12]}.json"))
     cell = export(path, tmp_path / "model")
     kept = Weights(out).find(cell)
