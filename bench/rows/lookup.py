@@ -51,7 +51,7 @@ class Lookup:
             found |= {f"{front}{row['id']}": Asked(task, row) for row in known.rows}
             hashes.append({"hash": known.hash})
         mine = hashes[0]["hash"] if len(tasks) == 1 else digest(hashes)
-        return found if mine == data_hash else f"{self.data} has other rows of {', '.join(tasks)}"
+        return found if mine == data_hash else f"{self.data} has other rows"
 
     def _read(self, name: str) -> _Known | str:
         """A task's rows, or why there are none."""

@@ -163,7 +163,7 @@ def test_committed_answers_give_the_committed_figures(shared_data: Path) -> None
     (line,) = verify(one, changed, rows).differ
     assert "such as dev-99999" in line
     (part,) = (p for p in verify(one, answers, Lookup("micro")).unchecked if p.startswith("gold"))
-    assert part == "gold (micro has other rows of cola)"
+    assert part == "gold (micro has other rows)"
 
 
 def test_a_board_that_its_cells_do_not_give_is_named(tmp_path: Path) -> None:

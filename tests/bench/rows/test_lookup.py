@@ -46,7 +46,7 @@ def test_choices_by_letter_have_letters_as_answers() -> None:
 @pytest.mark.parametrize(
     ("task", "data", "why"),
     [
-        ("cola", "micro", "micro has other rows of cola"),
+        ("cola", "micro", "micro has other rows"),
         ("nothing", "micro", "the task nothing is not known here"),
         ("boolq", "micro", "micro has no rows of boolq"),
         ("cola", "nowhere", "nowhere has no rows of cola"),
