@@ -50,7 +50,7 @@ TESTED_IN = {
     "bench/running/test_on_slurm.py": "bench.running.remote",
     "bench/running/test_memory.py": "bench.core.memory",
     "bench/speed/test_speed.py": "bench.speed.__main__ bench.speed.cells bench.speed.grid "
-    "bench.speed.loop bench.speed.options bench.speed.scoring bench.speed.start "
+    "bench.speed.jobs bench.speed.loop bench.speed.options bench.speed.scoring bench.speed.start "
     "bench.speed.timing",
     "test_papers.py": "bench.core.version",
     "bench/training/test_loop.py": "bench.training.checkpoint bench.training.context "

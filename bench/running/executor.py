@@ -81,6 +81,8 @@ def run_in_process(
 class CellRunner:
     """Runs cells of a plan in this process; what they have in common is made once."""
 
+    noting: Noting  # of the cell in hand
+
     def __init__(
         self,
         plan: Plan,

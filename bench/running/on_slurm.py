@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shutil
@@ -48,8 +49,11 @@ def run_on_slurm(job: Job, store: Store, quiet: bool = False) -> list[AnyCell]:
             with inherited_path(), executor.batch():
                 jobs = [executor.submit(shift) for _ in range(min(job.workers, count))]
             _wait(jobs, follower)
-            if len(display.left) == count and job.deadline.left > 0:
+            if len(display.left) == count and job.deadline.left > 0 and not follower.in_hand():
                 raise BenchError(f"--executor slurm: no job ran a cell: {_reason(jobs)}.")
+            while display.left and follower.in_hand() and job.deadline.left > 0:
+                time.sleep(_LOOK_SECONDS)  # other commands in the folder run them
+                follower.look()
         return display.left
 
 
@@ -62,8 +66,8 @@ class Shift:
 
     def __call__(self) -> None:
         """Run what is left in the folder, but for what others have in hand."""
-        job, preempted = self.packed.open(), list[int]()
-        catch_stops()
+        catch_stops()  # which submitit ignores
+        preempted: list[int] = []
         # submitit's own, which queues the job again; it would not wait for a checkpoint
         theirs = {
             number: handler
@@ -77,8 +81,9 @@ class Shift:
 
         for number in theirs:
             signal.signal(number, stop)
-        store = Store(job.folder)
         try:
+            job = self.packed.open()
+            store = Store(job.folder)
             run_in_process(
                 job.plan, job.todo, store, job.folder, deadline=job.deadline, patient=False
             )
@@ -143,11 +148,21 @@ def _wait(jobs: Sequence[Any], follower: Follower) -> None:
         follower.display.running.clear()
     except BaseException:
         for job in jobs:
-            job.cancel()
+            _cancel(job)
         raise
+
+
+def _cancel(job: Any) -> None:
+    """End a job; a process of this machine, whose number is the job's, with a checkpoint."""
+    if "slurm" in type(job).__name__.lower():
+        job.cancel()
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(int(job.job_id), signal.SIGTERM)
+    job.wait()
 
 
 def _reason(jobs: Sequence[Any]) -> str:
     """The last line of what the first job that failed has said."""
     texts = [str(error).strip() for job in jobs if (error := job.exception()) is not None]
-    return texts[0].splitlines()[-1] if texts else "others have them in hand"
+    return texts[0].splitlines()[-1] if texts else "see their logs in the folder"

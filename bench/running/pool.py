@@ -41,7 +41,7 @@ def run_in_workers(job: Job, store: Store, quiet: bool = False) -> list[AnyCell]
     """
     estimates = Estimates.of_plan(job.plan, store.all())
     with Display(job.todo, estimates, quiet, job.workers) as display:
-        pool = _Pool(job, store, display, _Server(job))
+        pool = _Pool(job, store, display, Server(job))
         try:
             with pool.pausing():
                 pool.run()
@@ -53,7 +53,7 @@ def run_in_workers(job: Job, store: Store, quiet: bool = False) -> list[AnyCell]
         return display.left
 
 
-class _Server:
+class Server:
     """The process that forks workers, of `bench.running.server`."""
 
     def __init__(self, job: Job) -> None:
@@ -136,7 +136,7 @@ class _Pool:
     job: Job
     store: Store
     display: Display
-    server: _Server
+    server: Server
     workers: list[_Worker] = field(default_factory=list)
     left: list[AnyCell] = field(default_factory=list)
     others: list[AnyCell] = field(default_factory=list)  # that another run has in hand

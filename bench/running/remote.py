@@ -17,10 +17,11 @@ from pathlib import Path
 
 from bench.cells.cell import AnyCell
 from bench.cells.result import CellResult
-from bench.cells.state import notice_of
+from bench.cells.state import lease_path, notice_of
 from bench.cells.store import Store
 from bench.core.durations import NEVER, Deadline
 from bench.core.errors import BenchError
+from bench.core.lease import Lease
 from bench.core.machine import gpus
 from bench.planning.plugins import load_all
 from bench.running.job import Job, unknown_method
@@ -109,6 +110,11 @@ class Follower:
         result = self._read(cell)
         done = is_done(result, cell, self.store, self.job.plan.submission)
         return done or result != self._before[cell.hash]
+
+    def in_hand(self) -> bool:
+        """Whether somebody runs one of the cells that are left."""
+        folder = self.store.folder
+        return any(Lease(lease_path(folder, cell.hash)).is_alive() for cell in self.display.left)
 
     def leave(self, cell: AnyCell) -> None:
         """Show that a cell runs no more, though it has not ended."""

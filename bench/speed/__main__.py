@@ -10,7 +10,7 @@ from pathlib import Path
 
 import bench.speed
 from bench.core.errors import BenchError, CellError
-from bench.speed import grid, kernels, loop, methods, scoring, start
+from bench.speed import grid, jobs, kernels, loop, methods, scoring, start
 from bench.speed.options import positive
 
 _COMMANDS = {
@@ -18,6 +18,7 @@ _COMMANDS = {
     "scoring": scoring,
     "start": start,
     "grid": grid,
+    "jobs": jobs,
     "methods": methods,
     "kernels": kernels,
 }

@@ -1,7 +1,7 @@
 """The speed script: it runs, its arithmetic is right, and the loop is not grossly slow.
 
-Each command of bench.speed.cells, bench.speed.grid, bench.speed.options, bench.speed.scoring runs
-once.
+Each command of bench.speed.cells, bench.speed.grid, bench.speed.jobs, bench.speed.options,
+bench.speed.scoring runs once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from bench.selfcheck.world import plan_for, stage_for
+from bench.selfcheck.world import World, plan_for, stage_for
 from bench.speed import loop, start
 from bench.speed.__main__ import main
 from bench.speed.timing import alternate, compared
@@ -106,6 +106,26 @@ def test_a_start_is_told_with_loading_and_without(
     found = json.loads(file.read_text())["start: first / second"]
     assert found == {"whole": 5.0, "without loading": 15.0}
     assert "second start" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_workers_are_held_against_one_process(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "speed.json"
+    words = f"jobs --model {world.models['causal']} --data {world.data} --tasks cola"
+    words += " --methods l2sp --seeds 1 --steps 2"
+    assert main([*words.split(), "--json", str(file)]) == 0
+    assert "a worker's cell begins" in capsys.readouterr().out
+    found = json.loads(file.read_text())
+    assert set(found) == {
+        "workers / one thread",
+        "workers / all threads",
+        "a worker's cell begins",
+        "a fresh process imports",
+    }
+    begins, imports = (found[name]["seconds"] for name in list(found)[2:])
+    assert 0 < begins < imports
 
 
 @pytest.mark.slow
