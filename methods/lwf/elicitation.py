@@ -32,6 +32,7 @@ def elicit(run: TrainingContext, config: LWFConfig) -> tuple[AnswerSet, list[int
         cell.identity()["forget"],
         [task_hash(task) for task in run.forget],
         run.max_length,
+        cell.training.validation,  # whose rows are asked nothing
         run.seed("elicit"),
         [config.samples, config.max_new_tokens, config.temperature, config.top_p],
     ]
