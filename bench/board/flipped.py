@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.board.grouping import MethodKey, method_of
 from bench.cells.result import CellResult, Predictions
-from bench.scoring.metrics import exact_match
+from bench.scoring.predictions import right
 
 
 @dataclass
@@ -63,15 +63,12 @@ def _of_task(
     for cell, given in found:
         name = names[method_of(cell)]
         seeds[name] = seeds.get(name, 0) + 1
-        columns = given["id"], given["gold"], given["before"], given["after"]
-        for id, gold, before, after in zip(*columns, strict=True):
-            if before == after:
-                continue
-            was, now = is_right(gold, before), is_right(gold, after)
-            if was != now:
-                flip = rows.setdefault(id, Flip(id, gold, before))
-                into = flip.lost if was else flip.gained
-                into[name] = into.get(name, 0) + 1
+        was, now = (right(given["gold"], given[when]) for when in ("before", "after"))
+        for i in (i for i in range(len(was)) if was[i] != now[i]):
+            id = given["id"][i]
+            flip = rows.setdefault(id, Flip(id, given["gold"][i], given["before"][i]))
+            into = flip.lost if was[i] else flip.gained
+            into[name] = into.get(name, 0) + 1
     first = found[0][0]
     task = first["cell"]["task"]
     return TaskFlips(
@@ -83,8 +80,3 @@ def _of_task(
         seeds=dict(sorted(seeds.items())),
         rows=tuple(sorted(rows.values(), key=lambda flip: flip.order(seeds))),
     )
-
-
-def is_right(gold: Any, answer: Any) -> bool:
-    """Whether an answer, the index of a label or a text, is the right one."""
-    return exact_match([gold], [answer]) == 1 if isinstance(answer, str) else bool(gold == answer)

@@ -65,7 +65,7 @@ def examples(
         given = zip(
             ("gold", *names), (answers[c][i] for c in ("gold", "before", "after")), strict=True
         )
-        words = ", ".join(f"{name} {_word(asked, value)}" for name, value in given)
+        words = ", ".join(f"{name} {answer_text(asked, value)}" for name, value in given)
         lines.append(wrap(f"{answers['id'][i]}: {words}", width, "  "))
         lines += [wrap(f"  {text}", width, "    ") for text in (_texts(asked) if asked else [])]
     return "\n".join(lines)
@@ -100,7 +100,7 @@ def _texts(asked: Asked) -> list[str]:
     return [f"{name}: {printable(str(asked.row[name]))}" for name in asked.task.columns]
 
 
-def _word(asked: Asked | None, value: Any) -> str:
+def answer_text(asked: Asked | None, value: Any) -> str:
     """An answer as a person reads it."""
     if asked is not None and type(value) is int and asked.task.kind != "text":
         task = asked.task

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from bench.board.flipped import Flip, TaskFlips, flips_of
 from bench.board.leaderboard import Board
 from bench.cells.result import CellResult, Predictions
+from bench.render.examples import answer_text
 from bench.render.page.tables import Looks, section_table
 from bench.render.page.tags import Markup, joined
 from bench.render.sections import Column, Section
@@ -67,22 +67,14 @@ def _count(flip: Flip, method: str) -> str:
 
 def _words(flip: Flip, asked: Asked | None) -> tuple[str, str, str]:
     """The row's text, the right answer and the base model's."""
+    answers = _cut(answer_text(asked, flip.gold)), _cut(answer_text(asked, flip.before))
     if asked is None:
-        return "", str(flip.gold), str(flip.before)
+        return "", *answers
     task, row = asked
     names = [name for name in task.columns if name not in task.labels and name != task.target]
     text = " · ".join(one_line(str(row[name])) for name in names if name in row)
-    cut = text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
-    return cut, _answer(asked, flip.gold), _answer(asked, flip.before)
+    return _cut(text), *answers
 
 
-def _answer(asked: Asked, value: Any) -> str:
-    """A label by its word, a choice by its text; what was written as it is."""
-    task, row = asked
-    if isinstance(value, str):
-        return one_line(value)[:_MOST_CHARACTERS]
-    if not isinstance(value, int) or not 0 <= value < len(task.labels):
-        return str(value)
-    if task.kind == "multiple_choice":
-        return one_line(str(row.get(task.labels[value], value)))
-    return one_line(str(task.words[value] if task.words else task.labels[value]))
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"

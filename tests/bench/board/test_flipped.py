@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.board.flipped import flips_of, is_right
+from bench.board.flipped import flips_of
 from bench.board.grouping import method_names
 from bench.cells.result import CellResult, Predictions
 from tests.helpers.made_up import predictions, result
@@ -44,8 +44,3 @@ def test_losses_and_cells_without_answers_have_no_flips() -> None:
     text = result("lwf")
     text["flips"] = None
     assert flips_of([text, result("ewc")], method_names([text, result("ewc")]), answers) == ()
-
-
-def test_texts_are_right_as_the_metric_has_it() -> None:
-    assert is_right("12", " 12 ") and not is_right("12", "13")
-    assert is_right(1, 1) and not is_right(1, 0)
