@@ -186,6 +186,8 @@ class Weighed(TypedDict):
     rank_limit: float | None  # ... and with its limit α → 0; None where all are tied
     taught: Ranked | None  # of all answers, those on items that the training rows teach ...
     untaught: Ranked | None  # ... and that they do not; None where there is none
+    scores_kept: NotRequired[list[float]]  # (FC − what all answers share) / α, three digits ...
+    scores_unlearned: NotRequired[list[float]]  # ... of those kept, and of those that are unlearned
 
 
 class Elicited(TypedDict):

@@ -76,6 +76,8 @@ def _weighed(
         "rank_limit": _correlation(score[kept], slope[kept]),
         "taught": _ranked(told, weighed, asked, taught=True),
         "untaught": _ranked(told, weighed, asked, taught=False),
+        "scores_kept": [float(f"{value:.3g}") for value in score[kept].tolist()],
+        "scores_unlearned": [float(f"{value:.3g}") for value in score[chosen].tolist()],
     }
 
 

@@ -13,6 +13,11 @@ from tests.helpers.made_up import predictions, result
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&</script><script>alert(2)</script>"
 STEPS = range(1, 41)
+SCORES = [0.1 * i - 3 for i in range(100)]
+WEIGHED: Any = {
+    "rise_kept": 0.5, "rise_unlearned": 1.0, "rank_rise": 0.3, "rank_limit": 1.0, "taught": None,
+    "untaught": None, "scores_kept": SCORES, "scores_unlearned": SCORES[50:],
+}  # fmt: skip
 _METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "finetune": ("finetune", {}),
     "ewc": ("ewc", {"strength": 0.01}),
@@ -68,7 +73,7 @@ def cells(seeds: int = 3) -> list[CellResult]:
         if one["cell"]["method"] == "lwf":
             judged = {"answers": 256, "conflicting": 64, "true": 128}
             one["elicited"] = {"all": judged, "kept": judged, "unlearned": judged, "auc": 0.6,
-                               "auc_kept": None}  # type: ignore[typeddict-item]  # fmt: skip
+                               "auc_kept": None, "weighed": WEIGHED}  # type: ignore[typeddict-item]  # fmt: skip
     refused = result("lora", "rte", error="does not fit an encoder")
     return [*found, result("lora", error="loss is nan"), {**refused, "status": "refused"}]
 

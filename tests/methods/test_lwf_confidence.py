@@ -303,6 +303,8 @@ def test_what_is_known_of_the_answers_is_counted(lwf_plan: Make, tmp_path: Path)
     assert its["rank_limit"] == pytest.approx(-1)
     assert its["rank_rise"] == pytest.approx(spearman(CHANGES[KEPT], rise[KEPT]))
     assert its["taught"] is its["untaught"] is None, "the task asks about no animal"
+    assert its["scores_kept"] == pytest.approx(CHANGES[KEPT].tolist(), rel=1e-2)
+    assert its["scores_unlearned"] == pytest.approx(CHANGES[[1, 4, 0]].tolist(), rel=1e-2)
     nothing = judging.judge(stage.run, told, KEPT, [1], None)
     assert nothing["auc"] is nothing["weighed"] is None
     reverse = judging.judge(stage.run, told, [1, 2, 3], [1], weighed(-CHANGES, rise))

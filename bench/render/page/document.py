@@ -17,7 +17,7 @@ from bench.render.page.dots import DRIFT, GAIN, dots
 from bench.render.page.figure import Figure, figure
 from bench.render.page.flips import flips
 from bench.render.page.recadam import drift_by_k
-from bench.render.page.selection import selection
+from bench.render.page.selection import confidence, selection
 from bench.render.page.svg import Look
 from bench.render.page.tables import Looks, section_table, swatch
 from bench.render.page.tags import Markup, joined, tag
@@ -170,6 +170,7 @@ def _parts(board: Board, looks: Looks, shown: Shown) -> list[_Part]:
             _METHODS,
             drawn(
                 *curves.logged(board, looks),
+                confidence(board, looks),
                 selection(board, looks),
                 dots(board, looks, DRIFT),
                 drift_by_k(board, looks),

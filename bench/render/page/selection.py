@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.board.leaderboard import Board
-from bench.board.selected import STAGES, Counted, Selected, selected
+from bench.board.selected import STAGES, Counted, Histogram, Selected, histograms, selected
 from bench.render.page.figure import Figure
 from bench.render.page.svg import Look, Plot
 from bench.render.page.tables import Looks
@@ -30,6 +30,21 @@ _COLUMNS = (
 )
 
 
+_ABOUT_BINS = (
+    "The base model's answers that may be unlearned, by their forgetting confidence FC less the "
+    "part that all share, divided by α; all n seeds together, those beyond the axis in the "
+    "outermost bars. Dark: those that are unlearned."
+)
+_BINS_COLUMNS = (
+    Column("task", left=True),
+    Column("method", left=True),
+    Column("n"),
+    Column("from, to", left=True),
+    Column("may be unlearned"),
+    Column("are unlearned"),
+)
+
+
 def selection(board: Board, looks: Looks) -> Figure | None:
     """A drawing per task and method that unlearns answers of the base model."""
     found = selected(board.cells, board.names)
@@ -40,7 +55,7 @@ def selection(board: Board, looks: Looks) -> Figure | None:
     return Figure("LWF: who is selected", _ABOUT, drawn, _COLUMNS, rows)
 
 
-def _title(found: Selected) -> str:
+def _title(found: Selected | Histogram) -> str:
     return f"{one_line(found.title)}, {one_line(found.method)}"
 
 
@@ -100,4 +115,40 @@ def _rows(found: Selected) -> list[tuple[str, ...]]:
     return [
         (*names, STAGES[stage], f"{one.answers:.4g}", _text(one.conflicting), _text(one.true))
         for stage, one in found.stages.items()
+    ]
+
+
+def confidence(board: Board, looks: Looks) -> Figure | None:
+    """The histogram of the forgetting confidence, a drawing per task and method."""
+    found = histograms(board.cells, board.names)
+    if not found:
+        return None
+    drawn = tuple((_title(one), _bars(one, looks[one.method])) for one in found)
+    rows = tuple(row for one in found for row in _bins(one))
+    return Figure("LWF: forgetting confidence", _ABOUT_BINS, drawn, _BINS_COLUMNS, rows)
+
+
+def _bars(found: Histogram, look: Look) -> Markup:
+    plot = Plot(
+        x=(found.edges[0], found.edges[-1]),
+        y=(0.0, 1.05 * max(found.kept)),
+        x_name="(FC − shared part) / α",
+        y_name="answers",
+        right=14.0,
+    )
+    for low, high, kept, chosen in zip(
+        found.edges, found.edges[1:], found.kept, found.unlearned, strict=False
+    ):
+        plot.bar_up(look, (low, high), kept, "bar rest")
+        plot.bar_up(look, (low, high), chosen, "bar")
+    said = f"{sum(found.kept)} answers may be unlearned, {sum(found.unlearned)} are"
+    return plot.markup(f"Forgetting confidence, {_title(found)}", said)
+
+
+def _bins(found: Histogram) -> list[tuple[str, ...]]:
+    names = one_line(found.title), one_line(found.method), str(found.seeds)
+    ends = zip(found.edges, found.edges[1:], strict=False)
+    return [
+        (*names, f"{low:.4g} to {high:.4g}", str(kept), str(chosen))
+        for (low, high), kept, chosen in zip(ends, found.kept, found.unlearned, strict=True)
     ]

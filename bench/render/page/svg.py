@@ -184,6 +184,12 @@ class Plot:
         size = {"width": max(0.0, end - x), "height": thick}
         self._add(tag("rect", x=x, y=y, class_=kind, **size), look)
 
+    def bar_up(self, look: Look, sides: tuple[float, float], top: float, kind: str) -> None:
+        """A bar that stands on 0."""
+        x, y = self.across(sides[0]), self.up(top)
+        size = {"width": self.across(sides[1]) - x - 1, "height": self.up(0) - y}
+        self._add(tag("rect", x=x, y=y, class_=kind, **size), look)
+
     def row(self, name: str, row: float) -> None:
         """The name of a row, in front of it."""
         x, y = self.left - 8, self.up(row) + 3.5
