@@ -37,7 +37,9 @@ def reproduce(words: Sequence[str]) -> int:
     found = reproductions(published, _results(folder, bool(given["folder"])), preset.recipes)
     title = f"{preset.name}: {published.about}; measured in {folder}"
     page = reproduction_page(title, published, found, preset.notes)
-    text = FORMATS[given.get("format", "terminal")](page, found, sys.stdout.encoding, window())
+    text = FORMATS[given.get("format", "terminal")](
+        page, found, sys.stdout.encoding or "ascii", window()
+    )
     print(text, end="" if text.endswith("\n") else "\n")
     return OK
 

@@ -92,13 +92,18 @@ SHORT = ["--seeds", 1, "--steps", 2, "--max-eval", 8, "--max-train", 16]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TWINS)
-def test_a_twin_in_small_runs_from_preset_to_boards(run: Run, name: str, tmp_path: Path) -> None:
-    words = ["lwf.samples=4", "lwf.fisher_rows=4"] if "lwf" in name else []
-    if "recadam" in name:
-        words += ["recadam.k=0.2", "recadam.gamma=5000"]
-    code, out, err = run("--preset", name, *SHORT, "--out", tmp_path, "--set", *TINY, *words)
+def test_a_twin_in_small_runs_from_preset_to_verdict(run: Run, name: str, tmp_path: Path) -> None:
+    words = ["recadam.k=0.2", "recadam.gamma=5000"] if "recadam" in name else []
+    if "lwf" in name:
+        words += ["lwf.samples=4", "lwf.fisher_rows=4", "lwf.max_new_tokens=4"]
+    fewer = ["--forget", "dental,mixed"] if name == "micro-lwf-qa" else []
+    given = [*SHORT, *fewer, "--out", tmp_path, "--set", *TINY, *words]
+    code, out, err = run("--preset", name, *given)
     assert code == 0, out + err
     assert "generated" in out
+    if presets.load(name).published:
+        code, out, _ = run("reproduce", name, tmp_path)
+        assert code == 0 and ("the rows here are generated" in out or "ablation" in name)
 
 
 def test_published_figures_are_shown_before_anything_is_run(
