@@ -230,7 +230,7 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 def _rank(column: str) -> int:
     """The place of a column's kind: 0 for what is no score, setting or part of the recipe."""
-    kinds = ("before", "after", "settings", "tuned", "tuning", "train", "provenance")
+    kinds = ("before", "after", "settings", "tuned", "tuning", "train", "measured", "provenance")
     kind, dot, _ = column.partition(".")
     return 1 + kinds.index(kind) if dot and kind in kinds else 0
 

@@ -8,6 +8,7 @@ from typing import Any
 from bench.board.grouping import canonical, distinct, shared_part, variant_of
 from bench.board.measures import MEASURES, Measure
 from bench.cells.cell import REFERENCE
+from bench.cells.measured import at
 from bench.cells.result import CellResult
 
 NAMES = ("model", "data", "method", "variant", "task", "status", "metric")
@@ -17,7 +18,8 @@ NAMES = ("model", "data", "method", "variant", "task", "status", "metric")
 def records(results: Iterable[CellResult]) -> list[dict[str, Any]]:
     """A flat dictionary per cell, by model, task, method and seed: names, every measure, every
     score (`before.METRIC`, `after.METRIC`), the method's settings (`settings.NAME`), the recipe
-    (`train.NAME`) and where it was run (`provenance.NAME`). None is missing. A measure set against
+    (`train.NAME`), what it was measured on (`measured.PART.NAME`) and where it was run
+    (`provenance.NAME`). None is missing. A measure set against
     the reference is so against the cell of the same model, data, recipe, task and seed.
 
     Raises:
@@ -29,7 +31,7 @@ def records(results: Iterable[CellResult]) -> list[dict[str, Any]]:
         for result in reversed(cells)  # of several, such as tuned ones, the plain one
         if result["cell"]["method"] == REFERENCE and result["status"] == "done"
     }
-    return [_record(result, references.get(_place(result))) for result in cells]
+    return [_record(result, _beside(result, references.get(_place(result)))) for result in cells]
 
 
 def named(result: CellResult) -> dict[str, Any]:
@@ -55,6 +57,13 @@ def _place(result: CellResult) -> tuple[Any, ...]:
     return canonical(shared_part(result)), variant_of(result), result["cell"]["seed"]
 
 
+def _beside(result: CellResult, reference: CellResult | None) -> CellResult | None:
+    """The reference as it was scored on the same dev rows."""
+    if reference is None or reference is result or result["status"] != "done":
+        return reference
+    return at(reference, "scores", result["measured"]["scores"])
+
+
 def _record(result: CellResult, reference: CellResult | None) -> dict[str, Any]:
     scores = result["scores"]
     found = {**named(result), "status": result["status"]}
@@ -71,6 +80,7 @@ def _record(result: CellResult, reference: CellResult | None) -> dict[str, Any]:
         **flat("tuned", result["cell"].get("tuned", {})),
         **flat("tuning", result.get("tuning", {})),
         **flat("train", result["cell"]["training"]),
+        **flat("measured", result["measured"]),
         **flat("provenance", result["provenance"]),
     }
 

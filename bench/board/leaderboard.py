@@ -18,11 +18,14 @@ from bench.board.grouping import (
     MethodKey,
     Variant,
     belongs,
+    by_dev_rows,
     canonical,
     distinct,
     families,
     method_names,
     method_of,
+    on_equal_terms,
+    scored_on,
     shared_part,
     sources_of,
 )
@@ -35,6 +38,7 @@ from bench.board.standing import Standing, standings
 from bench.board.transfer import Transfer, transfers
 from bench.board.tuning_table import Searched, searches
 from bench.board.verdicts import Verdict, limits, verdicts
+from bench.cells.measured import On
 from bench.cells.result import CellResult
 from bench.rows.portions import VALIDATION
 from bench.scoring.metrics import is_lower, on_split
@@ -69,6 +73,7 @@ class Board:
     data: str
     retention: str | None  # the retention text's name
     shared: dict[str, Any]  # the common part of the cells: suite_version, model, training, ...
+    dev_rows: int | None  # that scores are of; None: all, or as the common part says
     seeds: tuple[int, ...]
     tables: tuple[Table, ...]  # by task name
     average: Table | None  # over tasks whose scores are shares; None where there is one
@@ -97,30 +102,35 @@ def boards(results: Iterable[CellResult], answers: Answers = lambda _: None) -> 
     Raises:
         BenchError: two results of one cell have different scores.
     """
-    groups: dict[str, list[CellResult]] = {}
-    everything = [one for one in distinct(results) if "trial" not in one["labels"]]
-    for result in everything:
-        groups.setdefault(canonical(shared_part(result)), []).append(result)
+    groups = by_dev_rows(one for one in distinct(results) if "trial" not in one["labels"])
     built = [
-        _board(shared, family, [r for r in group if belongs(r, family)], everything, answers)
-        for shared, group in groups.items()
+        _board(family, [r for r in group if belongs(r, family)], groups, answers)
+        for group in groups
         for family in families(sources_of(group))
     ]
     built.sort(key=lambda board: (board.model, board.data, board.key))
-    last = {canonical(board.shared): number for number, board in enumerate(built)}
-    for shared, number in last.items():
-        group = groups[shared]
+    alike = {_alike(group): group for group in groups}
+    last = {_alike(board.cells): number for number, board in enumerate(built)}
+    for key, number in last.items():
+        group = alike[key]
         built[number] = replace(built[number], matrices=matrices(group, method_names(group)))
     return built
 
 
+def _alike(results: Sequence[CellResult]) -> str:
+    """What all cells of a group have in common, as text."""
+    return canonical([shared_part(results[0]), scored_on(results)])
+
+
 def _board(
-    shared: str,
     family: frozenset[Variant],
     results: Sequence[CellResult],
-    everything: Sequence[CellResult],
+    groups: Sequence[list[CellResult]],
     answers: Answers,
 ) -> Board:
+    for part in ("retention", "lm_eval", "retain_tasks", "path"):
+        results = on_equal_terms(results, part)
+    shared, on = canonical(shared_part(results[0])), scored_on(results)
     names = method_names(results)
     seeds = tuple(sorted({result["cell"]["seed"] for result in results}))
     by_task = {
@@ -128,10 +138,12 @@ def _board(
         for variant in sorted(family)
     }
     forget = {variant.task: _forget_of(variant, by_task[variant.task]) for variant in family}
-    measured = {task: _measured(cells, forget[task]) for task, cells in by_task.items()}
+    by_task = {task: _forgetting(cells, forget[task]) for task, cells in by_task.items()}
+    measured = {task: _measured(cells) for task, cells in by_task.items()}
     texts = sorted(r["retention"]["text"] for r in results if r["retention"] is not None)
     single = {task: measured[task] for task, cells in by_task.items() if _is_averaged(cells)}
-    identity = canonical([shared, sorted(family)])
+    identity = canonical([shared, sorted(family), on])
+    alike = [r for group in groups if scored_on(group) == on for r in group]
     tables = tuple(
         _task_table(cells, measured[task], forget[task], names, seeds)
         for task, cells in by_task.items()
@@ -144,17 +156,18 @@ def _board(
         data=min(result["labels"]["data"] for result in results),
         retention=texts[0] if texts else None,
         shared=json.loads(shared),
+        dev_rows=on.get("rows"),
         seeds=seeds,
         tables=tables,
         average=average,
-        glue=_glue_table(by_task, forget, names, seeds),
+        glue=_glue_table(by_task, names, seeds),
         standings=_standings(single, names, seeds) if average and len(names) > 1 else (),
         verdicts=(*judged, *(verdicts([average]) if average else ())),
         limits=limits(judged),
         one_seed=one_seed(by_task, names, answers),
         searches=searches(results, names),
         metrics=other_metrics(results, names),
-        transfers=transfers(results, everything, names),
+        transfers=transfers(results, alike, names),
         elicitations=elicitations(results, names),
         rankings=rankings(results, names),
         outsides=outsides(results, names),
@@ -175,24 +188,28 @@ def _is_averaged(cells: Sequence[CellResult]) -> bool:
 
 
 def _forget_of(variant: Variant, cells: Sequence[CellResult]) -> tuple[str, ...]:
-    """The forgetting tasks of a table: those that a method reads, or that all cells score; none
+    """The forgetting tasks of a table: those that a method reads, or that most cells score; none
     for an encoder, whose head has one task."""
     if cells[0]["cell"]["model"]["kind"] != "causal":
         return ()
-    scored = {tuple(r["forgotten"]["tasks"]) for r in cells if r["forgotten"] is not None}
-    return variant.forgets or (scored.pop() if len(scored) == 1 else ())
+    found = (r["forgotten"] for r in on_equal_terms(cells, "forgotten"))
+    scored = next((tuple(each["tasks"]) for each in found if each is not None), ())
+    return variant.forgets or scored
 
 
-def _measured(
-    cells: Sequence[CellResult], forget: tuple[str, ...] = ()
-) -> dict[MethodKey, dict[int, Figures]]:
-    """Of a cell that scored other forgetting tasks than the table's, no loss on them."""
+def _forgetting(cells: Sequence[CellResult], forget: tuple[str, ...]) -> list[CellResult]:
+    """The cells with their loss on the table's forgetting tasks, and on no other."""
+
+    def fits(on: On) -> bool:
+        return set(on["tasks"]) == set(forget)
+
+    return on_equal_terms(cells, "forgotten", fits)
+
+
+def _measured(cells: Sequence[CellResult]) -> dict[MethodKey, dict[int, Figures]]:
     measured: dict[MethodKey, dict[int, Figures]] = {}
     for result in cells:
         if result["status"] == "done":
-            lost = result["forgotten"]
-            if lost is not None and set(lost["tasks"]) != set(forget):
-                result = {**result, "forgotten": None}
             figures = {measure.name: measure.from_result(result) for measure in MEASURES}
             measured.setdefault(method_of(result), {})[result["cell"]["seed"]] = figures
     return measured
@@ -317,7 +334,6 @@ def _standings(
 
 def _glue_table(
     by_task: Mapping[str, Sequence[CellResult]],
-    forget: Mapping[str, tuple[str, ...]],
     names: Mapping[MethodKey, str],
     seeds: tuple[int, ...],
 ) -> Table | None:
@@ -331,6 +347,6 @@ def _glue_table(
     if generated or not set(GLUE) - set(there) <= {"wnli"}:
         return None
     scored = {task: [_by_all_metrics(cell) for cell in by_task[task]] for task in there}
-    measured = {task: _measured(cells, forget[task]) for task, cells in scored.items()}
+    measured = {task: _measured(cells) for task, cells in scored.items()}
     title = "GLUE average, wnli included" if "wnli" in there else "GLUE average, without wnli"
     return replace(_average_table(measured, names, seeds), task=GLUE_AVERAGE, title=title)

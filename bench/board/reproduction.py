@@ -121,7 +121,8 @@ def _is_of(row: Row, cell: CellResult) -> bool:
 
 def _apart(cell: CellResult) -> dict[str, Any]:
     """What of a cell is another run, beside its method and seed."""
-    return {k: v for k, v in cell["cell"].items() if k not in ("method", "settings", "seed")}
+    its = {k: v for k, v in cell["cell"].items() if k not in ("method", "settings", "seed")}
+    return its | {"scored on": cell["measured"]["scores"]}
 
 
 def _figure(
@@ -151,7 +152,8 @@ def _score(cell: CellResult, metric: str | None) -> float | None:
 def _differs(row: Row, cell: CellResult, recipe: Mapping[str, Any]) -> list[str]:
     """In what a cell is another run than the source's."""
     found = []
-    model, training = cell["labels"]["model"], cell["cell"]["training"]
+    model, rows = cell["labels"]["model"], cell["measured"]["scores"].get("rows")
+    training = cell["cell"]["training"] | ({"max_eval": rows} if rows else {})
     if not row.model:
         found.append("the source's model is not known")
     elif not model.rpartition("/")[2].lower().startswith(row.model.lower()):

@@ -15,7 +15,7 @@ from bench.core.hashing import digest
 from bench.rows.lookup import Lookup
 from bench.scoring.chance import given, majority
 from bench.scoring.metrics import METRICS, score
-from bench.scoring.predictions import flips, right
+from bench.scoring.predictions import flips, guess_chance, right
 
 FIGURES = (
     "scores", "chance", "flips", "retention", "forgotten", "facts", "lm_eval", "retain_tasks",
@@ -141,7 +141,8 @@ def _of_answers(result: CellResult, answers: Predictions) -> dict[str, Any]:
         "after": given(after),
     }
     if result["flips"]:
-        found |= flat("flips", flips(right(gold, before), right(gold, after)))
+        chance_of = guess_chance(answers["scores_after"][:count])
+        found |= flat("flips", flips(right(gold, before), right(gold, after), chance_of))
     return found | flat("chance", chance)
 
 

@@ -21,8 +21,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
+from bench.cells.measured import by_dev_rows
 from bench.cells.result import CellResult
-from bench.cells.store import Store, file_name, to_json
+from bench.cells.store import Store, answers_name, file_name, to_json
 from bench.core.errors import BenchError
 from bench.core.files import atomic_write_bytes
 from bench.core.shapes import check_of
@@ -62,7 +63,7 @@ class Packed(NamedTuple):
     """What went into an archive."""
 
     cells: int
-    answers: int  # cells whose answers are in it
+    answers: int  # files of answers that are in it
     left_out: tuple[str, ...]  # a line for each file that cannot be read
 
 
@@ -93,10 +94,10 @@ def pack(folder: Path, out: Path) -> Packed:
 def _files(store: Store, results: Iterable[CellResult]) -> Iterator[tuple[str, bytes]]:
     """The cells' files as the store would write them, by name, in the order of cells."""
     for result in results:
-        name = f"cells/{file_name(result)}"
-        yield f"{name}.json", to_json(result).encode()
-        if answers := store.predictions(result):
-            yield f"{name}.rows.json", to_json(answers).encode()
+        yield f"cells/{file_name(result)}.json", to_json(result).encode()
+        for scored in by_dev_rows(result):
+            if answers := store.predictions(scored):
+                yield f"cells/{answers_name(scored)}", to_json(answers).encode()
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bench.core.files import atomic_write_tensors, atomic_write_text
 from bench.core.hashing import digest, file_digest
 from bench.core.lease import Lease
-from bench.core.version import SUITE_VERSION
+from bench.core.version import SCORES_VERSION
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,7 +73,7 @@ class Cache:
         return json.loads(path.read_text(encoding="utf-8"))
 
     def _path(self, kind: str, key: Any, suffix: str) -> Path:
-        return self.folder / f"{kind}-{digest([SUITE_VERSION, key])[:24]}.{suffix}"
+        return self.folder / f"{kind}-{digest([SCORES_VERSION, key])[:24]}.{suffix}"
 
     @contextmanager
     def _turn(self, path: Path) -> Iterator[bool]:

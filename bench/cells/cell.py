@@ -5,23 +5,23 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypedDict, get_args, get_origin, get_type_hints
 
 from bench.cells.tuned import Tuned, TunedIdentity
 from bench.core.hashing import digest
 from bench.core.settings import setting
-from bench.core.version import SUITE_VERSION
+from bench.core.version import SCORES_VERSION
 
 ModelKind = Literal["causal", "encoder"]
 REFERENCE = "finetune"
 """The method that the others' gains are differences to."""
-MEASURED = ("max_eval", "retention_tokens", "forget_rows", "score")
+_MEASURED = ("max_eval", "retention_tokens", "forget_rows", "score")
 """Fields of the recipe that say what is scored, and leave no trace in the weights."""
-LATER = ("validation", "score", "checkpointing", "weights")
-"""Fields of the recipe that came after the first results with this suite's version: an identity
-has them where they are not the default, so that those results keep their hashes."""
+LATER = ("validation", "checkpointing", "weights")
+"""Fields of the recipe that came after the first results with these scores: an identity has them
+where they are not the default, so that those results keep their hashes."""
 THEN = ">"  # between the tasks of a sequence: "cola>rte"
 
 
@@ -107,7 +107,8 @@ class Training:
         return {
             field.name: value
             for field in dataclasses.fields(self)
-            if (value := getattr(self, field.name)) != field.default or field.name not in LATER
+            if field.name not in _MEASURED
+            and ((value := getattr(self, field.name)) != field.default or field.name not in LATER)
         }
 
     def total_steps(self, rows: int) -> int:
@@ -150,6 +151,7 @@ class MethodSpec:
     label: str  # what boards call it: its name and the settings that are not the default
     needs: tuple[str, ...] = ()  # what it asks of a run, of bench.training.method.NEEDS
     tuned: Tuned | None = None  # how its settings were chosen, where a search did
+    versions: dict[str, int] = field(default_factory=dict)  # of its parts that are not of the first
 
     @property
     def lr(self) -> float | None:
@@ -175,6 +177,7 @@ class ForgetSpec:
 
     tasks: tuple[str, ...]
     rows: str  # hash of their rows' hashes
+    mixed: bool = False  # whether nobody named them: they are the other tasks of the run
 
 
 @dataclass(frozen=True)
@@ -191,6 +194,16 @@ class RetentionSpec:
 
     name: str | None
     hash: str | None
+
+
+@dataclass(frozen=True)
+class Besides:
+    """What is measured besides where that was asked for."""
+
+    lm_eval: tuple[str, ...] = ()  # tasks of lm-evaluation-harness
+    retain_tasks: tuple[TaskSpec, ...] = ()  # other tasks, scored before and after
+    path: int = 0  # points between θ0 and θ, θ among them
+    eval_every: int | None = None  # optimizer steps between two points of a learning curve
 
 
 class Named(TypedDict):
@@ -214,7 +227,7 @@ class ForgetIdentity(TypedDict):
 
 
 class _Identity(TypedDict):
-    suite_version: str
+    suite_version: str  # SCORES_VERSION
     method: str
     settings: dict[str, Any]
     task: str
@@ -224,16 +237,19 @@ class _Identity(TypedDict):
     data: Named
     training: dict[str, Any]
     forget: ForgetIdentity
-    retention: dict[str, str | None]
 
 
 class Identity(_Identity, total=False):
-    """All that a cell's scores depend on, and nothing else: no path, device or worker count. The
-    forgetting tasks are in it where the method reads their rows; elsewhere they are only scored."""
+    """All that a cell's training depends on, and nothing else: nothing of what is measured, no
+    path, device or worker count. The forgetting tasks and the text are in it where the method
+    reads them."""
 
-    lm_eval: list[str]
+    versions: dict[str, int]  # of the method's parts that are not of the first
+    text: str  # hash of what is read for the method
     tuned: TunedIdentity  # of settings that a search chose
     stages: list[str]  # the tasks of a sequence
+    retention: dict[str, str | None]  # before 0.5.0: the text that is scored
+    lm_eval: list[str]  # before 0.5.0
 
 
 @dataclass(frozen=True)
@@ -250,13 +266,13 @@ class Cell:
     retention: RetentionSpec
     seed: int
     steps: int
-    lm_eval: tuple[str, ...] = ()  # tasks of lm-evaluation-harness to score besides
+    besides: Besides = field(default_factory=Besides)
     trial: int | None = None  # its number in a search: no row of a board
 
     def identity(self) -> Identity:
-        """All that the result depends on."""
+        """All that the training depends on."""
         found: Identity = {
-            "suite_version": SUITE_VERSION,
+            "suite_version": SCORES_VERSION,
             "method": self.method.name,
             "settings": self.method.settings,
             "task": self.task.name,
@@ -266,28 +282,27 @@ class Cell:
             "data": {"hash": self.task.rows},
             "training": self.training.identity,
             "forget": {"tasks": [], "hash": ""},
-            "retention": {"hash": self.retention.hash},
         }
         if "forget" in self.method.needs:
             found["forget"] = {"tasks": list(self.forget.tasks), "hash": self.forget.rows}
-        if self.lm_eval:
-            found["lm_eval"] = list(self.lm_eval)
+        if "text" in self.method.needs:
+            found["text"] = self.retention.hash or ""
+        if self.method.versions:
+            found["versions"] = self.method.versions
         if self.method.tuned:
             found["tuned"] = self.method.tuned.identity
         return found
 
     @property
     def hash(self) -> str:
-        """The name of its result."""
+        """The name of its training, its weights and its result."""
         return digest(self.identity())
 
     @property
+    @property
     def training_hash(self) -> str:
-        """The name of its weights: the hash of what they depend on, without what is measured."""
-        training = {k: v for k, v in self.training.identity.items() if k not in MEASURED}
-        text = self.retention.hash if "text" in self.method.needs else None
-        whole = {**self.identity(), "training": training, "retention": text, "steps": self.steps}
-        return digest({k: v for k, v in whole.items() if k not in ("lm_eval", "tuned")})
+        """The name of its weights, which do not depend on how its settings were chosen."""
+        return training_hash(self.identity())
 
     @property
     def recipe(self) -> Training:
@@ -394,6 +409,11 @@ class TaskSequence:
 AnyCell = Cell | TaskSequence
 
 
+def training_hash(identity: Mapping[str, Any]) -> str:
+    """The name of a cell's weights."""
+    return digest({name: part for name, part in identity.items() if name != "tuned"})
+
+
 def steps_of(cell: AnyCell) -> int:
     """Optimizer steps on the tasks."""
     return cell.steps if isinstance(cell, Cell) else sum(stage.steps for stage in cell.stages)
@@ -433,7 +453,7 @@ def _made(kind: Any, value: Any) -> Any:
         types = get_type_hints(kind)
         return kind(**{name: _made(types[name], part) for name, part in value.items()})
     if get_origin(kind) is tuple:
-        return tuple(value)
+        return tuple(_made(get_args(kind)[0], part) for part in value)
     whole = next((one for one in get_args(kind) if dataclasses.is_dataclass(one)), None)
     if whole is not None and value is not None:
         return _made(whole, value)

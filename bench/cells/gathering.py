@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.cells.archive import opened
+from bench.cells.measured import PARTS, by_dev_rows, held, merged
 from bench.cells.reading import read_result
 from bench.cells.result import CellResult, Predictions
 from bench.cells.store import Store, order
@@ -54,7 +55,9 @@ def gathered(places: Sequence[Path]) -> Gathered:
             if problem := contradiction(first, result):
                 said.append(f"set aside: {cell_name(result)} of {place}: {problem}.")
             elif _rank(result, store) > _rank(first, its):
-                found[result["hash"]] = result, store
+                found[result["hash"]] = _with_all(result, first), store
+            else:
+                found[result["hash"]] = _with_all(first, result), its
     return Gathered(
         results=sorted((result for result, _ in found.values()), key=order),
         places={hash: store.folder for hash, (_, store) in found.items()},
@@ -74,9 +77,20 @@ def cell_at(path: Path) -> tuple[CellResult, Predictions | None]:
     return result, Store(path.parent.parent).predictions(result)
 
 
+def _with_all(result: CellResult, other: CellResult) -> CellResult:
+    """A cell with what was measured of it elsewhere, below what is at its top."""
+    both = result["status"] == other["status"] == "done"
+    return merged(merged(result, other), result) if both else result
+
+
 def _rank(result: CellResult, store: Store) -> tuple[bool, bool]:
     """How much is known of a cell."""
     return result["status"] == "done", store.has_predictions(result)
+
+
+def _has_more(result: CellResult, old: CellResult) -> bool:
+    """Whether something was measured of a cell that was not, elsewhere."""
+    return any(on not in held(old, part) for part in PARTS for on in held(result, part))
 
 
 def cell_name(result: CellResult) -> str:
@@ -87,8 +101,18 @@ def cell_name(result: CellResult) -> str:
 
 
 def contradiction(kept: CellResult, other: CellResult) -> str | None:
-    """What keeps two results of one cell from being the same; None where nothing does, or where
-    one is not finished."""
+    """What keeps two results of one cell from being the same, where they were scored on the same
+    rows; None where nothing does, or where one is not finished."""
+    pairs = (
+        (mine, its)
+        for mine in by_dev_rows(kept)
+        for its in by_dev_rows(other)
+        if mine["measured"].get("scores") == its["measured"].get("scores")
+    )
+    return next(filter(None, (_contradiction(*pair) for pair in pairs)), None)
+
+
+def _contradiction(kept: CellResult, other: CellResult) -> str | None:
     mine, its = kept["scores"], other["scores"]
     if kept["status"] != "done" or other["status"] != "done" or mine is None or its is None:
         return None
@@ -111,7 +135,7 @@ class Merged:
     """What became of the cells that were to be merged, a line or a number for each kind."""
 
     added: int = 0
-    finished: int = 0  # cells that had failed, or had no answers, and are complete now
+    finished: int = 0  # cells that had failed, or lacked answers or measurements
     there: int = 0  # the same cell was there
     conflicts: list[str] = field(default_factory=list)
     set_aside: list[str] = field(default_factory=list)
@@ -144,11 +168,12 @@ def merge(places: Sequence[Path], into: Path) -> Merged:
                     f"{cell_name(result)} of {place}: {problem}, as in {where}, whose is kept"
                 )
                 continue
-            elif _rank(result, store) > _rank(old, target):
+            elif _rank(result, store) > _rank(old, target) or _has_more(result, old):
                 report.finished += 1
             else:
                 report.there += 1
                 continue
-            target.write(result, store.predictions(result))
+            for scored in reversed(by_dev_rows(result)):
+                target.write(scored, store.predictions(scored))
             kept[result["hash"]] = result, place
     return report

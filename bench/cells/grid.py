@@ -11,6 +11,7 @@ from typing import NamedTuple
 from bench.cells.cell import (
     THEN,
     AnyCell,
+    Besides,
     Cell,
     DataSource,
     ForgetSpec,
@@ -47,7 +48,7 @@ class RunSpec:
     seeds: tuple[int, ...]
     steps: dict[str, int]  # task -> optimizer steps
     refused: dict[RefusalKey, str]  # what does not fit, and why
-    lm_eval: tuple[str, ...] = ()  # tasks of lm-evaluation-harness to score besides
+    besides: Besides = field(default_factory=Besides)
     chosen: dict[RefusalKey, MethodSpec] = field(default_factory=dict)  # by searches, of all seeds
     searched: frozenset[RefusalKey] = frozenset()  # whose settings are not known yet
 
@@ -78,6 +79,9 @@ class RunSpec:
     ) -> AnyCell:
         """The cell of one place, method and seed; a `trial` may have a `share` of the steps."""
         stages: list[Cell] = []
+        learned = {task.name for task in tasks}
+        others = tuple(task for task in self.besides.retain_tasks if task.name not in learned)
+        besides = dataclasses.replace(self.besides, retain_tasks=others)
         for task in tasks:
             steps = self.steps[task.name]
             if share < 1:
@@ -93,7 +97,7 @@ class RunSpec:
                 retention=self.retention,
                 seed=seed,
                 steps=steps,
-                lm_eval=self.lm_eval,
+                besides=besides,
                 trial=trial,
             )
             stages.append(cell)

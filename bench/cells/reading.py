@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from bench.cells.measured import PARTS
 from bench.cells.result import ADDED, SCHEMA_VERSION, CellResult, Predictions
 from bench.core.errors import BenchError
 from bench.core.shapes import check_of
@@ -74,14 +76,24 @@ def _refuse_constant(name: str) -> float:
 
 
 def _upgrade(value: Any) -> None:
-    """Give the result of an older version what came since: None, and whether its rows are made up,
-    which the label of its data said."""
+    """Give the result of an older version what came since: None, whether its rows are made up,
+    which the label of its data said, and what it was measured on."""
     version = value.get("schema_version") if isinstance(value, dict) else None
     if type(version) is int and 0 < version < SCHEMA_VERSION:
         value.update({part: None for part, since in ADDED.items() if version < since})
         if version < ADDED["generated"]:
             value["generated"] = "generated, not GLUE" in str(value.get("labels"))
+        if version < ADDED["measured"]:
+            value |= {"measured": _measured(value), "earlier": []}
         value["schema_version"] = SCHEMA_VERSION
+
+
+def _measured(value: Mapping[str, Any]) -> dict[str, Any]:
+    """What an older result was measured on, where its hash does not say it: the forgetting tasks.
+    On the rest it was measured once."""
+    forgotten = value.get("forgotten")
+    tasks = forgotten.get("tasks") if isinstance(forgotten, dict) else None
+    return {"scores": {}} | ({"forgotten": {"tasks": tasks}} if isinstance(tasks, list) else {})
 
 
 def _problem(value: Any, version: Any) -> str | None:
@@ -91,7 +103,21 @@ def _problem(value: Any, version: Any) -> str | None:
     if type(version) is not int or version != SCHEMA_VERSION:
         return f" has schema_version {version!r}, this program reads {SCHEMA_VERSION}"
     problem = check_of(CellResult)(value) or _unnamed(value) or _unfinished(value)
+    problem = problem or _odd_earlier(value)
     return _said(problem) if problem else None
+
+
+def _odd_earlier(value: CellResult) -> str | None:
+    """What keeps the result from being whole with an earlier measurement at its top."""
+    for number, each in enumerate(value["earlier"]):
+        place = f".earlier.{number}"
+        if each["fields"].keys() != set(PARTS.get(each["part"], ())):
+            return f"{place} must be a part of a result, not {each['part']!r}"
+        measured = {**value["measured"], each["part"]: each["on"]}
+        whole = cast(CellResult, {**value, **each["fields"], "measured": measured})
+        if problem := check_of(CellResult)(whole) or _unfinished(whole):
+            return f"{place}.fields{problem}"
+    return None
 
 
 def _unnamed(value: CellResult) -> str | None:
@@ -109,6 +135,8 @@ def _unfinished(value: CellResult) -> str | None:
     if value["status"] != "done":
         return None
     scores = value["scores"]
+    if "scores" not in value["measured"]:
+        return ".measured lacks scores"
     if scores is None or value["costs"] is None:
         return f" lacks {'scores' if scores is None else 'costs'}"
     for part in (scores["before"], scores["after"]):

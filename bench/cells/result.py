@@ -18,9 +18,11 @@ ADDED = {
     "path": 8,
     "probe": 8,
     "ceiling": 8,
+    "measured": 8,
+    "earlier": 8,
 }
 """Parts of a result that came later -> the version that brought them; None in older results, but
-for `generated`, which their label of the data tells."""
+for `generated`, which their label of the data tells, `measured` and `earlier`."""
 
 
 class Scores(TypedDict):
@@ -63,7 +65,7 @@ class Flips(TypedDict):
 
     lost: float  # right before, wrong now
     gained: float  # wrong before, right now
-    lost_adjusted: NotRequired[float]  # without what guesses account for; below 0 where they do
+    lost_adjusted: NotRequired[float]  # what of it is beyond chance
     gained_adjusted: NotRequired[float]
 
 
@@ -155,6 +157,42 @@ class LmEval(TypedDict):
     version: str  # of that package
     before: dict[str, dict[str, float]]
     after: dict[str, dict[str, float]]
+
+
+class ScoredOn(TypedDict):
+    """The dev rows that scores are of."""
+
+    rows: NotRequired[int | None]  # how many; None: all; not said: as the recipe says
+    score: NotRequired[Literal["validation"]]  # where these are all that is scored
+
+
+class ForgottenOn(TypedDict):
+    """The forgetting tasks that are scored."""
+
+    tasks: list[str]
+    hash: NotRequired[str]  # of their rows
+    rows: NotRequired[int]  # that are scored, in all
+
+
+class Measured(TypedDict, total=False):
+    """Part of a result -> what it was measured on."""
+
+    scores: ScoredOn
+    retention: dict[str, Any]  # hash of the text, None of a sampled one; tokens
+    forgotten: ForgottenOn
+    facts: dict[str, Any]  # nothing
+    lm_eval: dict[str, Any]  # tasks, rows
+    retain_tasks: dict[str, Any]  # tasks -> hashes of what they ask and of their rows; rows
+    path: dict[str, Any]  # points, and what each was scored on
+    probe: dict[str, Any]  # steps between two points; hash of the text
+
+
+class Earlier(TypedDict):
+    """What was measured on something else than what is asked for now."""
+
+    part: str  # of `bench.cells.measured.PARTS`
+    on: dict[str, Any]  # as in `measured`
+    fields: dict[str, Any]  # its keys of the result
 
 
 class Judged(TypedDict):
@@ -253,6 +291,8 @@ class CellResult(TypedDict):
     probe: Probe | None  # None where it was not asked for
     elicited: Elicited | None  # None for methods that elicit nothing
     tuning: NotRequired[Tuning]  # only where a search chose the settings
+    measured: Measured
+    earlier: list[Earlier]  # measured before, on something else
     drift: float | None  # squared distance of the pretrained weights from where they were
     curve: list[dict[str, float]]  # step, loss, lr and what the method logged
     costs: Costs | None

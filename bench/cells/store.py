@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.cells.cell import Identity
+from bench.cells.measured import merged
 from bench.cells.reading import DamagedError, read_predictions, read_result
 from bench.cells.result import CellResult, Predictions
 from bench.core.errors import BenchError
@@ -38,24 +39,25 @@ class Store:
     def write(self, result: CellResult, predictions: Predictions | None) -> None:
         """Keep a result; its predictions reach the disk first, so that no result is without them.
 
-        A failed or refused result is replaced by any later one. A finished one stays: writing the
-        same scores again, or a failure of the same cell, changes nothing, but that answers which
-        were lost are kept again. A damaged file is kept beside, as `NAME.json.damaged`.
+        A failed or refused result is replaced by any later one. A finished one stays: what was
+        measured since is added to it, and writing the same scores again, or a failure of the same
+        cell, changes nothing, but that answers which were lost are kept again. A damaged file is
+        kept beside, as `NAME.json.damaged`.
 
         Raises:
             BenchError: the cell is there with other scores, or the folder cannot be written.
             ValueError: a number in the result is NaN or infinite (missing is None).
         """
-        name = file_name(result)
-        path = self.cells / f"{name}.json"
-        text = to_json(result)
+        path = self.cells / f"{file_name(result)}.json"
+        to_json(result)  # what cannot be written is seen before anything is
         rows = None if predictions is None else to_json(predictions)
         with self._locked():
-            stays = _keeps(path, result)
-            if rows is not None and not (stays and self.has_predictions(result)):
-                atomic_write_text(self.cells / f"{name}.rows.json", rows)
-            if not stays:
-                atomic_write_text(path, text)
+            old = _finished(path)
+            kept = result if old is None else _renewed(path, old, result)
+            if rows is not None and not (old and self.has_predictions(result)):
+                atomic_write_text(self._rows(result), rows)
+            if kept != old:
+                atomic_write_text(path, to_json(kept))
 
     def read(self, identity: Identity, hash: str) -> CellResult | None:
         """The result of a cell, None where there is none that can be read.
@@ -90,12 +92,13 @@ class Store:
         kept = []
         for path, result in found:
             first = own.get(result["hash"], result)
-            done = result["status"] == first["status"] == "done"
-            if done and result["scores"] != first["scores"]:
+            try:
+                if first is not result and result["status"] == first["status"] == "done":
+                    merged(first, result)
+                kept.append(result)
+            except BenchError:
                 name = f"{file_name(first)}.json"
                 self.set_aside.append(f"set aside: {path} holds other scores than {name}.")
-            else:
-                kept.append(result)
         return kept
 
     def predictions(self, result: CellResult) -> Predictions | None:
@@ -117,7 +120,7 @@ class Store:
             return False
 
     def _rows(self, result: CellResult) -> Path:
-        return self.cells / f"{file_name(result)}.rows.json"
+        return self.cells / answers_name(result)
 
     def log(self, result: CellResult) -> Path:
         """Where the traceback of a failed cell is kept."""
@@ -153,6 +156,13 @@ def file_name(result: CellResult) -> str:
     return name_of(result["cell"], result["hash"])
 
 
+def answers_name(result: CellResult) -> str:
+    """The file of a cell's answers: one for each number of dev rows that were scored."""
+    on = result["measured"].get("scores", {})
+    which = (str(on[key]) for key in ("score", "rows") if on.get(key) is not None)
+    return ".".join([file_name(result), *which, "rows.json"])
+
+
 def name_of(cell: Identity, hash: str) -> str:
     """What a cell's files are called, without what they end in."""
     parts = (cell["method"], cell["task"], f"seed{cell['seed']}", hash[:12])
@@ -165,21 +175,30 @@ def order(result: CellResult) -> tuple[str, str, int, str]:
     return cell["task"], cell["method"], cell["seed"], result["hash"]
 
 
-def _keeps(path: Path, new: CellResult) -> bool:
-    """Whether the finished result at `path` stays; raises BenchError where `new` contradicts it."""
+def _finished(path: Path) -> CellResult | None:
+    """The finished result at `path`; a damaged file is set aside."""
     if not path.exists():
-        return False
+        return None
     try:
         old = read_result(path)
     except DamagedError as error:
         path.replace(path.with_name(f"{path.name}.damaged"))
         print(f"{error} It is kept as {path.name}.damaged.", file=sys.stderr)
-        return False
-    if old["status"] != "done":
-        return False
-    if new["status"] == "done" and (old["hash"], old["scores"]) != (new["hash"], new["scores"]):
+        return None
+    return old if old["status"] == "done" else None
+
+
+def _renewed(path: Path, old: CellResult, new: CellResult) -> CellResult:
+    """The finished result at `path` with what was measured since; raises BenchError where `new`
+    contradicts it."""
+    if new["status"] != "done":
+        return old
+    try:
+        if old["hash"] != new["hash"]:
+            raise BenchError(f"another hash: {old['hash']}, now {new['hash']}")
+        return merged(old, new)
+    except BenchError as error:
         raise BenchError(
-            f"{path} holds this cell with other scores: {old['scores']}, now {new['scores']}. "
+            f"{path} holds this cell with {error}. "
             "Nothing was overwritten. Move the file away to keep the new result."
-        )
-    return True
+        ) from None

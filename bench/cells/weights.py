@@ -46,7 +46,7 @@ class Weights:
         return not cell.model.weights and self._paths(cell.training_hash)[0].is_file()
 
     def read(self, name: str) -> Kept | None:
-        """What is kept under the hash of a training."""
+        """What is kept under the hash of a cell."""
         note, tensors = self._paths(name)
         if not note.is_file():
             return None

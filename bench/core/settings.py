@@ -117,6 +117,11 @@ def changed(config: Any) -> dict[str, Any]:
     }
 
 
+def typed(value: Any) -> str:
+    """A value as a person types it: true, false, none."""
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
 def allowed(metadata: Mapping[str, Any]) -> str:
     """The range of a field in words, '' where it has none."""
     if metadata.get("choices"):

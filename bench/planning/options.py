@@ -64,8 +64,14 @@ class Options:
         metavar="FILE",
         group=WHAT,
     )
+    retain_tasks: tuple[str, ...] = setting(
+        (), "other tasks to score before and after, for what is lost of them", group=WHAT
+    )
     lm_eval: tuple[str, ...] = setting(
         (), "tasks of lm-evaluation-harness to score before and after", group=WHAT
+    )
+    path: int | None = setting(
+        None, "score at so many points on the way from θ0 to θ, of every method", low=2, group=WHAT
     )
     no_reference: bool = setting(False, "do not run finetune beside the methods", group=WHAT)
     settings: dict[str, dict[str, Any]] = setting(  # "train" or a method -> its values

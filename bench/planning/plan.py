@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bench.cells.cell import (
     REFERENCE,
+    Besides,
     DataSource,
     ForgetSpec,
     MethodSpec,
@@ -28,7 +29,7 @@ from bench.planning.compatibility import head_notes, in_words, refusals
 from bench.planning.method_names import chosen
 from bench.planning.model_info import default_rate, describe
 from bench.planning.name_groups import spelled_out
-from bench.planning.options import Options
+from bench.planning.options import MIXED, Options
 from bench.planning.task_names import asked, groups_of
 from bench.planning.tuning import SEED, VALIDATED, Tuning, tuning_of
 from bench.rows.files import read_bytes
@@ -97,7 +98,10 @@ def make_plan(options: Options) -> Plan:
         models=models,
         data=DataSource(data, _name(places(found.learned, data))),
         training=training,
-        forget={name: _forget_spec(group, hashes) for name, group in found.forget.items()},
+        forget={
+            name: _forget_spec(group, hashes, options.forget in ((), (MIXED,)))
+            for name, group in found.forget.items()
+        },
         retention=retention,
         seeds=tuple(range(options.first_seed, options.first_seed + options.seeds)),
         steps={
@@ -112,7 +116,11 @@ def make_plan(options: Options) -> Plan:
             _has(text, data),
             options.lm_eval,
         ),
-        lm_eval=tuple(dict.fromkeys(options.lm_eval)),
+        besides=Besides(
+            lm_eval=tuple(dict.fromkeys(options.lm_eval)),
+            retain_tasks=specs(found.retained),
+            path=options.path or 0,
+        ),
     )
     _check_rest(options, spec, found.singles)
     # no encoder is asked a forgetting task
@@ -179,10 +187,10 @@ def _task_spec(task: Task, material: Material, data: str) -> TaskSpec:
     return TaskSpec(task.name, task_hash(task), material.hashes[task.name], note, generated)
 
 
-def _forget_spec(tasks: Sequence[Task], hashes: dict[str, str]) -> ForgetSpec:
+def _forget_spec(tasks: Sequence[Task], hashes: dict[str, str], mixed: bool) -> ForgetSpec:
     later = {task.name: task.version for task in tasks if task.version != 1}
     rows = [hashes[task.name] for task in tasks]
-    return ForgetSpec(tuple(t.name for t in tasks), digest([rows, later] if later else rows))
+    return ForgetSpec(tuple(t.name for t in tasks), digest([rows, later] if later else rows), mixed)
 
 
 def _as_data(method: Method) -> MethodSpec:
@@ -255,7 +263,8 @@ def _check_rest(options: Options, spec: RunSpec, tasks: Sequence[Task]) -> None:
         lines = "; ".join(in_words(spec.refused))
         raise RefusedError(f"nothing is left to run. {lines}.", spec.refused.values())
     choosing = any(recipe.score == VALIDATION for recipe in spec.training)
-    if choosing and spec.lm_eval:
-        raise BenchError("--score validation: nothing that is reported is scored; leave --lm-eval.")
+    besides = {"--lm-eval": spec.besides.lm_eval, "--retain-tasks": spec.besides.retain_tasks}
+    for option in (name for name, given in besides.items() if given and choosing):
+        raise BenchError(f"--score validation: nothing that is reported is scored; leave {option}.")
     if options.submission and not any(test_rows(task, options.data) for task in tasks):
         raise BenchError(f"--submission: the server takes {', '.join(SHEETS)}, not what is asked.")

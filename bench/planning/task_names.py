@@ -28,6 +28,7 @@ class Asked:
     singles: tuple[Task, ...]
     sequences: tuple[tuple[Task, ...], ...]  # "cola>rte"
     forget: dict[str, tuple[Task, ...]]  # task -> its forgetting tasks
+    retained: tuple[Task, ...]  # scored before and after, not learned
     tasks: dict[str, Task]  # all of these by name
     rows: dict[tuple[str, str, str], list[Row]]  # (task, data, split) -> rows
     notes: list[str]  # on forgetting tasks that are not what was asked for
@@ -52,7 +53,9 @@ def asked(groups: Groups, options: Options, recipe: Training) -> Asked:
     singles, sequences = groups
     named = {task.name: task for group in (singles, *sequences) for task in group}
     forget, notes = _forget(options, tuple(named.values()))
-    everything = {t.name: t for group in (named.values(), *forget.values()) for t in group}
+    retained = [TASKS.get(name) for name in dict.fromkeys(options.retain_tasks)]
+    groups_read = (named.values(), *forget.values(), retained)
+    everything = {t.name: t for group in groups_read for t in group}
     tasks, rows = _read(everything, options.data, recipe)
 
     def of(group: Sequence[Task]) -> tuple[Task, ...]:
@@ -62,6 +65,7 @@ def asked(groups: Groups, options: Options, recipe: Training) -> Asked:
         singles=of(singles),
         sequences=tuple(map(of, sequences)),
         forget={name: of(group) for name, group in forget.items()},
+        retained=of(retained),
         tasks=tasks,
         rows=rows,
         notes=notes,

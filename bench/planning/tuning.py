@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.cells.cell import AnyCell, MethodSpec, TaskSequence, Training
+from bench.cells.cell import AnyCell, Besides, MethodSpec, TaskSequence, Training
 from bench.cells.grid import RunSpec, key_of
 from bench.cells.tuned import Tuned, TunedIdentity
 from bench.core.errors import BenchError, unknown_name
@@ -132,7 +132,7 @@ def settled(spec: RunSpec, tuning: Tuning, read: Read) -> tuple[RunSpec, list[An
     """The grid as far as trials that have run have shown it, and all trials that are known by now;
     `read` gives the result of a cell, None where it has not run."""
     chosen, searched, trials = {}, set(), []
-    grid = replace(spec, lm_eval=())
+    grid = replace(spec, besides=Besides())
     for model, training, tasks in spec.places():
         recipe = replace(training, score=VALIDATION)
         for method in spec.methods:

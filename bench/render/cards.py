@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import BenchError
 from bench.core.registry import Registry
-from bench.core.settings import allowed, spelled
+from bench.core.settings import allowed, spelled, typed
 from bench.planning.plugins import place_of
 from bench.render.layout import WIDTH, table, wrap
 from bench.render.sections import Column
@@ -66,7 +66,7 @@ def _card(cls: type[Method], width: int) -> list[str]:
         f"  memory: {card.memory:g} x finetune's (derived: copies of the weights)",
     ]
     lines += [
-        f"  {cls.name}:{variant}: {', '.join(f'{k}={_value(v)}' for k, v in values.items())}"
+        f"  {cls.name}:{variant}: {', '.join(f'{k}={typed(v)}' for k, v in values.items())}"
         for variant, values in cls.variants.items()
     ]
     wrapped = [wrap(line, width, "    ") for line in lines]
@@ -81,7 +81,7 @@ def _told(said: Iterable[str], known: Mapping[Any, str]) -> str:
 def _settings(cls: type[Method], width: int) -> str:
     """A method's settings with their defaults, meanings and ranges, as a table."""
     fields = (*dataclasses.fields(cls.Config), *dataclasses.fields(CommonSettings))
-    rows = [(f"{cls.name}.{f.name}", _value(f.default), f) for f in fields]
+    rows = [(f"{cls.name}.{f.name}", typed(f.default), f) for f in fields]
     used = 4 + max(len(name) for name, *_ in rows) + max(len(value) for _, value, _ in rows)
     left = min(width, WIDTH - 2) - used
     wrapped = [
@@ -99,12 +99,6 @@ def _meaning(field: dataclasses.Field[object]) -> str:
     told = [*([rule] if rule else []), *([f"searched {spelled(space)}"] if space else [])]
     words = "; ".join(one.replace(" ", _HOLD) for one in told)
     return f"{field.metadata.get('help', '')}{f' ({words})' if words else ''}"
-
-
-def _value(value: object) -> str:
-    return (
-        "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    )
 
 
 def tasks(_: Registry[type[Method]], known: Registry[Task], width: int = WIDTH) -> str:

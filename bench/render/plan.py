@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.cells.cell import THEN, AnyCell, TaskSpec
 from bench.cells.grid import RunSpec
 from bench.core.durations import clock
-from bench.core.settings import changed, spelled
+from bench.core.settings import changed, spelled, typed
 from bench.planning.compatibility import in_words
 from bench.planning.plan import Forecast, Plan
 from bench.planning.tuning import SEED
@@ -51,7 +51,8 @@ def plan_text(
         ("training", list(recipes)),
         ("retention", _retention(spec)),
         ("search", _search(plan)),
-        ("lm-eval", [", ".join(spec.lm_eval)] if spec.lm_eval else []),
+        ("retain", _named([task.name for task in spec.besides.retain_tasks])),
+        ("lm-eval", _named(spec.besides.lm_eval)),
         ("seeds", [", ".join(map(str, spec.seeds))]),
         ("results", [str(folder)]),
         ("to run", why),
@@ -107,11 +108,15 @@ def left_text(left: Sequence[AnyCell], cells: int, stopped: int, width: int = WI
     return wrap(f"{said}The same command goes on from here.", width, "  ")
 
 
+def _named(names: Sequence[str]) -> list[str]:
+    return [", ".join(names)] if names else []
+
+
 def _recipe(training: object) -> str:
     lr, batch = getattr(training, "lr"), getattr(training, "batch_size")  # noqa: B009
     other = {k: v for k, v in changed(training).items() if k not in ("lr", "batch_size", "steps")}
     words = [f"learning rate {lr:g}", f"batches of {batch}"]
-    return ", ".join(words + [f"{name} {value}" for name, value in other.items()])
+    return ", ".join(words + [f"{name} {typed(value)}" for name, value in other.items()])
 
 
 def _task(plan: Plan, task: TaskSpec) -> str:

@@ -14,6 +14,7 @@ from bench.board.rows import Row
 from bench.board.statistics import MOST_SEEDS
 from bench.board.verdicts import JUDGED, Verdict
 from bench.cells.cell import REFERENCE
+from bench.core.settings import typed
 from bench.core.version import SUITE_VERSION, is_older
 from bench.render.wording import MISSING, half_text, mean_text, one_line, verdict_text
 from bench.scoring.metrics import is_lower, title_of
@@ -101,7 +102,8 @@ def _heading(board: Board) -> str:
 def _facts(board: Board) -> tuple[str, ...]:
     shared = board.shared
     model = shared["model"]
-    training = ", ".join(f"{k}={v}" for k, v in shared["training"].items() if v is not None)
+    recipe = shared["training"] | ({"max_eval": board.dev_rows} if board.dev_rows else {})
+    training = ", ".join(f"{k}={typed(v)}" for k, v in recipe.items() if v is not None)
     lines = (
         f"model: {board.model} ({model['kind']}, {model['hash'][:8]})",
         f"data: {board.data}",

@@ -108,6 +108,7 @@ def _of_board(board: Board) -> dict[str, Any]:
         "model": board.model,
         "model_hash": board.shared["model"]["hash"],
         "data": board.data,
+        "dev_rows": board.dev_rows,
     }
 
 

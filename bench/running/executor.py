@@ -41,8 +41,9 @@ _AGREE_SECONDS = 60.0  # how far one process may be behind another when a cell f
 def open_cells(
     cells: Sequence[AnyCell], store: Store, submission: bool = False
 ) -> tuple[list[AnyCell], list[CellResult]]:
-    """The cells that have no finished result, and the results of the others; with `submission`
-    a cell is open too that has not answered its test rows. A trial that failed has had its turn."""
+    """The cells that have no finished result, or lack in it what is asked for, and the results of
+    the others; with `submission` a cell is open too that has not answered its test rows. A trial
+    that failed has had its turn."""
     todo, done = [], []
     for cell in cells:
         result = store.read(cell.identity(), cell.hash)
@@ -169,7 +170,7 @@ def _keep(
 
 def _finished(
     cell: AnyCell, workspace: Workspace, share: bool, say: Callable[[str], None]
-) -> tuple[CellResult, Predictions]:
+) -> tuple[CellResult, Predictions | None]:
     """Run a cell; once again where its checkpoint cannot be used, or with half the micro-batch
     where memory runs out while it is trained."""
     workspace.micro_batch = None
@@ -187,7 +188,7 @@ def _finished(
     return _run(cell, workspace, share)
 
 
-def _run(cell: AnyCell, workspace: Workspace, share: bool) -> tuple[CellResult, Predictions]:
+def _run(cell: AnyCell, workspace: Workspace, share: bool) -> tuple[CellResult, Predictions | None]:
     """Run a cell of either kind."""
     from bench.running.sequence import run_sequence
     from bench.running.single import run_cell

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.cells.cell import MEASURED, Cell
+from bench.cells.cell import Cell, training_hash
 from bench.cells.result import CellResult
 from bench.cells.store import Store
 from bench.cells.weights import Kept, Weights
@@ -64,25 +64,13 @@ def _listed(title: str, values: Mapping[str, Any]) -> str:
 
 
 def _kept(run: Path, result: CellResult) -> Kept:
-    """The weights whose training is the result's."""
-    weights = Weights(run)
-    for note in sorted(weights.folder.glob("*.json")):
-        found = weights.read(note.stem)
-        if found is not None and _same_training(found.cell.identity(), result["cell"]):
-            return found
+    """The weights of a result."""
+    if found := Weights(run).read(training_hash(result["cell"])):
+        return found
     raise BenchError(
         f"the weights of {result['labels']['method']} x {result['cell']['task']} x seed "
         f"{result['cell']['seed']} were not kept: run it with --keep-weights all."
     )
-
-
-def _same_training(one: Any, other: Any) -> bool:
-    def made(identity: Any) -> dict[str, Any]:
-        training = {k: v for k, v in identity["training"].items() if k not in MEASURED}
-        rest = {k: v for k, v in identity.items() if k not in ("training", "lm_eval", "retention")}
-        return {**rest, "training": training}
-
-    return made(one) == made(other)
 
 
 def _write(found: Kept, folder: Path) -> None:

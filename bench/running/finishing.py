@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.cells.cell import is_trial
+from bench.cells.measured import asked, at
 from bench.cells.state import keep_plan
 from bench.cells.store import Store
 from bench.core.files import check_writable, sweep
 from bench.running.executor import keep_refusals, run_in_process
 from bench.running.job import Job, renewed
 from bench.running.pool import run_in_workers
-from bench.running.sharing import processes, rank
+from bench.running.sharing import is_done, processes, rank, unmeasured
 
 if TYPE_CHECKING:
     from bench.cells.cell import AnyCell
@@ -55,12 +56,34 @@ def finished(job: Job, quiet: bool = False) -> Finished:
         return Finished([], [])
     keep_refusals(job.plan, store)
     refused = (cell for cell, _ in job.plan.spec.refusals())
-    wanted = {cell.hash for cell in (*job.cells, *refused) if not is_trial(cell)}
+    wanted = {cell.hash: cell for cell in (*job.cells, *refused) if not is_trial(cell)}
     results = store.all()
     for line in store.set_aside:
         print(line, file=sys.stderr)
     stopped = sum((job.folder / "checkpoints" / cell.hash[:24]).is_dir() for cell in left)
-    return Finished([result for result in results if result["hash"] in wanted], left, stopped)
+    later = {cell.hash for cell in left}
+    found = [
+        r if r["hash"] in later else _as_asked(r, wanted[r["hash"]], store)
+        for r in results
+        if r["hash"] in wanted
+    ]
+    return Finished(found, left, stopped)
+
+
+def _as_asked(result: CellResult, cell: AnyCell, store: Store) -> CellResult:
+    """A result with what was asked for at its top, in its file, too; one that lacks some of it has
+    failed."""
+    if result["status"] != "done":
+        return result
+    found = result
+    for part, on in asked(cell).items():
+        found = at(found, part, on) or found
+    if found != result:
+        store.write(found, None)
+    if is_done(found, cell, store, submission=False):
+        return found
+    lacking = ", ".join(unmeasured(found, cell, store))
+    return {**found, "status": "failed", "error": f"could not be measured: {lacking}"}
 
 
 def _run(job: Job, store: Store, quiet: bool) -> list[AnyCell]:

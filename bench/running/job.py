@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from bench.cells.cell import AnyCell, is_trial
 from bench.cells.store import Store
-from bench.cells.weights import Weights
 from bench.core.durations import NEVER, Deadline, seconds_of
 from bench.core.errors import BenchError
 from bench.planning.options import Executor, Options
@@ -46,13 +45,13 @@ class Job:
     def reasons(self) -> dict[str, list[AnyCell]]:
         """Why cells are to run -> the cells."""
         results: dict[Place, list[CellResult]] = {}
-        for result in Store(self.folder).all() if self.todo else []:
+        store = Store(self.folder)
+        for result in store.all() if self.todo else []:
             results.setdefault(place_of(result["cell"]), []).append(result)
-        weights = Weights(self.folder)
         found: dict[str, list[AnyCell]] = {}
         for cell in self.todo:
             alike = results.get(place_of(cell.identity()), [])
-            text = TRIAL if is_trial(cell) else reason(cell, alike, weights)
+            text = TRIAL if is_trial(cell) else reason(cell, alike, store)
             found.setdefault(text, []).append(cell)
         return found
 

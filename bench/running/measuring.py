@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from bench.cells.cell import Cell
+from bench.cells.result import PathPoint
 from bench.network import running_text
 from bench.network.batches import Encoded
 from bench.network.encoding import encode
@@ -22,6 +24,13 @@ from bench.scoring.metrics import on_split
 from bench.scoring.predictions import Outputs, correct, gold_loss, predict, task_scores
 from bench.training.context import TrainingContext
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+ON_PATH = ("scores", "retention", "retain_tasks")
+"""What is measured at each point of the path of weights."""
+
 
 @dataclass(frozen=True)
 class ForgetScore:
@@ -34,13 +43,15 @@ class ForgetScore:
 
 @dataclass
 class Measured:
-    """All that is measured of one state of the model."""
+    """What is measured of one state of the model; nothing in it was not asked for, or cannot be."""
 
-    outputs: dict[str, Outputs]  # dev split -> its rows' outputs
-    forget: list[ForgetScore]  # per forgetting task
-    retention: tuple[float, int] | None  # (nats per token, tokens)
-    facts: list[bool] | None  # which questions on what pretraining told are answered right
-    lm_eval: lm_eval.Found | None
+    outputs: dict[str, Outputs] = field(default_factory=dict)  # dev split -> its rows' outputs
+    forget: list[ForgetScore] = field(default_factory=list)  # per forgetting task
+    retention: tuple[float, int] | None = None  # (nats per token, tokens)
+    facts: list[bool] | None = None  # which questions on what pretraining told are answered right
+    lm_eval: lm_eval.Found | None = None
+    retained: dict[str, Outputs] = field(default_factory=dict)  # retention task -> its rows'
+    path: list[PathPoint] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,7 @@ class Measuring:
     workspace: Workspace
     dev: dict[str, Encoded]  # split that is scored -> its rows
     forget: list[tuple[Task, Encoded]]  # none on an encoder: its head has one task
+    retain: list[tuple[Task, Encoded]]  # retention tasks; none on an encoder either
 
     def answer_test_rows(self) -> None:
         """Keep what the model answers to the test rows of GLUE's server."""
@@ -67,16 +79,57 @@ class Measuring:
         if answers and self.run.accelerator.is_main_process:
             glue_server.keep(self.workspace.folder, self.cell, answers)
 
-    def measure(self, base: bool) -> Measured:
-        """Score the dev rows, the forgetting tasks, the retention text and the facts; the base's
-        scores come from the cache where another cell has computed them."""
-        return Measured(
-            outputs=self.dev_outputs(base),
-            forget=self.forgotten(base),
-            retention=self.retention(base),
-            facts=self.facts(base),
-            lm_eval=self.lm_eval(base),
-        )
+    def measure(self, base: bool, parts: Container[str]) -> Measured:
+        """Measure these parts of `bench.cells.measured.PARTS`; the base's come from the cache where
+        another cell has computed them."""
+        found = Measured()
+        if "scores" in parts:
+            found.outputs = self.dev_outputs(base)
+        if "forgotten" in parts:
+            found.forget = self.forgotten(base)
+        if "retention" in parts:
+            found.retention = self.retention(base)
+        if "facts" in parts:
+            found.facts = self.facts(base)
+        if "lm_eval" in parts:
+            found.lm_eval = self.lm_eval(base)
+        if "retain_tasks" in parts:
+            found.retained = self.retained(base)
+        return found
+
+    def retained(self, base: bool) -> dict[str, Outputs]:
+        """What the model says to the dev rows of each retention task."""
+        return {task.name: self._outputs(rows, task, base) for task, rows in self.retain}
+
+    def path(self, before: Measured, after: Measured) -> list[PathPoint]:
+        """Scores at θ0 + α(θ − θ0) for α = 0, 1/n, ..., 1; those of the ends are known. A new head
+        stays as it was trained. The weights are θ again in the end."""
+        points = self.cell.besides.path
+        tuned = {name: p.detach().clone() for name, p in self.run.loaded.pretrained()}
+        found = [self._point(0.0, before)]
+        for number in range(1, points):
+            alpha = number / points
+            self.workspace.progress(f"score at α = {alpha:g}", number, points, None)
+            self._put({n: t.lerp(self.run.anchor[n], 1 - alpha) for n, t in tuned.items()})
+            found.append(self._point(alpha, self.measure(False, ON_PATH)))
+        self._put(tuned)
+        return [*found, self._point(1.0, after)]
+
+    def _put(self, weights: Mapping[str, Tensor]) -> None:
+        for name, parameter in self.run.loaded.pretrained():
+            parameter.data.copy_(weights[name])
+
+    def _point(self, alpha: float, found: Measured) -> PathPoint:
+        retained = {
+            task.name: task_scores(task, rows, found.retained[task.name])[0][task.primary]
+            for task, rows in self.retain
+        }
+        return {
+            "alpha": alpha,
+            "score": self.task_scores(found.outputs)[0][self.task.primary],
+            "retention": found.retention[0] if found.retention else None,
+            "retain_tasks": retained,
+        }
 
     def forgotten(self, base: bool) -> list[ForgetScore]:
         """The score of each forgetting task."""
@@ -167,7 +220,7 @@ class Measuring:
 
     def lm_eval(self, base: bool) -> lm_eval.Found | None:
         """Scores on tasks of lm-evaluation-harness; None where none were asked for."""
-        names, limit = self.cell.lm_eval, self.cell.training.max_eval
+        names, limit = self.cell.besides.lm_eval, self.cell.training.max_eval
         if not names:
             return None
 

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.cells.cell import Cell, label_of
+from bench.cells.weights import Weights
+from bench.core.settings import typed
+from bench.running.sharing import unmeasured
 
 if TYPE_CHECKING:
     from bench.cells.cell import AnyCell
     from bench.cells.result import CellResult
-    from bench.cells.weights import Weights
+    from bench.cells.store import Store
 
 NEVER = "never run"
 TRIAL = "trials that have not run"
@@ -23,21 +26,29 @@ def place_of(identity: Mapping[str, Any]) -> Place:
     return tuple(identity[name] for name in _SAME)
 
 
-def reason(cell: AnyCell, results: Iterable[CellResult], weights: Weights) -> str:
+def reason(cell: AnyCell, results: Iterable[CellResult], store: Store) -> str:
     """Why `cell` is to run, where `results` are those of the folder: never run; failed; finished
     without something that is asked for now; or what changed since a cell of the same method, task
-    and seed. That only scoring is left is said too."""
+    and seed. Whether it is trained, where it was before, is said too."""
     identity: Mapping[str, Any] = cell.identity()
     alike = [r for r in results if place_of(r["cell"]) == place_of(identity)]
     same = next((result for result in alike if result["hash"] == cell.hash), None)
-    if same is not None:
-        found = "its test rows are not answered" if same["status"] == "done" else _failed(same)
+    kept = isinstance(cell, Cell) and Weights(store.folder).holds(cell)
+    if same is not None and same["status"] == "done":
+        parts = unmeasured(same, cell, store)
+        words = ", ".join(_PARTS[part] for part in parts)
+        found = f"to measure: {words}" if parts else "its test rows are not answered"
+        if "probe" in parts:
+            return f"{found} (in the midst of training: it is trained again)"
+        if not kept:
+            return f"{found} (its weights were not kept: it is trained again)"
+    elif same is not None:
+        found = f"{same['status']} before: {same['error']}"
     elif alike:
         nearest: list[str] = min((_changes(r["cell"], identity) for r in alike), key=len)
         found = "; ".join(nearest)
     else:
         found = NEVER
-    kept = isinstance(cell, Cell) and weights.holds(cell)
     return f"{found} (its weights are kept: it is only scored)" if kept else found
 
 
@@ -58,14 +69,20 @@ _WORDS = {
     "task_hash": "what the task asks",
     "model": "the model",
     "data": "the task's rows",
-    "retention": "the retention text",
-    "lm_eval": "lm-eval",
+    "text": "the text that it reads",
     "tuned": "the search for its settings",
 }
-
-
-def _failed(result: CellResult) -> str:
-    return f"{result['status']} before: {result['error']}"
+_PARTS = {
+    "scores": "dev rows",
+    "retention": "the retention text",
+    "forgotten": "forgetting tasks",
+    "facts": "facts",
+    "lm_eval": "lm-eval",
+    "retain_tasks": "retention tasks",
+    "path": "the path of weights",
+    "probe": "a learning curve of scores",
+}
+_MEASURED = ("retention", "lm_eval")  # in results before 0.5.0
 
 
 def _changes(old: Any, new: Any) -> list[str]:
@@ -73,22 +90,29 @@ def _changes(old: Any, new: Any) -> list[str]:
     found = []
     for part in dict.fromkeys([*new, *old]):
         was, now = old.get(part), new.get(part)
-        if was == now:
+        if was == now or part in _MEASURED:
             continue
         if part in ("settings", "training"):
             owner = "train" if part == "training" else new["method"]
             found += [
-                f"{owner}.{name} {was.get(name)} -> {now.get(name)}"
+                f"{owner}.{name} {typed(was.get(name))} -> {typed(now.get(name))}"
                 for name in dict.fromkeys([*now, *was])
                 if was.get(name) != now.get(name)
             ]
         elif part == "forget":
             found.append(_forget(was, now))
         elif part == "suite_version":
-            found.append(f"suite version {was} -> {now}")
+            found.append(f"suite version {was} -> {now}: scores may change")
+        elif part == "versions":
+            found += _versions(was or {}, now or {})
         else:
             found.append(f"{_WORDS.get(part, part)} changed")
     return found
+
+
+def _versions(was: Mapping[str, int], now: Mapping[str, int]) -> list[str]:
+    names = (name for name in dict.fromkeys([*now, *was]) if was.get(name, 1) != now.get(name, 1))
+    return [f"the code of {name}, {was.get(name, 1)} -> {now.get(name, 1)}" for name in names]
 
 
 def _forget(was: Any, now: Any) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from bench.cells.cell import AnyCell, Cell
+from bench.cells.measured import asked
 from bench.cells.result import (
     SCHEMA_VERSION,
     Ceiling,
@@ -15,16 +17,17 @@ from bench.cells.result import (
     LmEval,
     Predictions,
     Recall,
+    RetainedTask,
     Retention,
 )
 from bench.core.memory import above, higher, peak_memory_mib
 from bench.core.provenance import provenance
 from bench.rows.source import source_named, source_of
-from bench.running.measuring import Measured
+from bench.running.measuring import Measured, Measuring
 from bench.scoring import lm_eval
 from bench.scoring.chance import given, majority
 from bench.scoring.metrics import on_split
-from bench.scoring.predictions import correct, flips, predict, struck_out
+from bench.scoring.predictions import flips_of, predict, struck_out, task_scores
 from bench.training.loop import TrainingRecord
 
 if TYPE_CHECKING:
@@ -55,6 +58,8 @@ def blank_result(cell: AnyCell) -> CellResult:
         "retain_tasks": None,
         "path": None,
         "probe": None,
+        "measured": {},
+        "earlier": [],
         "elicited": None,
         "drift": None,
         "curve": [],
@@ -81,16 +86,52 @@ def failed_result(
 
 
 def cell_result(
-    cell: Cell, stage: CellSession, record: TrainingRecord, before: Measured, after: Measured
+    cell: Cell,
+    stage: CellSession,
+    record: TrainingRecord,
+    before: Measured,
+    after: Measured,
+    parts: Sequence[str],
 ) -> CellResult:
-    """The result of a finished cell; `record` is that of its training."""
+    """The result of a finished cell of which these parts were measured; `record` is that of its
+    training."""
+    measured: dict[str, Any] = {
+        "retention": retention_result(cell, before.retention, after.retention),
+        "forgotten": _forgotten_result(cell, before, after),
+        "facts": _facts_result(cell, before.facts, after.facts),
+        "lm_eval": lm_eval_result(before.lm_eval, after.lm_eval),
+        "retain_tasks": retained_result(stage.measuring, before, after),
+        "path": after.path or None,
+    }
+    measured = {name: found for name, found in measured.items() if name in parts}
+    if "scores" in parts:
+        measured |= _scored(cell, stage, record, before, after)
+    found = {
+        **blank_result(cell),
+        **measured,
+        "measured": {part: on for part, on in asked(cell).items() if part in parts},
+        "elicited": stage.run.reported.get("elicited"),
+        "drift": stage.drift,
+        "curve": record["curve"],
+        "costs": _costs(cell, stage, record),
+        "provenance": {
+            **provenance(),
+            "resumes": record["resumes"],
+            "ways": dict(stage.run.task_model.ways),
+        },
+    }
+    return cast(CellResult, found)
+
+
+def _scored(
+    cell: Cell, stage: CellSession, record: TrainingRecord, before: Measured, after: Measured
+) -> dict[str, Any]:
+    """What the dev rows say, as parts of the result."""
     split, dev = stage.shown
     answers = [predict(stage.task, dev, found.outputs[split]) for found in (before, after)]
-    right = [correct(stage.task, dev, given) for given in answers]
     scored_before, _ = stage.measuring.task_scores(before.outputs)
     scored_after, notes = stage.measuring.task_scores(after.outputs)
     return {
-        **blank_result(cell),
         "scores": {
             "primary": on_split(split, stage.task.primary),
             "before": scored_before,
@@ -102,25 +143,12 @@ def cell_result(
             "before": given(answers[0]),
             "after": given(answers[1]),
         },
-        "flips": None if right[0] is None or right[1] is None else flips(right[0], right[1]),
-        "retention": retention_result(cell, before.retention, after.retention),
-        "forgotten": _forgotten_result(cell, before, after),
-        "facts": _facts_result(cell, before.facts, after.facts),
+        "flips": flips_of(stage.task, dev, before.outputs[split], after.outputs[split]),
         "ceiling": _ceiling_result(cell, stage, before, after),
-        "lm_eval": lm_eval_result(before.lm_eval, after.lm_eval),
-        "elicited": stage.run.reported.get("elicited"),
-        "drift": stage.drift,
-        "curve": record["curve"],
-        "costs": _costs(cell, stage, record),
         "data": {
             "train_rows": len(stage.run.train_rows),
             "dev_rows": len(dev),
             "truncated_rows": stage.run.train_rows.truncated + dev.truncated,
-        },
-        "provenance": {
-            **provenance(),
-            "resumes": record["resumes"],
-            "ways": dict(stage.run.task_model.ways),
         },
     }
 
@@ -174,6 +202,24 @@ def retention_result(
         "before": before[0],
         "after": after[0],
     }
+
+
+def retained_result(
+    measuring: Measuring, before: Measured, after: Measured
+) -> dict[str, RetainedTask] | None:
+    """What `Measuring.retained` found at two times, as a part of the result."""
+    found: dict[str, RetainedTask] = {}
+    for task, rows in measuring.retain:
+        was, now = before.retained.get(task.name), after.retained.get(task.name)
+        if was is not None and now is not None:
+            found[task.name] = {
+                "rows": len(rows),
+                "metric": task.primary,
+                "before": task_scores(task, rows, was)[0][task.primary],
+                "after": task_scores(task, rows, now)[0][task.primary],
+                "flips": flips_of(task, rows, was, now),
+            }
+    return found or None
 
 
 def lm_eval_result(before: lm_eval.Found | None, after: lm_eval.Found | None) -> LmEval | None:

@@ -14,7 +14,8 @@ from typing import Any, cast
 
 from bench.board import sequence_measures
 from bench.cells.cell import Cell, ModelInfo, TaskSequence
-from bench.cells.result import SCHEMA_VERSION, CellResult, Costs, Predictions
+from bench.cells.measured import asked
+from bench.cells.result import SCHEMA_VERSION, CellResult, Costs, Measured, Predictions
 from bench.core.files import atomic_write_text
 from bench.core.hashing import file_digest
 from bench.core.memory import above, peak_memory_mib, reset_peak_memory
@@ -23,7 +24,12 @@ from bench.network.batches import Encoded
 from bench.network.loading import put_stage, save_stage
 from bench.rows.portions import VALIDATION
 from bench.rows.task import Task
-from bench.running.result_building import blank_result, lm_eval_result, retention_result
+from bench.running.result_building import (
+    blank_result,
+    lm_eval_result,
+    retained_result,
+    retention_result,
+)
 from bench.running.session import CellSession
 from bench.running.tracking import tracked
 from bench.running.workspace import Workspace
@@ -34,6 +40,7 @@ from bench.training import checkpoint
 from bench.training.loop import TrainingRecord
 
 AVERAGE = "average"
+_KEPT = ("retention", "lm_eval", "retain_tasks")
 
 
 class StageRecord(TrainingRecord):
@@ -104,7 +111,7 @@ def _learned(
         stage = CellSession(cell, workspace)
         rows = stage.run.train_rows
         with tracked(stage):
-            record = stage.learn(unfinished, share_weights)
+            record = stage.learn(unfinished, share_weights, workspace.weights.find(cell))
         besides = {
             "load": stage.seconds["load"],
             "steps": cell.steps,
@@ -154,14 +161,16 @@ def _score(cell: Cell, workspace: Workspace) -> _Scored:
 
 def _kept(first: Cell, model: ModelInfo, workspace: Workspace) -> dict[str, Any]:
     """What the whole sequence left of the base model, parts of the result: its own text, other
-    suites' tasks, and ‖θ−θ0‖²."""
+    tasks and suites, and ‖θ−θ0‖²."""
     stage = CellSession(first, workspace)
-    retention, lm_eval = stage.measuring.retention(base=True), stage.measuring.lm_eval(base=True)
+    before = stage.measuring.measure(True, _KEPT)
     assert model.weights is not None, "a sequence has stages"
     put_stage(stage.run.net, set(), model.weights, None)
+    after = stage.measuring.measure(False, _KEPT)
     return {
-        "retention": retention_result(first, retention, stage.measuring.retention(base=False)),
-        "lm_eval": lm_eval_result(lm_eval, stage.measuring.lm_eval(base=False)),
+        "retention": retention_result(first, before.retention, after.retention),
+        "lm_eval": lm_eval_result(before.lm_eval, after.lm_eval),
+        "retain_tasks": retained_result(stage.measuring, before, after),
         "drift": ev.drift(stage.loaded),
     }
 
@@ -209,6 +218,7 @@ def _result(
     remarks += [(c.task.name, r["notes"]) for c, r in zip(sequence.stages, records, strict=True)]
     return {
         **blank_result(sequence),
+        "measured": cast(Measured, asked(sequence)),
         "scores": {
             "primary": on_split(table[0][0].split, AVERAGE),
             "before": _averages(table[0]),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from bench.cells.cache import Cache
 from bench.cells.cell import REFERENCE, Cell, Training
+from bench.cells.weights import Kept
 from bench.core.errors import CellError
 from bench.core.hashing import derive_seed
 from bench.core.memory import above, higher, memory_mib, release_memory
@@ -62,9 +63,12 @@ class CellSession:
             for split in _scored(recipe, source_of(self.task, cell.data.source).splits(self.task))
         }
         scored: list[tuple[Task, Encoded]] = []
+        retained: list[tuple[Task, Encoded]] = []
         if cell.model.kind == "causal" and recipe.score != VALIDATION:
             share = max(1, recipe.forget_rows // max(1, len(forget)))
             scored = [(t, rows(cell, t, "dev", share, length)) for t in forget]
+            others = [tasks[task.name] for task in cell.besides.retain_tasks]
+            retained = [(t, rows(cell, t, "dev", recipe.max_eval, length)) for t in others]
         self.run = TrainingContext(
             cell=cell,
             task=self.task,
@@ -88,7 +92,7 @@ class CellSession:
             source=source_named(cell.data.source),
             micro_batch=workspace.micro_batch,
         )
-        self.measuring = Measuring(cell, self.task, self.run, workspace, self.dev, scored)
+        self.measuring = Measuring(cell, self.task, self.run, workspace, self.dev, scored, retained)
         self.loaded_mib = memory_mib()
         self.lap("load")
 
@@ -102,14 +106,15 @@ class CellSession:
         now = time.perf_counter()
         self.seconds[part], self.clock = now - self.clock, now
 
-    def learn(self, folder: Path, share_weights: bool) -> TrainingRecord:
-        """Train from the base or from the checkpoint in `folder`; see `bench.training.loop.train`.
+    def learn(self, folder: Path, share_weights: bool, kept: Kept | None) -> TrainingRecord:
+        """Put kept weights of this cell back; where there are none, train from the base or from
+        the checkpoint in `folder`, see `bench.training.loop.train`.
 
         Raises:
             CellError: the loss or a weight is not a finite number.
         """
         cell = self.cell
-        record = self._recalled(cell) or self._finished() or self._trained(folder)
+        record = self._put_back(kept) or self._finished() or self._trained(folder)
         self.drift = ev.drift(self.loaded)
         if not math.isfinite(self.drift):
             raise CellError(f"the weights are not finite after {cell.steps} steps")
@@ -132,7 +137,8 @@ class CellSession:
         if self.method.roles != {"finish"} or self.cell.method.lr is not None:
             return None
         plain = METHODS.get(REFERENCE)
-        record = self._recalled(dataclasses.replace(self.cell, method=plain(plain.Config()).spec))
+        other = dataclasses.replace(self.cell, method=plain(plain.Config()).spec)
+        record = self._put_back(self.workspace.weights.find(other))
         if record is None:
             return None
         clock = time.perf_counter()
@@ -147,10 +153,9 @@ class CellSession:
             weights = dict(self.run.net.named_parameters())
             self.workspace.weights.keep(self.cell, self.task.outputs, weights, record)
 
-    def _recalled(self, cell: Cell) -> TrainingRecord | None:
-        """Put the weights of an earlier training of a cell back, for whatever it is that is
-        measured now; None where there are none."""
-        found = self.workspace.weights.find(cell)
+    def _put_back(self, found: Kept | None) -> TrainingRecord | None:
+        """Put the weights of an earlier training back, for whatever it is that is measured now;
+        None where there are none."""
         mine = dict(self.run.net.named_parameters())
         if found is None or found.tensors.keys() != mine.keys():
             return None

@@ -8,9 +8,11 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bench.cells.cell import AnyCell
+from bench.cells.cell import AnyCell, Cell
+from bench.cells.measured import asked, at, missing
 from bench.cells.state import lease_path
 from bench.cells.store import Store
+from bench.cells.weights import Weights
 from bench.core.durations import NEVER, Deadline
 from bench.core.lease import Lease
 from bench.scoring.glue_server import lacks_answers
@@ -33,12 +35,25 @@ def processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def unmeasured(result: CellResult | None, cell: AnyCell, store: Store) -> list[str]:
+    """The parts of a cell that are asked for and not in its result; also scores whose answers are
+    lost."""
+    wanted = asked(cell)
+    if result is None or result["status"] != "done":
+        return list(wanted)
+    parts = missing(result, wanted)
+    scored = at(result, "scores", wanted["scores"])
+    return parts if scored is None or store.has_predictions(scored) else ["scores", *parts]
+
+
 def is_done(result: CellResult | None, cell: AnyCell, store: Store, submission: bool) -> bool:
-    """Whether a cell is finished and its answers are there; with `submission`, those to its test
-    rows, too."""
-    if result is None or result["status"] != "done" or not store.has_predictions(result):
-        return False
-    return not (submission and lacks_answers(store.folder, cell))
+    """Whether a cell is finished, what is asked for is measured and its answers are there; with
+    `submission`, those to its test rows, too. No cell is trained again for the sake of forgetting
+    tasks that nobody named."""
+    parts = unmeasured(result, cell, store)
+    if parts == ["forgotten"] and isinstance(cell, Cell) and cell.forget.mixed:
+        parts = parts if Weights(store.folder).holds(cell) else []
+    return not parts and not (submission and lacks_answers(store.folder, cell))
 
 
 @dataclass
@@ -75,9 +90,7 @@ class Shared:
                     continue
                 try:
                     result = self._read(cell)
-                    if result is not None and (
-                        self._is_done(cell) or result != self._before[cell.hash]
-                    ):
+                    if result is not None and self._is_theirs(cell, result):
                         self.passed(cell, result)
                         continue
                     self.lease = lease
@@ -117,8 +130,10 @@ class Shared:
     def _read(self, cell: AnyCell) -> CellResult | None:
         return self.store.read(cell.identity(), cell.hash)
 
-    def _is_done(self, cell: AnyCell) -> bool:
-        return is_done(self._read(cell), cell, self.store, self.submission)
+    def _is_theirs(self, cell: AnyCell, result: CellResult) -> bool:
+        """Whether another process has ended the cell, or failed it since this one looked first."""
+        failed = result["status"] != "done" and result != self._before[cell.hash]
+        return failed or is_done(result, cell, self.store, self.submission)
 
 
 def in_step(cells: Iterator[AnyCell | None]) -> Iterator[AnyCell]:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from bench.cells.cell import Cell
+from bench.cells.measured import asked, merged
 from bench.cells.result import CellResult, Predictions
+from bench.cells.store import Store
 from bench.core.memory import reset_peak_memory
+from bench.running.measuring import ON_PATH
 from bench.running.result_building import cell_result, predictions
 from bench.running.session import CellSession
+from bench.running.sharing import unmeasured
 from bench.running.tracking import track, tracked
 from bench.running.workspace import Workspace
 
 
 def run_cell(
     cell: Cell, workspace: Workspace, share_weights: bool
-) -> tuple[CellResult, Predictions]:
-    """Run one cell from its base model to its result.
+) -> tuple[CellResult, Predictions | None]:
+    """Run one cell from its base model to its result. Of one that is finished in the run's folder,
+    and whose weights were kept, only what is lacking is measured, and its training stays.
 
     `share_weights` keeps the weights that the reference method ends with in the run's cache, for
     methods that ask for them.
@@ -24,16 +29,26 @@ def run_cell(
         KeyboardInterrupt: stopped; the next call goes on from the checkpoint.
     """
     reset_peak_memory()
+    store = Store(workspace.folder)
+    old = store.read(cell.identity(), cell.hash)
+    parts = unmeasured(old, cell, store)
+    kept = None if "probe" in parts else workspace.weights.find(cell)
+    if kept is None:
+        old, parts = None, list(asked(cell))
+    needed = {*parts, *(ON_PATH if "path" in parts else ())}
     stage = CellSession(cell, workspace)
     with tracked(stage):
-        before = stage.measuring.measure(base=True)
+        before = stage.measuring.measure(True, needed)
         stage.lap("score_before")
-        record = stage.learn(workspace.checkpoint(cell), share_weights)
+        record = stage.learn(workspace.checkpoint(cell), share_weights, kept)
         stage.lap("train")
-        after = stage.measuring.measure(base=False)
+        after = stage.measuring.measure(False, needed)
+        if "path" in parts:
+            after.path = stage.measuring.path(before, after)
         stage.lap("score_after")
         if workspace.submission:
             stage.measuring.answer_test_rows()
-        result = cell_result(cell, stage, record, before, after)
+        result = cell_result(cell, stage, record, before, after, parts)
+        result = result if old is None else merged(old, result)
         track(stage, result)
-    return result, predictions(cell, stage, before, after)
+    return result, predictions(cell, stage, before, after) if "scores" in parts else None

@@ -90,13 +90,46 @@ def right(gold: Sequence[Any], predicted: Sequence[Any]) -> list[bool]:
     ]
 
 
-def flips(before: Sequence[bool], after: Sequence[bool]) -> Flips:
-    """Shares of the rows that were right and are wrong now (lost), and the reverse (gained)."""
+def guess_chance(scores: Sequence[Sequence[float]]) -> list[float]:
+    """Each row's chance that a guess is right: one among its answers; 0 where it is written, of
+    which the right answer alone has a score."""
+    return [1 / len(row) if len(row) > 1 else 0.0 for row in scores]
+
+
+def flips(before: Sequence[bool], after: Sequence[bool], chance: Sequence[float]) -> Flips:
+    """Shares of the rows that were right and are wrong now (lost), and the reverse (gained); and
+    what of them is beyond chance, of which `chance` holds each row's of a right guess: 0 where
+    guessing anew would have made as many.
+    """
     pairs = list(zip(before, after, strict=True))
     return {
         "lost": pairs.count((True, False)) / len(pairs),
         "gained": pairs.count((False, True)) / len(pairs),
+        "lost_adjusted": max(0.0, beyond_chance(before, after, chance)),
+        "gained_adjusted": max(0.0, beyond_chance(after, before, chance)),
     }
+
+
+def beyond_chance(before: Sequence[bool], after: Sequence[bool], chance: Sequence[float]) -> float:
+    """An estimate of the share of rows that were known and no longer are, where each row that is
+    not known is guessed, right with its chance c, before and after anew. A loss counts 1 / (1 - c),
+    and twice wrong, which guesses make a loss as often, -c / (1 - c)²; the mean over all guesses is
+    the share itself."""
+    total = 0.0
+    for was, now, c in zip(before, after, chance, strict=True):
+        if was and not now:
+            total += 1 / (1 - c)
+        elif not was and not now:
+            total -= c / (1 - c) ** 2
+    return total / len(before)
+
+
+def flips_of(task: Task, rows: Encoded, before: Outputs, after: Outputs) -> Flips | None:
+    """How answers changed; None where they are not right or wrong."""
+    right = [correct(task, rows, predict(task, rows, each)) for each in (before, after)]
+    if right[0] is None or right[1] is None:
+        return None
+    return flips(right[0], right[1], guess_chance(after.scores))
 
 
 def gold_loss(rows: Encoded, outputs: Outputs) -> float:

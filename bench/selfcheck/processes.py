@@ -56,6 +56,7 @@ def two_are_one(subject: Subject, world: World, folder: Path, both: Sequence[Any
     single, rows = run_cell(
         only_cell(subject.plan(world, *WORDS)), workspace_for(subject.plan(world), folder), False
     )
+    assert rows is not None, "a new cell is scored"
     for rank, found in enumerate(both):
         if isinstance(found, str):
             raise FailedError(f"process {rank}: {found}")

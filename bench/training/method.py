@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from bench.cells.cell import MethodSpec
 from bench.core.errors import BenchError, unknown_name
 from bench.core.registry import Registry
-from bench.core.settings import Range, changed, check_space, parse, setting
+from bench.core.settings import Range, changed, check_space, parse, setting, typed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -113,6 +113,8 @@ class Method:
     """
 
     name: str
+    version: ClassVar[int] = 1
+    """Of its code: raised where the same settings give other weights, and its cells run again."""
     card: ClassVar[Card]
     Config: ClassVar[type] = NoSettings
     variants: ClassVar[dict[str, dict[str, Any]]] = {}
@@ -161,7 +163,7 @@ class Method:
         if variant:
             differing = {k: v for k, v in differing.items() if k not in self.variants[variant]}
         name = f"{self.name}:{variant}" if variant else self.name
-        rest = ",".join(f"{name}={value}" for name, value in differing.items())
+        rest = ",".join(f"{name}={typed(value)}" for name, value in differing.items())
         return f"{name}[{rest}]" if rest else name
 
     @property
@@ -173,7 +175,13 @@ class Method:
     @property
     def spec(self) -> MethodSpec:
         """The method as data, which `bench.training.stack.build` makes it of again."""
-        return MethodSpec(self.name, self.settings, self.label, tuple(sorted(self.needs)))
+        needs = tuple(sorted(self.needs))
+        return MethodSpec(self.name, self.settings, self.label, needs, versions=self.versions)
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """Those of its parts that are not the first."""
+        return {} if self.version == 1 else {self.name: self.version}
 
     @property
     def needs(self) -> frozenset[Need]:
@@ -239,6 +247,8 @@ def _check_settings(name: str, cls: type[Method]) -> None:
     where = f"method {name!r} in {cls.__module__}"
     if not (isinstance(cls.Config, type) and dataclasses.is_dataclass(cls.Config)):
         raise BenchError(f"{where}: Config is {cls.Config!r}, which is no dataclass.")
+    if type(cls.version) is not int or cls.version < 1:
+        raise BenchError(f"{where}: version is {cls.version!r}, and counts from 1.")
     fields = {field.name: field for field in dataclasses.fields(cls.Config)}
     for name, field in fields.items():
         if field.default is dataclasses.MISSING:

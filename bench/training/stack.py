@@ -119,6 +119,11 @@ class Stack(Method):
         return next((part.lr for part in self.parts if part.lr is not None), None)
 
     @property
+    def versions(self) -> dict[str, int]:
+        """Those of all parts."""
+        return {name: each for part in self.parts for name, each in part.versions.items()}
+
+    @property
     def needs(self) -> frozenset[Need]:
         """What any part needs."""
         return frozenset().union(*(part.needs for part in self.parts))

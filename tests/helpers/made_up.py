@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from bench.cells.result import SCHEMA_VERSION, CellResult, Predictions
-from bench.core.version import SUITE_VERSION
+from bench.core.version import SCORES_VERSION
 
 TITLES = {
     "cola": ("CoLA", "matthews_correlation"),
@@ -35,7 +35,7 @@ def result(
     """A finished cell, or a failed one where `error` is given; `parts` replace parts of `cell`."""
     others = [name for name in TITLES if name != task and ">" not in name]
     cell = {
-        "suite_version": SUITE_VERSION,
+        "suite_version": SCORES_VERSION,
         "method": method,
         "settings": {},
         "task": task,
@@ -45,7 +45,6 @@ def result(
         "data": {"hash": f"rows-{task}"},
         "training": {"lr": 0.0005, "steps": 100, "max_train": None},
         "forget": {"tasks": others, "hash": f"rows-{others}"},
-        "retention": {"hash": None},
         **parts,
     }
     title, metric = TITLES.get(task, (task, "accuracy"))
@@ -86,6 +85,14 @@ def result(
         retain_tasks=None,
         path=None,
         probe=None,
+        measured={
+            "scores": {"rows": None},
+            "retention": {"text": None, "tokens": 8192},
+            "forgotten": {"tasks": others, "hash": f"rows-{others}", "rows": 256},
+        }
+        if done
+        else {},
+        earlier=[],
         elicited=None,
         lm_eval=None,
         facts=None,

@@ -71,7 +71,7 @@ def test_another_version_of_the_suite_computes_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Cache(tmp_path).json("text", 0, lambda: "old")
-    monkeypatch.setattr(module, "SUITE_VERSION", "99")
+    monkeypatch.setattr(module, "SCORES_VERSION", "99")
     assert Cache(tmp_path).json("text", 0, lambda: "new") == "new"
 
 

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.cells.cell import Cell, TaskSequence, from_json, to_json
+from bench.cells.cell import Besides, Cell, TaskSequence, from_json, to_json
+from bench.cells.measured import asked
+from bench.core import version
 from bench.planning.plugins import load_plugin
 from bench.rows.task import TASKS
 from bench.selfcheck.world import World, only_cell, plan_for
+from bench.training.method import METHODS
 from bench.training.stack import build
 
 PLUGIN = """
@@ -43,7 +46,8 @@ def test_a_cell_travels(tmp_path: Path, method: str) -> None:
         plan.spec.models[0], head=("no", "yes"), weights=Path("w.safetensors"), twin=None
     )
     one = next(cell for cell in plan.spec.cells() if isinstance(cell, Cell))
-    other = replace(one, model=strange, lm_eval=("arc_easy", "wikitext"))
+    besides = Besides(("arc_easy",), (one.task, replace(one.task, name="rte")), 5, 10)
+    other = replace(one, model=strange, besides=besides)
     for cell in (*plan.spec.cells(), other):
         text = json.dumps(to_json(cell))
         for again in (pickle.loads(pickle.dumps(cell)), from_json(json.loads(text))):
@@ -74,23 +78,45 @@ def test_a_task_of_a_later_version_reruns_what_learns_it_and_what_forgets_it(
 
 
 @pytest.mark.parametrize(
-    ("method", "words", "weights"),
+    ("method", "words", "weights", "parts"),
     [
-        ("finetune", ["train.lr=1e-3"], True),
-        ("finetune", ["train.max_eval=5"], False),
-        ("finetune", ["train.forget_rows=5"], False),
-        ("finetune", ["train.retention_tokens=128"], False),
-        ("finetune", ["train.steps=5"], True),
-        ("lwf", ["lwf.interval=7"], True),
+        ("finetune", ["train.lr=1e-3"], True, []),
+        ("finetune", ["train.max_eval=5"], False, ["scores"]),
+        ("finetune", ["train.forget_rows=5"], False, ["forgotten"]),
+        ("finetune", ["train.retention_tokens=128"], False, ["retention"]),
+        ("finetune", ["train.steps=5"], True, []),
+        ("lwf", ["lwf.interval=7"], True, []),
     ],
 )
-def test_what_is_only_measured_leaves_the_weights_their_name(
-    world: World, method: str, words: list[str], weights: bool
+def test_what_is_only_measured_leaves_the_cell_its_name(
+    world: World, method: str, words: list[str], weights: bool, parts: list[str]
 ) -> None:
     one = only_cell(world.plan(method, "causal"))
     other = only_cell(world.plan(method, "causal", *words))
-    assert one.hash != other.hash
-    assert (one.training_hash != other.training_hash) is weights
+    assert (one.hash != other.hash) is weights
+    assert [part for part, on in asked(other).items() if asked(one)[part] != on] == parts
+
+
+@pytest.mark.usefixtures("registry_of_this_test")
+def test_a_later_version_of_a_method_runs_its_cells_again_and_no_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("finetune", "lwf", "ewc", "ewc+lwf")
+    before = {name: only_cell(world.plan(name, "causal")) for name in names}
+    monkeypatch.setattr(METHODS.get("lwf"), "version", 2)
+    after = {name: only_cell(world.plan(name, "causal")) for name in names}
+    changed = {name for name in names if before[name].hash != after[name].hash}
+    assert changed == {"lwf", "ewc+lwf"}
+    assert after["ewc+lwf"].identity()["versions"] == {"lwf": 2}
+    assert "versions" not in before["lwf"].identity()
+
+
+def test_a_release_by_itself_runs_no_cell_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = only_cell(world.plan("finetune", "causal")).hash
+    monkeypatch.setattr(version, "SUITE_VERSION", "99.0.0")
+    assert only_cell(world.plan("finetune", "causal")).hash == before
 
 
 @pytest.mark.parametrize(
@@ -101,7 +127,7 @@ def test_what_is_only_measured_leaves_the_weights_their_name(
         ("ewc", ["ewc.fisher=retention"], True),
     ],
 )
-def test_a_text_is_in_the_name_of_the_weights_where_the_method_reads_it(
+def test_a_text_is_in_the_name_of_the_cell_where_the_method_reads_it(
     world: World, tmp_path: Path, method: str, words: list[str], weights: bool
 ) -> None:
     text = tmp_path / "other.txt"
@@ -109,8 +135,8 @@ def test_a_text_is_in_the_name_of_the_weights_where_the_method_reads_it(
     model, data = world.models["causal"], world.data
     one = only_cell(world.plan(method, "causal", *words))
     other = only_cell(plan_for([method], ["cola"], model, data, *words, retention=str(text)))
-    assert one.hash != other.hash
-    assert (one.training_hash != other.training_hash) is weights
+    assert (one.hash != other.hash) is weights
+    assert asked(one)["retention"] != asked(other)["retention"]
 
 
 def test_a_cell_is_known_by_what_its_result_depends_on(cell: Cell) -> None:

@@ -16,11 +16,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from bench.cells.result import ADDED
+from bench.cells.measured import at, fields_of, held
+from bench.cells.reading import read_result
+from bench.cells.result import ADDED, CellResult, Earlier
 from bench.cells.result import SCHEMA_VERSION as NOW
 from bench.cells.store import Store
 from bench.core import files as files_module
@@ -76,8 +78,9 @@ def test_a_result_of_the_first_version_is_read(tmp_path: Path) -> None:
     old = {k: v for k, v in {**new, "schema_version": 1}.items() if k not in ADDED}
     path = tmp_path / "cells" / f"finetune-cola-seed0-{new['hash'][:12]}.json"
     atomic_write_text(path, json.dumps(old))
-    assert Store(tmp_path).all() == [new]
-    Store(tmp_path).write(new, None)  # the same scores: nothing is overwritten
+    (found,) = Store(tmp_path).all()
+    tasks = old["forgotten"]["tasks"]
+    assert found == {**new, "measured": {"scores": {}, "forgotten": {"tasks": tasks}}}
     assert json.loads(path.read_text()) == old
 
 
@@ -87,7 +90,7 @@ def test_an_older_result_says_by_its_label_that_rows_are_made_up(tmp_path: Path)
     for one in (made, other):
         old = {k: v for k, v in {**one, "schema_version": 5}.items() if k != "generated"}
         atomic_write_text(tmp_path / "cells" / f"x-{one['hash'][:12]}.json", json.dumps(old))
-    assert Store(tmp_path).all() == [made, other]
+    assert [one["generated"] for one in Store(tmp_path).all()] == [True, False]
     renamed = {**made, "labels": {**made["labels"], "data": "a small world"}}
     path = tmp_path / "cells" / f"x-{made['hash'][:12]}.json"
     atomic_write_text(path, json.dumps(renamed))
@@ -103,6 +106,61 @@ def test_same_scores_again_change_nothing_and_other_scores_raise(tmp_path: Path)
         store.write(result(after=0.75), predictions(result()))
     assert store.all() == [result(after=0.5)]
     assert len(files(store)) == 1
+
+
+def test_what_is_measured_since_is_added_and_keeps_its_answers(tmp_path: Path) -> None:
+    """Answers have a file for each number of dev rows; the training stays as it was."""
+    store, first = Store(tmp_path), result(after=0.5, seconds=7.0)
+    store.write(first, predictions(first))
+    more = result(after=0.625, seconds=99.0)
+    more["measured"] = {"scores": {"rows": 30}}
+    store.write(more, {**predictions(more), "after": [1, 1]})
+    (both,) = store.all()
+    assert both["costs"] == first["costs"] and both["retention"] == first["retention"]
+    before = at(both, "scores", {"rows": None})
+    assert before == {**first, "earlier": held_by(both, "scores")}
+    assert [on["rows"] for on in held(both, "scores")] == [30, None]
+    found = store.predictions(both)
+    assert found is not None and found["after"] == [1, 1]
+    assert store.predictions(first) == predictions(first)
+    store.write(first, None)  # what is held already goes to the top
+    assert store.all() == [before]
+    with pytest.raises(BenchError, match="other scores"):
+        store.write(result(after=0.75), None)
+
+
+def held_by(result: CellResult, part: str) -> list[Earlier]:
+    """The measurement at the top of a result, as an earlier one."""
+    on = cast(Any, result["measured"])[part]
+    return [{"part": part, "on": on, "fields": fields_of(result, part)}]
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ({"part": "costs"}, ".earlier.0 must be a part of a result, not 'costs'"),
+        ({"fields": {}}, ".earlier.0 must be a part of a result, not 'retention'"),
+        ({"fields": {"retention": {"text": 1}}}, ".earlier.0.fields.retention lacks after"),
+        ({"on": 3}, ": earlier.0.on must be a table, not 3"),
+    ],
+)
+def test_an_earlier_measurement_that_is_none_is_named(
+    tmp_path: Path, damage: dict[str, Any], words: str
+) -> None:
+    one = result()
+    earlier = {"part": "retention", "on": {"text": "x"}, "fields": {"retention": None}}
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({**one, "earlier": [earlier]}))
+    assert read_result(path)["earlier"] == [earlier]
+    path.write_text(json.dumps({**one, "earlier": [earlier | damage]}))
+    with pytest.raises(BenchError, match=re.escape(words.removeprefix("."))):
+        read_result(path)
+    path.write_text(json.dumps({**one, "measured": {"scores": {"rows": "../x"}}}))
+    with pytest.raises(BenchError, match=r"measured\.scores\.rows must be a whole number"):
+        read_result(path)
+    path.write_text(json.dumps({**one, "measured": {}}))
+    with pytest.raises(BenchError, match="measured lacks scores"):
+        read_result(path)
 
 
 def test_a_failed_result_is_replaced(tmp_path: Path) -> None:

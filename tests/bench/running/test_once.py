@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
+from bench.board.leaderboard import boards
+from bench.cells.cell import Cell
+from bench.cells.measured import PARTS, at, fields_of
 from bench.cells.store import Store
 from bench.cells.weights import Weights, bound_of
 from bench.cli.main import main
@@ -18,7 +23,8 @@ from bench.core.errors import BenchError
 from bench.planning.options import read
 from bench.running.export import export
 from bench.running.finishing import finished
-from bench.running.job import planned
+from bench.running.job import Job, planned
+from bench.running.measuring import ON_PATH, Measured, Measuring
 from bench.running.reasons import NEVER, summed
 from bench.running.single import run_cell
 from bench.selfcheck.world import World, cells_of, workspace_for
@@ -27,6 +33,7 @@ QUICK = {
     "train": {"steps": 2, "max_eval": 8, "retention_tokens": 64, "forget_rows": 8},
     "lwf": {"samples": 4, "max_new_tokens": 2, "fisher_rows": 4, "interval": 1, "keep": "all"},
 }
+KEPT = "(its weights are kept: it is only scored)"
 WORDS = {"methods": ("recadam", "lwf"), "tasks": ("cola", "rte"), "seeds": 1, "settings": QUICK}
 
 
@@ -40,23 +47,134 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("change", "runs"),
+    ("change", "trained", "scored"),
     [
-        ({}, {}),
-        ({"tasks": ("cola", "rte", "mrpc")}, {"finetune": 1, "recadam": 1, "lwf": 3}),
-        ({"tasks": ("rte", "cola")}, {}),
-        ({"tasks": ("cola",)}, {"lwf": 1}),
-        ({"methods": ("recadam", "lwf", "l2sp")}, {"l2sp": 2}),
-        ({"methods": ("lwf",)}, {}),
-        ({"seeds": 2}, {"finetune": 2, "recadam": 2, "lwf": 2}),
-        ({"first_seed": 1}, {"finetune": 2, "recadam": 2, "lwf": 2}),
+        ({}, {}, {}),
+        (
+            {"tasks": ("cola", "rte", "mrpc")},
+            {"finetune": 1, "recadam": 1, "lwf": 3},
+            {"finetune": 2, "recadam": 2},
+        ),
+        ({"tasks": ("rte", "cola")}, {}, {}),
+        ({"tasks": ("cola",)}, {"lwf": 1}, {"finetune": 1, "recadam": 1}),
+        ({"methods": ("recadam", "lwf", "l2sp")}, {"l2sp": 2}, {}),
+        ({"methods": ("lwf",)}, {}, {}),
+        ({"seeds": 2}, {"finetune": 2, "recadam": 2, "lwf": 2}, {}),
+        ({"first_seed": 1}, {"finetune": 2, "recadam": 2, "lwf": 2}, {}),
+        ({"forget": ("sst2",)}, {"lwf": 2}, {"finetune": 2, "recadam": 2}),
+        ({"path": 2}, {}, {"finetune": 2, "recadam": 2, "lwf": 2}),
+        ({"retain_tasks": ("sst2",)}, {}, {"finetune": 2, "recadam": 2, "lwf": 2}),
     ],
 )
 def test_only_what_is_new_runs(
-    folder: Path, change: dict[str, object], runs: dict[str, int]
+    folder: Path, change: dict[str, object], trained: dict[str, int], scored: dict[str, int]
 ) -> None:
     job = planned(read({**WORDS, "out": folder, **change}))
-    assert Counter(cell.method.name for cell in job.todo) == runs
+    weights = Weights(folder)
+    kept = [isinstance(cell, Cell) and weights.holds(cell) for cell in job.todo]
+    names = [cell.method.name for cell in job.todo]
+    assert Counter(name for name, k in zip(names, kept, strict=True) if not k) == trained
+    assert Counter(name for name, k in zip(names, kept, strict=True) if k) == scored
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path) -> Path:
+    """The finished grid, to be changed."""
+    shutil.copytree(folder, tmp_path / "grid")
+    return tmp_path / "grid"
+
+
+def again(folder: Path, **change: object) -> Job:
+    """The same grid with other words."""
+    words: dict[str, Any] = {**WORDS, "out": folder, **change}
+    settings = {k: v for k, v in words["settings"].items() if k in ("train", *words["methods"])}
+    return planned(read({**words, "settings": settings}))
+
+
+def changed(**train: object) -> dict[str, object]:
+    return {"settings": {**QUICK, "train": {**QUICK["train"], **train}}}
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        (changed(max_eval=12), {"scores"}),
+        (changed(retention_tokens=128), {"retention"}),
+        ({"forget": ("sst2",), "methods": ("recadam",)}, {"forgotten"}),
+        ({"path": 2, "methods": ("recadam",)}, {"path"}),
+        ({"retain_tasks": ("sst2",), "methods": ("recadam",)}, {"retain_tasks"}),
+    ],
+)
+def test_only_what_is_lacking_is_measured(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, object], parts: set[str]
+) -> None:
+    """Nothing is trained, and what was there stays, to the digit."""
+    before = {result["hash"]: result for result in Store(copy).all()}
+    monkeypatch.setattr("bench.running.session.train", None)
+    measured: list[set[str]] = []
+    whole = Measuring.measure
+
+    def counted(self: Measuring, base: bool, parts: Container[str]) -> Measured:
+        if not base:
+            measured.append({part for part in PARTS if part in parts})
+        return whole(self, base, parts)
+
+    monkeypatch.setattr(Measuring, "measure", counted)
+    job = again(copy, **change)
+    results = finished(job, quiet=True).results
+    on_path = set(ON_PATH) if parts == {"path"} else set()
+    assert all(found == parts | on_path or found == on_path for found in measured)
+    assert len(measured) == len(job.todo) * (2 if on_path else 1), "half-way, and in the end"
+    assert len(job.todo) == len(results)
+    for result in results:
+        old = before[result["hash"]]
+        for part in PARTS.keys() - parts:
+            assert fields_of(result, part) == fields_of(old, part), part
+        for name in ("costs", "curve", "drift", "provenance", "elicited"):
+            assert result[name] == old[name]  # type: ignore[literal-required]
+        for part in parts & {"scores", "retention", "forgotten"}:
+            first, last = old["measured"][part], result["measured"][part]  # type: ignore[literal-required]
+            assert first != last
+            assert fields_of(at(result, part, first) or result, part) == fields_of(old, part)
+    assert again(copy, **change).todo == () == again(copy).todo, "neither runs again"
+
+
+def test_what_is_asked_for_is_at_the_top(copy: Path) -> None:
+    """Of two texts, or two numbers of rows, boards show what was asked for last; nothing runs."""
+    rows = [8, 12, 8]
+    for wanted in rows:
+        finished(again(copy, methods=("recadam",), **changed(max_eval=wanted)), quiet=True)
+        found = {r["data"]["dev_rows"] for r in Store(copy).all() if r["cell"]["method"] != "lwf"}
+        assert found == {wanted}
+    shown = boards(Store(copy).all())
+    assert sorted((board.dev_rows, len(board.tables[0].rows)) for board in shown) == [(8, 3)]
+
+
+def test_weights_that_were_not_kept_are_trained_again_and_that_is_said(copy: Path) -> None:
+    shutil.rmtree(copy / "weights")
+    assert again(copy, tasks=("cola", "rte", "mrpc")).reasons().keys() == {
+        "it forgets cola, mrpc instead of cola",
+        "it forgets rte, mrpc instead of rte",
+        NEVER,
+    }, "nobody asked for other forgetting tasks of what does not read them"
+    job = again(copy, methods=("recadam",), forget=("sst2",))
+    said = "to measure: forgetting tasks (its weights were not kept: it is trained again)"
+    assert {reason: len(cells) for reason, cells in job.reasons().items()} == {said: 4}
+    before = {result["hash"]: result["scores"] for result in Store(copy).all()}
+    for result in finished(job, quiet=True).results:
+        assert result["status"] == "done" and result["scores"] == before[result["hash"]]
+        assert result["forgotten"] is not None and result["forgotten"]["tasks"] == ["sst2"]
+
+
+def test_a_measurement_that_fails_leaves_the_cell_and_is_said(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Store(copy).all()
+    monkeypatch.setattr(Measuring, "path", lambda *_: 1 / 0)
+    results = finished(again(copy, methods=("recadam",), path=2), quiet=True).results
+    assert {r["error"] for r in results} == {"could not be measured: path"}
+    assert {r["status"] for r in results} == {"failed"}
+    assert Store(copy).all() == before
 
 
 def test_forgetting_tasks_that_are_named_stay(folder: Path, tmp_path: Path) -> None:
@@ -70,6 +188,7 @@ def test_the_plan_says_why(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     more = planned(read({**WORDS, "tasks": ("cola", "rte", "mrpc"), "out": folder}))
     lwf = more.plan.spec.methods[-1].label
     assert summed(more.reasons()) == [
+        f"4 finetune, recadam: to measure: forgetting tasks {KEPT}",
         f"1 {lwf}: it forgets rte, mrpc instead of rte",
         f"1 {lwf}: it forgets cola, mrpc instead of cola",
         f"3 finetune, recadam, {lwf}: {NEVER}",
@@ -82,7 +201,7 @@ def test_the_plan_says_why(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert line == "2 lwf.interval 1 -> 2"
     longer = {**QUICK, "train": {**QUICK["train"], "max_eval": 12}}
     (line,) = summed(planned(read({**WORDS, "settings": longer, "out": folder})).reasons())
-    assert line == "6 train.max_eval 8 -> 12 (its weights are kept: it is only scored)"
+    assert line == f"6 to measure: dev rows {KEPT}"
 
 
 def test_explain(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,9 +210,9 @@ def test_explain(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words += [f"{owner}.{k}={v}" for owner, its in QUICK.items() for k, v in its.items()]
     assert main(["explain", "x cola", *words]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.rpartition(": ")[2] for line in lines] == [
-        "done",
-        "done",
+    assert [line.partition("): ")[2] for line in lines] == [
+        f"to measure: forgetting tasks {KEPT}",
+        f"to measure: forgetting tasks {KEPT}",
         "it forgets rte, mrpc instead of rte",
     ]
     assert main(["explain", "x sst9", *words]) == 2

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bench.cells.cell import AnyCell
+from bench.cells.measured import asked
 from bench.cells.store import Store
 from bench.core.lease import Lease
 from bench.running import sharing
@@ -49,7 +50,8 @@ def _lease(folder: Path, cell: AnyCell) -> Lease:
 
 
 def _done(cell: AnyCell) -> Any:
-    return {**result(), "hash": cell.hash, "cell": cell.identity()}
+    found = {"hash": cell.hash, "cell": cell.identity(), "measured": asked(cell)}
+    return {**result(), **found}
 
 
 def test_each_cell_is_in_hand_once_and_leased_then(three: list[Any], tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from bench.running.single import run_cell
 from bench.running.workspace import Workspace
 from bench.scoring.chance import given
 from bench.scoring.metrics import score
+from bench.scoring.predictions import flips
 from bench.selfcheck.world import only_cell, plan_for, workspace_for
 from bench.training.context import TrainingContext
 from bench.training.loop import train
@@ -45,10 +46,10 @@ def test_a_cell_records_before_and_after(
     assert scores["after"] == score(["accuracy"], rows["gold"], rows["after"])[0]
     assert len(rows["id"]) == len(set(rows["id"])) == 24
     triples = list(zip(rows["gold"], rows["before"], rows["after"], strict=True))
-    assert result["flips"] == {
-        "lost": sum(g == b != a for g, b, a in triples) / 24,
-        "gained": sum(g != b and g == a for g, b, a in triples) / 24,
-    }
+    right = [[g == answer for g, answer in zip(rows["gold"], rows[when], strict=True)]
+             for when in ("before", "after")]  # fmt: skip
+    assert result["flips"] == flips(*right, [0.5] * 24)
+    assert result["flips"]["lost"] == sum(g == b != a for g, b, a in triples) / 24
     gold = max(rows["gold"].count(label) for label in rows["gold"]) / 24
     assert result["chance"] == {
         "majority": gold, "before": given(rows["before"]), "after": given(rows["after"]),

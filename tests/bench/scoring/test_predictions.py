@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 
@@ -12,6 +13,7 @@ from bench.planning.plugins import load_builtin
 from bench.rows.task import TASKS
 from bench.scoring.predictions import (
     Outputs,
+    beyond_chance,
     correct,
     flips,
     gold_loss,
@@ -109,7 +111,28 @@ def test_a_written_label_word() -> None:
 
 def test_flips_count_changes_of_being_right() -> None:
     before, after = [True, False, True, False], [False, True, False, False]
-    assert flips(before, after) == {"lost": 0.5, "gained": 0.25}
+    found = flips(before, after, [0.0] * len(before))
+    shares = {"lost": 0.5, "gained": 0.25}
+    assert found == {**shares, **{f"{name}_adjusted": share for name, share in shares.items()}}
+
+
+def test_adjusted_flips_are_what_was_known_and_what_was_learned() -> None:
+    """Every way in which rows that are not known may be guessed, weighted by its chance: the mean
+    of the adjusted shares is that of the rows that were known and are not, and the reverse."""
+    known = [(True, True), (True, False), (False, True), (False, False), (False, False)]
+    chance = [0.5, 0.25, 0.5, 0.5, 0.25]
+    lost = gained = 0.0
+    for answers in itertools.product((True, False), repeat=2 * len(known)):
+        weight, before, after = 1.0, answers[::2], answers[1::2]
+        for row in zip(known, before, after, chance, strict=True):
+            (knew, knows), was, now, c = row
+            for knowledge, right in ((knew, was), (knows, now)):
+                weight *= (1.0 if right else 0.0) if knowledge else (c if right else 1 - c)
+        lost += weight * beyond_chance(before, after, chance)
+        gained += weight * beyond_chance(after, before, chance)
+    assert (lost, gained) == pytest.approx((1 / 5, 1 / 5))
+    none = flips([False, False], [False, False], [0.5, 0.5])
+    assert none["lost_adjusted"] == 0, "no loss is never less than nothing"
 
 
 def test_a_score_is_the_mean_by_the_probabilities_of_its_words() -> None:
