@@ -34,15 +34,15 @@ def asked(cell: AnyCell) -> dict[str, On]:
     sequence = isinstance(cell, TaskSequence)
     first = cell.stages[0] if isinstance(cell, TaskSequence) else cell
     recipe, besides, generates = first.training, first.besides, first.model.generates
-    dev = recipe.score == "dev"
-    alone = {} if dev else {"score": recipe.score}
+    if recipe.score != "dev":
+        return {"scores": {"rows": recipe.max_eval, "score": recipe.score}}
     found: dict[str, On] = {
-        "scores": {"rows": recipe.max_eval} | alone,
+        "scores": {"rows": recipe.max_eval},
         "retention": {"text": first.retention.hash, "tokens": recipe.retention_tokens},
     }
     if besides.lm_eval:
         found["lm_eval"] = {"tasks": list(besides.lm_eval), "rows": recipe.max_eval}
-    if besides.retain_tasks and generates and dev:
+    if besides.retain_tasks and generates:
         tasks = {task.name: [task.hash, task.rows] for task in besides.retain_tasks}
         found["retain_tasks"] = {"tasks": tasks, "rows": recipe.max_eval}
     if sequence:
@@ -51,7 +51,7 @@ def asked(cell: AnyCell) -> dict[str, On]:
         read = {part: on for part, on in found.items() if part != "lm_eval"}
         found["path"] = {"points": besides.path, **read}
     found["facts"] = {}
-    if generates and dev:
+    if generates:
         forget = first.forget
         on = {"tasks": list(forget.tasks), "hash": forget.rows, "rows": recipe.forget_rows}
         found["forgotten"] = on

@@ -93,7 +93,8 @@ def _measured(value: Mapping[str, Any]) -> dict[str, Any]:
     On the rest it was measured once."""
     forgotten = value.get("forgotten")
     tasks = forgotten.get("tasks") if isinstance(forgotten, dict) else None
-    return {"scores": {}} | ({"forgotten": {"tasks": tasks}} if isinstance(tasks, list) else {})
+    once: dict[str, Any] = {part: {} for part in ("scores", "retention", "facts", "lm_eval")}
+    return once | ({"forgotten": {"tasks": tasks}} if isinstance(tasks, list) else {})
 
 
 def _problem(value: Any, version: Any) -> str | None:

@@ -166,6 +166,13 @@ class ScoredOn(TypedDict):
     score: NotRequired[Literal["validation"]]  # where these are all that is scored
 
 
+class ReadOn(TypedDict):
+    """The text whose loss is measured."""
+
+    text: NotRequired[str | None]  # its hash; None: sampled from the model
+    tokens: NotRequired[int]
+
+
 class ForgottenOn(TypedDict):
     """The forgetting tasks that are scored."""
 
@@ -178,7 +185,7 @@ class Measured(TypedDict, total=False):
     """Part of a result -> what it was measured on."""
 
     scores: ScoredOn
-    retention: dict[str, Any]  # hash of the text, None of a sampled one; tokens
+    retention: ReadOn
     forgotten: ForgottenOn
     facts: dict[str, Any]  # nothing
     lm_eval: dict[str, Any]  # tasks, rows

@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from bench.cells.cell import AnyCell, Identity, TaskSequence
+from bench.cells.measured import asked
 from bench.core.machine import gpu_names, gpus
 from bench.core.provenance import processor
 
@@ -20,6 +21,7 @@ HERE, ALIKE, PROBED, ROUGH = "measured here", "like cells", "a few steps", "roug
 """How sure an estimate is: by cells that differ in the seed alone; by the same method, model and
 task, steps and rows being counted; by a probe, likewise; by other methods or tasks, or another
 machine."""
+_MEASURED = ("scores", "retention", "lm_eval", "retain_tasks", "path", "probe")
 _TEXT_TOKENS = 32  # of running text, which are scored about as fast as a row
 
 Place = tuple[str, str, str]  # model, method, task
@@ -81,16 +83,16 @@ class Estimates:
             if machine not in here:
                 here[machine] = _is_this_machine(made)
             sample, identity = _sample(result, here[machine], probed), result["cell"]
-            self._same.setdefault(_recipe(identity), []).append(sample)
+            self._same.setdefault(_recipe(identity, result["measured"]), []).append(sample)
             self._alike.setdefault(_place(identity), []).append(sample)
         self._found.clear()
 
     def of(self, cell: AnyCell) -> Estimate | None:
         """What a cell will take; None where none of its model was measured."""
         identity = cell.identity()
-        key = _recipe(identity)
+        key = _recipe(identity, asked(cell))
         if key not in self._found:
-            self._found[key] = self._estimate(cell, identity) or self._summed(cell)
+            self._found[key] = self._estimate(cell, identity, key) or self._summed(cell)
         return self._found[key]
 
     def seconds(self, cell: AnyCell) -> float | None:
@@ -110,9 +112,9 @@ class Estimates:
         known = [seconds for cell in cells if (seconds := self.seconds(cell)) is not None]
         return max(0.0, fmean(known) * len(cells) - spent) if known else None
 
-    def _estimate(self, cell: AnyCell, identity: Identity) -> Estimate | None:
+    def _estimate(self, cell: AnyCell, identity: Identity, key: str) -> Estimate | None:
         model, method, task = place = _place(identity)
-        if same := self._same.get(_recipe(identity)):
+        if same := self._same.get(key):
             best = _best(same)
             return _estimated([one.seconds for one in best], best, HERE)
         steps, texts = self._size(cell)
@@ -173,12 +175,13 @@ def _best(samples: Sequence[_Sample]) -> Sequence[_Sample]:
 
 
 def _sample(result: CellResult, here: bool, probed: bool) -> _Sample:
-    costs, recipe = result["costs"], result["cell"]["training"]
+    costs, measured = result["costs"], result["measured"]
     assert costs is not None
     score = costs["score_before"] + costs["score_after"]
     # a cell that was stopped, or only scored, was trained in another call
     parts = costs["load"] + score + costs["train"] + costs["finish"]
-    besides = recipe.get("forget_rows", 0) + recipe.get("retention_tokens", 0) // _TEXT_TOKENS
+    tokens = measured.get("retention", {}).get("tokens", 0)
+    besides = measured.get("forgotten", {}).get("rows", 0) + tokens // _TEXT_TOKENS
     return _Sample(
         seconds=max(costs["total"], parts),
         train=costs["train"],
@@ -195,11 +198,11 @@ def _place(identity: Identity) -> Place:
     return identity["model"]["hash"], identity["method"], identity["task"]
 
 
-def _recipe(identity: Identity) -> str:
+def _recipe(identity: Identity, measured: Mapping[str, Any]) -> str:
     """All that a cell's time depends on; a text, to look it up by."""
-    parts = identity["settings"], identity["training"], identity["forget"], identity["retention"]
-    measured = identity.get("lm_eval")
-    return json.dumps([*_place(identity), *parts, identity["data"], measured], sort_keys=True)
+    parts = identity["settings"], identity["training"], identity["forget"], identity["data"]
+    on = {part: measured.get(part) for part in _MEASURED}
+    return json.dumps([*_place(identity), *parts, on], sort_keys=True)
 
 
 def _is_this_machine(made: Mapping[str, Any]) -> bool:

@@ -80,7 +80,8 @@ def test_a_result_of_the_first_version_is_read(tmp_path: Path) -> None:
     atomic_write_text(path, json.dumps(old))
     (found,) = Store(tmp_path).all()
     tasks = old["forgotten"]["tasks"]
-    assert found == {**new, "measured": {"scores": {}, "forgotten": {"tasks": tasks}}}
+    once: dict[str, Any] = {part: {} for part in ("scores", "retention", "facts", "lm_eval")}
+    assert found == {**new, "measured": {**once, "forgotten": {"tasks": tasks}}}
     assert json.loads(path.read_text()) == old
 
 

@@ -168,8 +168,8 @@ def test_csv_and_json_hold_the_same_tidy_rows_in_full_precision() -> None:
         f"{spread(name)} {name}_difference {name}_difference_half_width" for name in names.split()
     )
     assert " ".join(lwf) == (
-        "board suite_version model model_hash data data_hash task metric majority method reference "
-        "seeds_done seeds_planned "
+        "board suite_version model model_hash data dev_rows data_hash task metric majority method "
+        "reference seeds_done seeds_planned "
         f"{spread('before')} {spread('after')} {spread('validation')} "
         f"{spread('gain')} {plain} "
         "time_ratio compile_seconds compile_seconds_half_width compile_seconds_sd "
