@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.board import cell_table
 from bench.board.leaderboard import Board
 from bench.cells.cell import REFERENCE
 from bench.cells.result import CellResult, Predictions
@@ -23,6 +24,7 @@ from bench.render.page.tables import Looks, section_table, swatch
 from bench.render.page.tags import Markup, joined, tag
 from bench.render.page.tradeoff import tradeoff
 from bench.render.sections import Section, page
+from bench.render.wording import one_line
 from bench.rows.lookup import Lookup
 
 _FOLDER = Path(__file__).parent
@@ -42,10 +44,12 @@ class Shown:
 def render(shown: Shown) -> str:
     """The page, which needs nothing but itself."""
     style, script = ((_FOLDER / f"page.{kind}").read_text("utf-8") for kind in ("css", "js"))
-    boards = [_board(board, number, shown) for number, board in enumerate(shown.boards)]
+    titles = titles_of(shown.boards)
+    boards = [
+        _board(board, number, titles[number], shown) for number, board in enumerate(shown.boards)
+    ]
     links = [
-        tag("li", tag("a", page(board).heading, href=f"#board-{number}"))
-        for number, board in enumerate(shown.boards)
+        tag("li", tag("a", title, href=f"#board-{number}")) for number, title in enumerate(titles)
     ]
     body = joined(
         tag("a", "Skip to the verdicts", href="#main", class_="skip"),
@@ -106,7 +110,20 @@ class _Part:
     blocks: list[Markup] = field(default_factory=list)
 
 
-def _board(board: Board, number: int, shown: Shown) -> Markup:
+def titles_of(boards: Sequence[Board]) -> list[str]:
+    """What boards are called: those of one heading get what differs in what their cells share."""
+    headings = [page(board).heading for board in boards]
+    shared = [cell_table.flat("", board.shared) for board in boards]
+    titles = []
+    for heading, mine in zip(headings, shared, strict=True):
+        twins = [its for other, its in zip(headings, shared, strict=True) if other == heading]
+        names = [name for name in mine if any(its.get(name) != mine[name] for its in twins)]
+        differ = (f"{name.rpartition('.')[2]}={mine[name]}" for name in names)
+        titles.append(one_line(", ".join([heading, *differ])))
+    return titles
+
+
+def _board(board: Board, number: int, title: str, shown: Shown) -> Markup:
     looks, words = looks_of(board), page(board)
     parts = [part for part in _parts(board, looks, shown) if part.blocks]
     anchors = [f"board-{number}-{i}" for i in range(len(parts))]
@@ -121,9 +138,9 @@ def _board(board: Board, number: int, shown: Shown) -> Markup:
     ]  # fmt: skip
     facts = tag("ul", *(tag("li", fact) for fact in words.facts), class_="facts")
     head = joined(
-        tag("h2", words.heading),
+        tag("h2", title),
         tag("details", tag("summary", "What its cells have in common"), facts),
-        tag("nav", tag("ol", *links), aria_label=f"Parts of {words.heading}"),
+        tag("nav", tag("ol", *links), aria_label=f"Parts of {title}"),
         _legend(looks),
     )
     return tag("article", head, *sections, id=f"board-{number}")

@@ -16,8 +16,9 @@ from bench.render.wording import MISSING, one_line
 _HEIGHT, _BAR = 150.0, 14.0
 _ABOUT = (
     "The base model's own answers to the forgetting prompts, means over n seeds: of all of them "
-    "those that may be unlearned, and those that are. Where the truth is known, the dark part "
-    "repeats what was planted and is outdated, the light part is true, and the rest cannot be told."
+    "those that may be unlearned, and those that are. Where the truth is known, the part in "
+    "full colour repeats what was planted and is outdated, the paler one is true, and of the rest "
+    "it cannot be told."
 )
 _COLUMNS = (
     Column("task", left=True),
@@ -33,7 +34,7 @@ _COLUMNS = (
 _ABOUT_BINS = (
     "The base model's answers that may be unlearned, by their forgetting confidence FC less the "
     "part that all share, divided by α; all n seeds together, those beyond the axis in the "
-    "outermost bars. Dark: those that are unlearned."
+    "outermost bars. Full colour: those that are unlearned."
 )
 _BINS_COLUMNS = (
     Column("task", left=True),

@@ -67,7 +67,7 @@ def _row(columns: Sequence[Column], row: Sequence[str], looks: Looks) -> Markup:
     number: int | None = None
     cells = []
     for i, (column, text) in enumerate(zip(columns, row, strict=True)):
-        look = looks.get(text) if column.left else None
+        look = looks.get(text)
         number = look.number if look and number is None else number
         best = text.startswith("*") and not column.left
         shown: str = tag("b", text[1:]) if best else text

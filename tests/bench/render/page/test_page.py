@@ -23,6 +23,7 @@ import pytest
 from bench.board.leaderboard import Board, boards
 from bench.cells.store import Store
 from bench.render.page import Shown, render
+from bench.render.page.document import titles_of
 from bench.render.page.tags import Markup, joined, tag
 from bench.render.sections import page
 from bench.rows.lookup import Lookup
@@ -119,6 +120,18 @@ def test_every_plot_has_a_caption_with_n_a_name_and_its_data_behind_it(text: str
         assert drawings and figure.count('role="img" aria-label="') == drawings
         assert figure.count('class="axis-name"') >= drawings
         assert re.search(r"<details><summary>Data as a table</summary>.*<tbody><tr", figure)
+
+
+def test_boards_of_one_heading_are_told_apart_by_what_differs() -> None:
+    short = {"lr": 0.0005, "steps": 50, "max_train": None}
+    other = result(model_name="other", model={"kind": "causal", "hash": "fedcba9876543210"})
+    found = boards([result(), result(training=short), other])
+    titles = titles_of(found)
+    assert sorted(titles) == [
+        "other on data", "stories260K on data, steps=100", "stories260K on data, steps=50",
+    ]  # fmt: skip
+    text = render(Shown("x", found, lambda _: None, Lookup("micro")))
+    assert all(text.count(f">{title}<") == 2 for title in titles), "a link and a heading"
 
 
 def test_elements_are_closed_and_ids_are_met(text: str) -> None:
