@@ -95,7 +95,8 @@ SHORT = ["--seeds", 1, "--steps", 2, "--max-eval", 8, "--max-train", 16]
 def test_a_twin_in_small_runs_from_preset_to_verdict(run: Run, name: str, tmp_path: Path) -> None:
     words = ["recadam.k=0.2", "recadam.gamma=5000"] if "recadam" in name else []
     if "lwf" in name:
-        words += ["lwf.samples=4", "lwf.fisher_rows=4", "lwf.max_new_tokens=4"]
+        words += ["lwf.samples=4", "lwf.keep=all", "lwf.fisher_rows=4"]
+        words += ["lwf.max_new_tokens=4"]
     fewer = ["--forget", "dental,mixed"] if name == "micro-lwf-qa" else []
     given = [*SHORT, *fewer, "--out", tmp_path, "--set", *TINY, *words]
     code, out, err = run("--preset", name, *given)
