@@ -299,7 +299,6 @@ class Cell:
         return digest(self.identity())
 
     @property
-    @property
     def training_hash(self) -> str:
         """The name of its weights, which do not depend on how its settings were chosen."""
         return training_hash(self.identity())
