@@ -31,7 +31,8 @@ TESTED_IN = {
     "bench.render.page.tables bench.render.page.tags bench.render.page.tradeoff "
     "bench.render.page.verdicts",
     "bench/render/test_cell.py": "bench.render.examples",
-    "bench/render/test_render.py": "bench.render.terminal bench.render.wording",
+    "bench/render/test_render.py": "bench.render.details bench.render.section "
+    "bench.render.terminal bench.render.wording",
     "bench/test_api.py": "bench.render.html",
     "bench/rows/test_bad_input.py": "bench.rows.files",
     "bench/running/test_executor.py": "bench.running.measuring",

@@ -13,7 +13,7 @@ from bench.core.registry import Registry
 from bench.core.settings import allowed, spelled, typed
 from bench.planning.plugins import place_of
 from bench.render.layout import WIDTH, table, wrap
-from bench.render.sections import Column
+from bench.render.section import Column
 from bench.rows.source import embedded_models, sources_by_name
 from bench.rows.task import SPLITS
 from bench.training.method import NEEDS, ROLES, CommonSettings

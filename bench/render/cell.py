@@ -12,7 +12,8 @@ from bench.board.one_seed import right_rows
 from bench.board.statistics import mcnemar
 from bench.cells.gathering import cell_name
 from bench.cells.result import CellResult, Predictions
-from bench.render.sections import Column, Page, Section
+from bench.render.section import Column, Section
+from bench.render.sections import Page
 from bench.render.wording import MISSING, one_line
 
 _POINTS = 12

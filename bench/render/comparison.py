@@ -6,7 +6,8 @@ from pathlib import Path
 
 from bench.board.comparison import Beside, Paired
 from bench.board.measures import measure_named, scale
-from bench.render.sections import Column, Page, Section
+from bench.render.section import Column, Section
+from bench.render.sections import Page
 from bench.render.wording import MISSING, half_text, one_line
 
 _TITLES = {"after": "The score after tuning", "retention": "Rise of the loss on the retention text"}

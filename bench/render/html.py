@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from html import escape
 
 from bench.board.leaderboard import Board
-from bench.render.sections import Page, Section, page
+from bench.render.section import Section
+from bench.render.sections import Page, page
 
 
 def render(boards: Sequence[Board]) -> str:

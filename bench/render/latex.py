@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from bench.board.leaderboard import Board
 from bench.render.layout import WIDTH, fitting
-from bench.render.sections import Column, Section, page
+from bench.render.section import Column, Section
+from bench.render.sections import page
 from bench.render.wording import one_line
 
 _BEST = "*"  # in front of a figure

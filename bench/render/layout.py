@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
-from bench.render.sections import MOST, Column
+from bench.render.section import MOST, Column
 from bench.render.wording import one_line
 
 WIDTH = 100

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.board.leaderboard import Board
-from bench.render.sections import Page, Section, page
+from bench.render.section import Section
+from bench.render.sections import Page, page
 from bench.render.wording import one_line
 
 

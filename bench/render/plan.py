@@ -14,7 +14,7 @@ from bench.planning.compatibility import in_words
 from bench.planning.plan import Forecast, Plan
 from bench.planning.tuning import SEED
 from bench.render.layout import WIDTH, table, wrap
-from bench.render.sections import Column
+from bench.render.section import Column
 from bench.rows.portions import VALIDATION, portions
 from bench.rows.source import places
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.planning.presets import Preset, Wanted, cost, runs_of
 from bench.render.layout import WIDTH, table, wrap
-from bench.render.sections import Column
+from bench.render.section import Column
 
 
 def preset_list(known: Sequence[Preset], width: int = WIDTH) -> str:

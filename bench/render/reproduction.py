@@ -9,7 +9,8 @@ from typing import Any
 from bench.board.published import Published, Value
 from bench.board.reproduction import WITHIN, Reproduced
 from bench.render import markdown, terminal
-from bench.render.sections import Column, Page, Section
+from bench.render.section import Column, Section
+from bench.render.sections import Page
 from bench.render.wording import MISSING, one_line
 
 _LEGEND = (

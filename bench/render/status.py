@@ -10,7 +10,7 @@ from bench.cells.result import CellResult
 from bench.cells.state import Running, State, where
 from bench.core.durations import clock
 from bench.render.layout import WIDTH, table, wrap
-from bench.render.sections import Column
+from bench.render.section import Column
 
 _STATES = "done", "failed", "refused"
 _NAMED = 8  # cells that are named of those that wait

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from bench.board.leaderboard import Board
 from bench.render.layout import WIDTH, table, wrap
-from bench.render.sections import Page, Section, page
+from bench.render.section import Section
+from bench.render.sections import Page, page
 
 _ASCII = str.maketrans({"±": "+-", "×": "x", "–": "-", "−": "-", "…": "...", "↑": "^", "↓": "v"})
 _ALL = "`table DIR --wide` shows all; leaderboard.md has them."

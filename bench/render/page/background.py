@@ -12,7 +12,7 @@ from bench.board.grouping import method_of
 from bench.board.leaderboard import Board
 from bench.board.measures import MEASURES, Measure, scale
 from bench.board.rows import is_plain
-from bench.render.sections import Column, Section
+from bench.render.section import Column, Section
 from bench.render.wording import MISSING, one_line
 from bench.scoring.metrics import is_lower
 

@@ -13,7 +13,7 @@ from bench.render.page.figure import Figure
 from bench.render.page.svg import Plot, spanning
 from bench.render.page.tables import Looks
 from bench.render.page.tags import Markup
-from bench.render.sections import Column
+from bench.render.section import Column
 from bench.render.wording import MISSING, one_line
 
 

@@ -23,7 +23,8 @@ from bench.render.page.svg import Look
 from bench.render.page.tables import Looks, section_table, swatch
 from bench.render.page.tags import Markup, joined, tag
 from bench.render.page.tradeoff import tradeoff
-from bench.render.sections import Section, page
+from bench.render.section import Section
+from bench.render.sections import page
 from bench.render.wording import one_line
 from bench.rows.lookup import Lookup
 

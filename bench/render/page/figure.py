@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bench.render.page.tables import Looks, table
 from bench.render.page.tags import Markup, tag
-from bench.render.sections import Column
+from bench.render.section import Column
 
 
 @dataclass(frozen=True)

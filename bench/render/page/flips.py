@@ -10,7 +10,7 @@ from bench.cells.result import CellResult, Predictions
 from bench.render.examples import answer_text
 from bench.render.page.tables import Looks, section_table
 from bench.render.page.tags import Markup, joined
-from bench.render.sections import Column, Section
+from bench.render.section import Column, Section
 from bench.render.wording import one_line
 from bench.rows.lookup import Asked, Lookup
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bench.render.page.svg import Look
 from bench.render.page.tags import Markup, joined, tag
-from bench.render.sections import Column, Section
+from bench.render.section import Column, Section
 
 _WORDY = 24  # characters from which on a column's cells are sentences
 _MANY = 8  # rows from which on a filter helps

@@ -14,7 +14,8 @@ from bench.render.page.figure import Figure
 from bench.render.page.svg import Look, Plot, seen, spanning
 from bench.render.page.tables import Looks
 from bench.render.page.tags import Markup
-from bench.render.sections import Column, tables
+from bench.render.section import Column
+from bench.render.sections import tables
 from bench.render.wording import measure_text, one_line
 
 _ABOUT = (

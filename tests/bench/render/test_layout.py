@@ -12,7 +12,8 @@ from bench.cells.result import CellResult
 from bench.cells.store import Store
 from bench.render import terminal
 from bench.render.layout import table, window
-from bench.render.sections import Column, page
+from bench.render.section import Column
+from bench.render.sections import page
 from tests.bench.board.test_leaderboard import grid, sequence
 from tests.conftest import Run
 from tests.helpers.made_up import result

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bench.cells.store import Store
-from bench.render.sections import Column, page
+from bench.render.section import Column
+from bench.render.sections import page
 from tests.bench.render.test_layout import EVERY
 from tests.helpers.made_up import result
 
