@@ -1,4 +1,5 @@
-"""Boards as text: the sections of bench.render.sections, laid out in each of the forms."""
+"""Boards as text: the sections of bench.render.sections and bench.render.details, of the kind that
+bench.render.section says, laid out in each of the forms."""
 
 from __future__ import annotations
 
