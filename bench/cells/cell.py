@@ -18,10 +18,12 @@ ModelKind = Literal["causal", "encoder"]
 REFERENCE = "finetune"
 """The method that the others' gains are differences to."""
 _MEASURED = ("max_eval", "retention_tokens", "forget_rows", "score")
-"""Fields of the recipe that say what is scored, and leave no trace in the weights."""
-LATER = ("validation", "checkpointing", "weights")
+"""Fields of the recipe that say what is scored, and leave no trace in the weights (but max_eval,
+where weights are selected on dev)."""
+LATER = ("select", "select_every", "validation", "checkpointing", "weights")
 """Fields of the recipe that came after the first results with these scores: an identity has them
 where they are not the default, so that those results keep their hashes."""
+BEST_ON_VALIDATION, BEST_ON_DEV = "best-on-validation", "best-on-dev"
 THEN = ">"  # between the tasks of a sequence: "cola>rte"
 
 
@@ -60,6 +62,16 @@ class Training:
         above=0.0,
         option=True,
         metavar="SHARE|N",
+    )
+    select: str = setting(
+        "last",
+        "which weights are kept: the last, or those that score best, at each look, on validation "
+        "rows, or on dev, as papers do: then the score is chosen on what it is reported on",
+        choices=("last", BEST_ON_VALIDATION, BEST_ON_DEV),
+        option=True,
+    )
+    select_every: int | None = setting(
+        None, "steps between two looks for train.select; none: each epoch", low=1
     )
     score: str = setting(
         "dev",
@@ -104,10 +116,11 @@ class Training:
     @property
     def identity(self) -> dict[str, Any]:
         """The recipe as a part of identities."""
+        measured = _MEASURED[1:] if self.select == BEST_ON_DEV else _MEASURED
         return {
             field.name: value
             for field in dataclasses.fields(self)
-            if field.name not in _MEASURED
+            if field.name not in measured
             and ((value := getattr(self, field.name)) != field.default or field.name not in LATER)
         }
 

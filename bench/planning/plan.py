@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cells.cell import (
+    BEST_ON_DEV,
+    BEST_ON_VALIDATION,
     REFERENCE,
     Besides,
     DataSource,
@@ -236,6 +238,13 @@ def _training(options: Options, model: ModelInfo) -> Training:
     wanted = recipe.validation
     if wanted is not None and wanted > 1 and not wanted.is_integer():
         raise BenchError(f"--validation {wanted:g} is neither a share below 1 nor a whole number.")
+    if recipe.select == BEST_ON_VALIDATION and wanted is None:
+        raise BenchError(f"--select {recipe.select}: say which rows, as in --validation 0.1.")
+    if recipe.select == BEST_ON_DEV and (recipe.score == VALIDATION or options.tune is not None):
+        raise BenchError(
+            f"--select {recipe.select} looks at dev, and settings are chosen without: take "
+            f"{BEST_ON_VALIDATION}."
+        )
     if recipe.score == VALIDATION and wanted is None:
         raise BenchError("--score validation: say which rows, as in --validation 0.1.")
     return recipe

@@ -5,14 +5,16 @@ A renderer knows nothing of measures, transfers or suites: docs/add_a_renderer.m
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import Any
 
 from bench.board.leaderboard import AVERAGE, GLUE_AVERAGE, Board, Table
 from bench.board.measures import MEASURES, Measure, better, scale
 from bench.board.rows import Row
 from bench.board.statistics import MOST_SEEDS
 from bench.board.verdicts import JUDGED, Verdict
+from bench.cells.cell import BEST_ON_DEV, BEST_ON_VALIDATION
 from bench.core.settings import typed
 from bench.core.version import SUITE_VERSION, is_older
 from bench.render.details import details
@@ -77,10 +79,20 @@ def _facts(board: Board) -> tuple[str, ...]:
         f"data: {board.data}",
         f"training: {training}",
         f"seeds: {', '.join(map(str, board.seeds))}",
+        *_selection(shared["training"]),
         f"retention text: {board.retention or 'none'}",
         f"suite version: {shared['suite_version']}",
     )
     return tuple(map(one_line, lines))
+
+
+def _selection(training: Mapping[str, Any]) -> list[str]:
+    """Which weights were scored, where not the last."""
+    if training.get("select") == BEST_ON_DEV:
+        return ["weights: the best on dev, as papers do: chosen on the rows that are reported"]
+    if training.get("select") == BEST_ON_VALIDATION:
+        return ["weights: the best on validation rows"]
+    return []
 
 
 def _legend(board: Board) -> str:

@@ -149,6 +149,7 @@ def _scored(
             "train_rows": len(stage.run.train_rows),
             "dev_rows": len(dev),
             "truncated_rows": stage.run.train_rows.truncated + dev.truncated,
+            **({"selected_step": record["selected"]["step"]} if "selected" in record else {}),
         },
     }
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from bench.cells.cache import Cache
-from bench.cells.cell import REFERENCE, Cell, Training
+from bench.cells.cell import BEST_ON_DEV, BEST_ON_VALIDATION, REFERENCE, Cell, Training
 from bench.cells.weights import Kept
 from bench.core.errors import CellError
 from bench.core.hashing import derive_seed
@@ -26,6 +26,8 @@ from bench.rows.task import Row, Task
 from bench.running.measuring import Measuring
 from bench.running.workspace import Workspace
 from bench.scoring import evaluation as ev
+from bench.scoring.metrics import is_lower
+from bench.scoring.predictions import task_scores
 from bench.training.context import TrainingContext
 from bench.training.loop import TrainingRecord, train
 from bench.training.method import METHODS
@@ -90,6 +92,7 @@ class CellSession:
             finetuned=partial(finetuned, cell, workspace, self.cache),
             prompt_rows=partial(_prompt_rows, workspace, cell),
             source=source_named(cell.data.source),
+            judge=self._judge(),
             micro_batch=workspace.micro_batch,
         )
         self.measuring = Measuring(cell, self.task, self.run, workspace, self.dev, scored, retained)
@@ -100,6 +103,12 @@ class CellSession:
     def shown(self) -> tuple[str, Encoded]:
         """The split whose score boards show, and its rows."""
         return next(iter(self.dev.items()))
+
+    def _judge(self) -> Callable[[TrainingContext], float] | None:
+        """See `TrainingContext.judge`."""
+        splits = {BEST_ON_VALIDATION: VALIDATION, BEST_ON_DEV: "dev"}
+        split = splits.get(self.cell.training.select)
+        return None if split is None else partial(_goodness, self.task, self.dev[split])
 
     def lap(self, part: str) -> None:
         """Book the seconds since the last lap under `part`."""
@@ -176,6 +185,14 @@ def _prompt_rows(workspace: Workspace, cell: Cell, task: Task) -> list[Row]:
     if split == "train":
         return workspace.portions(cell, task).others
     return workspace.rows_of(task, cell.data.source, split)
+
+
+def _goodness(task: Task, rows: Encoded, run: TrainingContext) -> float:
+    """The primary metric of the model on some rows, turned round where less is better. (It knows
+    no session, as `finetuned`.)"""
+    found = ev.outputs(run.task_model, task, rows, run.tokenizer, run.accelerator)
+    value = task_scores(task, rows, found)[0][task.primary]
+    return -value if is_lower(task.primary) else value
 
 
 def _scored(recipe: Training, splits: Sequence[str]) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bench.training.method import Method
 
 _LAST = "checkpoint.json"  # written last: where it is, all is
+_BEST = "best.safetensors"  # where the best weights are selected
 _TENSORS = ("weights.safetensors", "optimizer.safetensors", "method.safetensors")
 
 
@@ -50,9 +51,12 @@ def save(
         "extra": extra,
     }
     try:
-        for name, content in zip(_TENSORS, (weights, tensors, method.state_dict()), strict=True):
+        contents = dict(zip(_TENSORS, (weights, tensors, method.state_dict()), strict=True))
+        if run.best:
+            contents[_BEST] = run.best
+        for name, content in contents.items():
             atomic_write_tensors(new / name, content)
-        document["files"] = {name: file_digest(new / name) for name in _TENSORS}
+        document["files"] = {name: file_digest(new / name) for name in contents}
         atomic_write_text(new / _LAST, json.dumps({**document, "digest": _digest(document)}))
     except BenchError:
         shutil.rmtree(new, ignore_errors=True)  # a full disk needs the room
@@ -114,6 +118,8 @@ def restore(folder: Path, document: Any, run: TrainingContext, optimizer: Optimi
     with torch.no_grad():
         for name, parameter in run.net.named_parameters():
             parameter.copy_(weights[name])
+    if _BEST in document["files"]:
+        run.best = load_file(folder / _BEST)
     if run.step == run.steps:
         return document["extra"]
     state: dict[int, dict[str, Any]] = {}

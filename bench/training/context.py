@@ -55,6 +55,10 @@ class TrainingContext:
     prompt_rows: Callable[[Task], list[Row]]
     """Forgetting task -> rows whose prompts the model is asked, to see what it believes."""
     source: Source  # where `--data` comes from, and what is known of it
+    judge: Callable[[TrainingContext], float] | None = None
+    """The score of the weights as they are, more being better, by which the best are selected;
+    None: the last are."""
+    best: dict[str, Tensor] = field(default_factory=dict)  # the weights with the best score so far
     micro_batch: int | None = None  # in place of the recipe's, where memory ran out
     model: nn.Module = field(init=False)
     task_model: TaskModel = field(init=False)

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import torch
 from accelerate.utils import broadcast_object_list
@@ -34,6 +34,13 @@ from bench.training.memory import is_out_of_memory
 from bench.training.method import Method
 
 
+class Selected(TypedDict):
+    """The best look at the weights so far, the first of equal ones."""
+
+    step: int
+    score: float  # more is better
+
+
 class TrainingRecord(TypedDict):
     """What a training leaves besides weights; a checkpoint keeps it."""
 
@@ -48,6 +55,7 @@ class TrainingRecord(TypedDict):
     memory: float | None  # MiB, the highest above the loaded model
     reported: dict[str, Any]  # parts of the result that the method alone knows
     notes: list[str]  # what a board must say of it
+    selected: NotRequired[Selected]  # where weights are selected by a score
 
 
 CURVE_POINTS = 50
@@ -87,9 +95,19 @@ def train(
         raise
     clock = time.perf_counter()
     if run.step == run.steps:
+        _put_best(run)
         method.finish(run)
     record["finish"] = time.perf_counter() - clock
     return record
+
+
+def _put_best(run: TrainingContext) -> None:
+    """Where weights are selected, those with the best score in place of the last."""
+    with torch.no_grad():
+        for name, parameter in run.net.named_parameters():
+            if name in run.best:
+                parameter.copy_(run.best[name])
+    run.best = {}
 
 
 def _goes_on(error: BaseException) -> bool:
@@ -130,7 +148,7 @@ def _resumed(run: TrainingContext, method: Method, found: Path) -> tuple[Any, Tr
         document = checkpoint.load(found, run, method)
         optimizer = _optimizer(run, method)
         record: TrainingRecord = checkpoint.restore(found, document, run, optimizer)
-        if lacking := TrainingRecord.__required_keys__ - record.keys():
+        if lacking := _new_record(run).keys() - record.keys():
             raise KeyError(*lacking)
     except (BenchError, CellError, MemoryError, torch.OutOfMemoryError):
         raise  # not the checkpoint's fault
@@ -222,6 +240,7 @@ class _Loop:
         with self._deferred_signals(), self._compiler() as clock, self._recomputing():
             for indices in order:
                 self._step(indices)
+                self._look()
                 now = time.perf_counter()
                 record["train"] = before + now - start - clock.seconds
                 record["compile"] = compiled_before + clock.seconds
@@ -317,6 +336,23 @@ class _Loop:
         if run.logging:
             self._keep_point(factor)
         self._say("train")
+
+    def _look(self) -> None:
+        """Score the weights where that is due, and keep them where they are the best so far; what
+        it takes is a cost of the training."""
+        run, record = self.run, self.record
+        epoch = math.ceil(len(run.train_rows) / self.recipe.batch_size)
+        due = run.step % (self.recipe.select_every or epoch) == 0 or run.step == run.steps
+        if run.judge is None or not due:
+            return
+        score = run.judge(run)
+        self.wrapped.train()
+        if "selected" not in record or score > record["selected"]["score"]:
+            record["selected"] = {"step": run.step, "score": score}
+            run.best = {
+                name: parameter.detach().to("cpu", copy=True)
+                for name, parameter in run.net.named_parameters()
+            }
 
     def _keep_point(self, factor: float) -> None:
         """A point of the curve: the mean loss since the last one."""
