@@ -33,6 +33,8 @@ from bench.board.lm_eval_table import Outside, outsides
 from bench.board.measures import MEASURES
 from bench.board.metrics_table import OtherMetric, other_metrics
 from bench.board.one_seed import Answers, OneSeed, one_seed
+from bench.board.path_table import WeightPath, weight_paths
+from bench.board.retained_table import Retained, retained_tasks
 from bench.board.rows import Figures, Measured, Row, across, reference_of, rows_of
 from bench.board.standing import Standing, standings
 from bench.board.transfer import Transfer, transfers
@@ -84,6 +86,8 @@ class Board:
     one_seed: tuple[OneSeed, ...]  # of methods with one seed, where answers are at hand
     searches: tuple[Searched, ...]  # for the settings of tuned methods, by task and method
     metrics: tuple[OtherMetric, ...]  # those that are not primary
+    retained: tuple[Retained, ...]  # retention tasks, where they were asked for
+    paths: tuple[WeightPath, ...]  # by task and method, where they were asked for
     transfers: tuple[Transfer, ...]  # by task, where the model's twin was run too
     elicitations: tuple[Elicitation, ...]  # by task and method, where the truth is known
     rankings: tuple[Ranking, ...]  # by task and method that goes by a confidence
@@ -167,6 +171,8 @@ def _board(
         one_seed=one_seed(by_task, names, answers),
         searches=searches(results, names),
         metrics=other_metrics(results, names),
+        retained=retained_tasks(results, names),
+        paths=weight_paths(results, names),
         transfers=transfers(results, alike, names),
         elicitations=elicitations(results, names),
         rankings=rankings(results, names),

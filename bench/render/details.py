@@ -1,9 +1,10 @@
-"""Sections of what some boards have: searches, transfers, answers elicited, other splits."""
+"""Sections of what some boards have: searches, retention tasks, paths, transfers, answers."""
 
 from __future__ import annotations
 
 from bench.board.leaderboard import Board
 from bench.board.measures import SCORE, scale
+from bench.board.path_table import Point, WeightPath
 from bench.cells.cell import REFERENCE
 from bench.render.section import LABEL, Column, Section
 from bench.render.wording import MISSING, half_text, mean_text, one_line
@@ -16,6 +17,9 @@ def details(board: Board) -> list[Section]:
         *_one_seed(board),
         *_searches(board),
         *_metrics(board),
+        *_retained(board),
+        *_paths(board),
+        *_best_points(board),
         *_transfers(board),
         *_elicitations(board),
         *_rankings(board),
@@ -119,6 +123,111 @@ def _metrics(board: Board) -> list[Section]:
             )
         )
     return [Section("Other metrics of these tasks ×100", columns, tuple(rows))] if rows else []
+
+
+def _retained(board: Board) -> list[Section]:
+    """A row per task that was learned, retention task and method."""
+    title = (
+        "Retention tasks, which were not learned, before and after ×100: items lost (right before, "
+        "wrong now) and gained, in percent of the rows and beyond chance"
+    )
+    columns = (
+        Column("learned", words=LABEL, left=True),
+        Column("retained", words=LABEL, left=True),
+        Column("metric", 3, words=LABEL, left=True),
+        Column("method", words=LABEL, left=True),
+        Column("n"),
+        *(Column(heading) for heading in ("before", "after", "change")),
+        Column("±", 8),
+        Column("lost\n%"),
+        Column("±", 7),
+        Column("gained\n%"),
+        Column("±", 7),
+    )
+    rows = []
+    for found in board.retained:
+        factor = scale(SCORE, is_lower(found.metric))
+        rows.append(
+            (
+                *map(one_line, (found.title, found.task, found.metric, found.method)),
+                str(found.after.n),
+                mean_text(found.before, "z.2f", factor),
+                mean_text(found.after, "z.2f", factor),
+                mean_text(found.change, "+z.2f", factor),
+                half_text(found.change, factor),
+                mean_text(found.lost, ".1f"),
+                half_text(found.lost, form=".1f"),
+                mean_text(found.gained, ".1f"),
+                half_text(found.gained, form=".1f"),
+            )
+        )
+    return [Section(title, columns, tuple(rows))] if rows else []
+
+
+_SCORED = (
+    *(Column(heading) for heading in ("n", "score", "±")),
+    Column("retain\n+nats"),
+    Column("±"),
+)
+
+
+def _paths(board: Board) -> list[Section]:
+    """A row per task, method and α."""
+    columns = (
+        Column("task", words=LABEL, left=True),
+        Column("method", words=LABEL, left=True),
+        Column("α"),
+        *_SCORED,
+    )
+    rows = [
+        (one_line(found.title), one_line(found.method), f"{point.alpha:g}", *_scored(found, point))
+        for found in board.paths
+        for point in found.points
+    ]
+    title = (
+        "The path of weights θ0 + α(θ − θ0): score ×100, and loss on the retention text over θ0's"
+    )
+    return [Section(title, columns, tuple(rows))] if rows else []
+
+
+def _best_points(board: Board) -> list[Section]:
+    """A row per task and method."""
+    columns = (
+        Column("task", words=LABEL, left=True),
+        Column("method", words=LABEL, left=True),
+        Column("best\nα"),
+        *_SCORED,
+        *(Column(heading, 8) for heading in ("over\nWiSE-FT", "±")),
+    )
+    rows = []
+    for found in board.paths:
+        factor = scale(SCORE, is_lower(found.metric))
+        rows.append(
+            (
+                *map(one_line, (found.title, found.method)),
+                f"{found.best.alpha:g}",
+                *_scored(found, found.best),
+                mean_text(found.versus, "+z.2f", factor),
+                half_text(found.versus, factor),
+            )
+        )
+    title = (
+        f"The best point of each path, and its score over that of {REFERENCE}'s, whose path is "
+        "WiSE-FT; each is chosen on the rows that it is scored on"
+    )
+    return [Section(title, columns, tuple(rows))] if rows else []
+
+
+def _scored(path: WeightPath, point: Point) -> tuple[str, ...]:
+    """The cells of `_SCORED`."""
+    factor = scale(SCORE, is_lower(path.metric))
+    return (
+        str(point.score.n),
+        mean_text(point.score, "z.2f", factor),
+        half_text(point.score, factor),
+        mean_text(point.retention, "+z.3f", 1),
+        half_text(point.retention, 1, ".3f"),
+    )
 
 
 def _transfers(board: Board) -> list[Section]:

@@ -80,7 +80,13 @@ def harness() -> list[Board]:
     return boards([cell])
 
 
-EVERY = [causal, encoder, sequences, transfers, elicited, harness]
+def measured_besides() -> list[Board]:
+    from tests.bench.board import test_path_table, test_retained_table
+
+    return boards([*test_path_table.cells(), *test_retained_table.cells()])
+
+
+EVERY = [causal, encoder, sequences, transfers, elicited, harness, measured_besides]
 
 
 @pytest.mark.parametrize("made", EVERY)
