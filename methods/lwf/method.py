@@ -37,8 +37,8 @@ class LWF(AuxiliaryLoss):
         defaults="elicit, FC, select, unlearn periodically: the paper (seen); the wrong answers "
         "alone: the author's earlier code (secondary), whose answers are greedy (seen); α = the "
         "learning rate, θ*_L from plain fine-tuning, one step for both gradients, w, the cap and "
-        "all counts: this suite, the paper not saying them; unbounded: the paper's own text, "
-        "steps of their own without a cap",
+        "all counts: this suite, the paper not saying them; unbounded: the paper's text (seen) "
+        "read as steps of their own, without a cap",
         passes="before training a fine-tuning run for θ*_L, generation, and one pass each over "
         "D_self and D_L; then one forward and backward pass on a batch of D_U per interval steps",
         memory=1.25,
