@@ -17,7 +17,7 @@ from bench.core.version import SCORES_VERSION
 ModelKind = Literal["causal", "encoder"]
 REFERENCE = "finetune"
 """The method that the others' gains are differences to."""
-_MEASURED = ("max_eval", "retention_tokens", "forget_rows", "score")
+MEASURED = ("max_eval", "retention_tokens", "forget_rows", "score")
 """Fields of the recipe that say what is scored, and leave no trace in the weights (but max_eval,
 where weights are selected on dev)."""
 LATER = ("select", "select_every", "validation", "checkpointing", "weights")
@@ -116,7 +116,7 @@ class Training:
     @property
     def identity(self) -> dict[str, Any]:
         """The recipe as a part of identities."""
-        measured = _MEASURED[1:] if self.select == BEST_ON_DEV else _MEASURED
+        measured = MEASURED[1:] if self.select == BEST_ON_DEV else MEASURED
         return {
             field.name: value
             for field in dataclasses.fields(self)

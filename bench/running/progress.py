@@ -16,6 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from bench.cells.cell import AnyCell
+from bench.cells.measured import asked, at
 from bench.cells.result import CellResult
 from bench.cells.state import where
 from bench.core.durations import clock
@@ -142,6 +143,7 @@ class Display:
         seconds = time.monotonic() - run.started
         self.left.remove(cell)
         self.estimates.add([result])
+        result = at(result, "scores", asked(cell)["scores"]) or result
         if result["scores"] is None:
             self.failed += 1
             self._line(f"{run.number} {cell}: FAILED, {result['error']}\n    log: {log}")

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.cells.cell import Cell, label_of
+from bench.cells.cell import MEASURED, Cell, label_of
 from bench.cells.weights import Weights
 from bench.core.settings import typed
 from bench.running.sharing import unmeasured
@@ -97,10 +97,10 @@ def _changes(old: Any, new: Any) -> list[str]:
             found += [
                 f"{owner}.{name} {typed(was.get(name))} -> {typed(now.get(name))}"
                 for name in dict.fromkeys([*now, *was])
-                if was.get(name) != now.get(name)
+                if was.get(name) != now.get(name) and (name in now or name not in MEASURED)
             ]
         elif part == "forget":
-            found.append(_forget(was, now))
+            found += _forget(was, now)
         elif part == "suite_version":
             found.append(f"suite version {was} -> {now}: scores may change")
         elif part == "versions":
@@ -115,8 +115,10 @@ def _versions(was: Mapping[str, int], now: Mapping[str, int]) -> list[str]:
     return [f"the code of {name}, {was.get(name, 1)} -> {now.get(name, 1)}" for name in names]
 
 
-def _forget(was: Any, now: Any) -> str:
+def _forget(was: Any, now: Any) -> list[str]:
+    if not now["tasks"]:
+        return []  # before 0.5.0 also methods that do not read them had them
     names = [", ".join(each["tasks"]) or "nothing" for each in (was, now)]
     if names[0] == names[1]:
-        return f"the rows of what it forgets ({names[0]}) changed"
-    return f"it forgets {names[1]} instead of {names[0]}"
+        return [f"the rows of what it forgets ({names[0]}) changed"]
+    return [f"it forgets {names[1]} instead of {names[0]}"]

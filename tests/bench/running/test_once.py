@@ -6,6 +6,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Container
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ from bench.cells.store import Store
 from bench.cells.weights import Weights, bound_of
 from bench.cli.main import main
 from bench.core.errors import BenchError
+from bench.core.version import SCORES_VERSION
 from bench.planning.options import read
 from bench.running.export import export
 from bench.running.finishing import finished
 from bench.running.job import Job, planned
 from bench.running.measuring import ON_PATH, Measured, Measuring
-from bench.running.reasons import NEVER, summed
+from bench.running.reasons import NEVER, reason, summed
 from bench.running.single import run_cell
 from bench.selfcheck.world import World, cells_of, workspace_for
 
@@ -150,6 +152,25 @@ def test_what_is_asked_for_is_at_the_top(copy: Path) -> None:
     assert sorted((board.dev_rows, len(board.tables[0].rows)) for board in shown) == [(8, 3)]
 
 
+def test_the_display_says_the_scores_that_were_asked_for(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not those of the last call's rows, where something else is measured."""
+    finished(again(copy, methods=("recadam",), **changed(max_eval=12)), quiet=True)
+    capsys.readouterr()
+    results = finished(again(copy, methods=("recadam",), path=2)).results
+    said = capsys.readouterr().err
+    assert len(results) == 4
+    for result in results:
+        scores = result["scores"]
+        assert scores is not None
+        first, last = (100 * scores[when][scores["primary"]] for when in ("before", "after"))
+        label = result["labels"]["method"]
+        name = f"{label} x {result['cell']['task']} x seed 0: "
+        (line,) = (line for line in said.splitlines() if name in line)
+        assert f" x100 {first:.1f} -> {last:.1f}, " in line
+
+
 def test_weights_that_were_not_kept_are_trained_again_and_that_is_said(copy: Path) -> None:
     shutil.rmtree(copy / "weights")
     assert again(copy, tasks=("cola", "rte", "mrpc")).reasons().keys() == {
@@ -202,6 +223,19 @@ def test_the_plan_says_why(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     longer = {**QUICK, "train": {**QUICK["train"], "max_eval": 12}}
     (line,) = summed(planned(read({**WORDS, "settings": longer, "out": folder})).reasons())
     assert line == f"6 to measure: dev rows {KEPT}"
+
+
+def test_why_says_nothing_of_what_only_measures(folder: Path) -> None:
+    """Results before 0.5.0 have it in their identity: how much is scored, what is only scored."""
+    job = again(folder, methods=("recadam",), forget=("rte",), seeds=1)
+    cell = next(cell for cell in job.cells if cell.method.name == "recadam")
+    old = deepcopy(next(r for r in Store(folder).all() if r["hash"] == cell.hash))
+    old["hash"] = "older"
+    old["cell"]["suite_version"] = "0.4.0"
+    old["cell"]["forget"] = {"tasks": ["sst2"], "hash": "sst2"}
+    old["cell"]["training"] |= {"max_eval": 4, "retention_tokens": 8192, "forget_rows": 256}
+    found = reason(cell, [old], Store(folder / "elsewhere"))
+    assert found == f"suite version 0.4.0 -> {SCORES_VERSION}: scores may change"
 
 
 def test_explain(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
