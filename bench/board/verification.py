@@ -13,6 +13,7 @@ from bench.cells.gathering import cell_name
 from bench.cells.result import CellResult, Predictions
 from bench.core.hashing import digest
 from bench.rows.lookup import Lookup
+from bench.rows.portions import VALIDATION
 from bench.scoring.chance import given, majority
 from bench.scoring.metrics import METRICS, score
 from bench.scoring.predictions import flips, guess_chance, right
@@ -22,6 +23,8 @@ FIGURES = (
     "path", "probe", "elicited", "drift", "costs",
 )  # fmt: skip
 """The parts of a result that hold figures, beside the scores of a sequence."""
+_TRAIN = "train-"
+"""In front of the ids of training rows: those that are scored were split off for validation."""
 _WORDS = ("scores.primary", "scores.notes", "retention.text", "forgotten.tasks")
 _NEAR = 1e-9
 """Relative: libraries of another version may sum in another order."""
@@ -73,9 +76,10 @@ def _gold(
         return [], []
     if answers["hash"] != result["hash"]:
         return ["its answers are those of another cell"], []
-    letters = cell["training"].get("choices") == "letter"
+    recipe = cell["training"]
     tasks = cell.get("stages") or [cell["task"]]
-    found = rows.rows(tasks, cell["data"]["hash"], letters)
+    letters, validated = recipe.get("choices") == "letter", bool(recipe.get("validation"))
+    found = rows.rows(tasks, cell["data"]["hash"], letters, validated)
     if isinstance(found, str):
         return [], [f"gold ({found})"]
     wrong = []
@@ -164,7 +168,9 @@ def _split_and_metric(name: str) -> Iterator[tuple[str, str]]:
 
 def _of_split(answers: Predictions, split: str, count: int) -> Sequence[int]:
     """The places of a split's rows; those of dev, `count`, stand first."""
-    return range(count) if split == "dev" else _with_front(answers, f"{split}-")
+    if split == "dev":
+        return range(count)
+    return _with_front(answers, _TRAIN if split == VALIDATION else f"{split}-")
 
 
 def _with_front(answers: Predictions, front: str) -> list[int]:

@@ -215,10 +215,10 @@ def show_cell(
     if answers is None:
         raise BenchError(f"{name}: the answers were not kept, or not those of the same rows.")
     asked = result["cell"]
-    letters = asked["training"].get("choices") == "letter"
-    found = Lookup(data).rows(
-        asked.get("stages") or [asked["task"]], asked["data"]["hash"], letters
-    )
+    recipe = asked["training"]
+    letters, validated = recipe.get("choices") == "letter", bool(recipe.get("validation"))
+    tasks = asked.get("stages") or [asked["task"]]
+    found = Lookup(data).rows(tasks, asked["data"]["hash"], letters, validated)
     shown = Window(rows or kind, page=page)
     print(examples(result, answers, found, shown, names, window()))
     return OK

@@ -25,24 +25,27 @@ class _Known(NamedTuple):
 
     task: Task
     hash: str  # of its rows
-    rows: list[Row]  # of all dev splits
+    rows: list[Row]  # of the splits that were looked for
 
 
 @dataclass
 class Lookup:
-    """The dev rows of `data`, a source or a folder as `--data` names it; each task is read once."""
+    """The rows of `data`, a source or a folder as `--data` names it; each task is read once."""
 
     data: str
-    _known: dict[str, _Known | str] = field(default_factory=dict)
+    _known: dict[tuple[str, bool], _Known | str] = field(default_factory=dict)
 
-    def rows(self, tasks: Sequence[str], data_hash: str, letters: bool) -> dict[str, Asked] | str:
+    def rows(
+        self, tasks: Sequence[str], data_hash: str, letters: bool, training: bool = False
+    ) -> dict[str, Asked] | str:
         """Each dev row of a task by its id, or of a sequence of tasks with the task's name in
-        front; or why they are not at hand. `letters` is whether choices were made by letter."""
+        front; or why they are not at hand. `letters` is whether choices were made by letter,
+        `training` whether training rows are wanted too: validation rows are some of them."""
         found, hashes = dict[str, Asked](), []
         for name in tasks:
-            if name not in self._known:
-                self._known[name] = self._read(name)
-            known = self._known[name]
+            if (name, training) not in self._known:
+                self._known[name, training] = self._read(name, training)
+            known = self._known[name, training]
             if isinstance(known, str):
                 return known
             by = letters and known.task.kind == "multiple_choice"
@@ -53,7 +56,7 @@ class Lookup:
         mine = hashes[0]["hash"] if len(tasks) == 1 else digest(hashes)
         return found if mine == data_hash else f"{self.data} has other rows"
 
-    def _read(self, name: str) -> _Known | str:
+    def _read(self, name: str, training: bool) -> _Known | str:
         """A task's rows, or why there are none."""
         if name not in TASKS.names():
             return f"the task {name} is not known here"
@@ -62,7 +65,8 @@ class Lookup:
             source = source_of(task, self.data)
             if not source.available(task):
                 return f"{self.data} has no rows of {name}"
-            rows = [row for split in source.splits(task)[1:] for row in source.rows(task, split)]
+            splits = source.splits(task)[0 if training else 1 :]
+            rows = [row for split in splits for row in source.rows(task, split)]
             return _Known(task, source.fingerprint(task), rows)
         except BenchError as error:
             return str(error)

@@ -19,6 +19,8 @@ from bench.planning.plugins import load_builtin
 from bench.render.tidy import to_json
 from bench.render.verification import report, written_otherwise
 from bench.rows.lookup import Lookup
+from bench.rows.source import source_of
+from bench.rows.task import TASKS
 from tests.conftest import Run
 from tests.helpers.made_up import result
 
@@ -30,7 +32,7 @@ GOLD, BEFORE, AFTER = [1, 0, 1, 1, 0, 0], [0, 0, 1, 1, 1, 1], [1, 0, 1, 0, 0, 1]
 def cell(**parts: Any) -> tuple[CellResult, Predictions]:
     """Four rows of dev and two of another split, scored by scikit-learn."""
     found = result(task="rte")
-    columns = {"gold": GOLD, "before": BEFORE, "after": AFTER}
+    columns = {"gold": [*GOLD], "before": [*BEFORE], "after": [*AFTER]}
     found["scores"] = {
         "primary": "accuracy",
         "before": scores(BEFORE),
@@ -72,6 +74,38 @@ def test_figures_that_are_right_agree() -> None:
     assert found.agree == 1 + 1 + 2 * 4 + 2 + 5  # hash, time, scores, flips, chance
     assert set(found.unchecked) >= {"retention", "forgotten", "drift", "costs"}
     assert not any(name.startswith(("scores", "flips", "chance")) for name in found.unchecked)
+
+
+def test_validation_rows_are_checked_though_their_ids_are_those_of_training_rows() -> None:
+    found, answers = cell()
+    found["scores"]["before"]["validation_accuracy"] = 0.0  # type: ignore[index]
+    found["scores"]["after"]["validation_accuracy"] = 0.5  # type: ignore[index]
+    answers["id"] += ["train-3", "train-7"]
+    answers["gold"] += [1, 0]
+    answers["before"] += [0, 1]
+    answers["after"] += [1, 1]
+    answers["scores_after"] += [[0.0, 0.0]] * 2
+    assert verify(found, answers, ROWS).differ == ()
+    found["scores"]["after"]["validation_accuracy"] = 1.0  # type: ignore[index]
+    (line,) = verify(found, answers, ROWS).differ
+    assert line.startswith("scores.after.validation_accuracy is 1.0, and 0.5 when")
+
+
+def test_validation_rows_of_the_data_are_held_against_their_answers() -> None:
+    load_builtin()
+    task = TASKS.get("rte")
+    source = source_of(task, "micro")
+    rows = [source.rows(task, "dev")[0], source.rows(task, "train")[0]]
+    found = result(task="rte")
+    found["cell"]["training"]["validation"] = 0.1
+    found["cell"]["data"]["hash"] = source.fingerprint(task)
+    found["hash"] = sha(found["cell"])
+    answers: Any = {"hash": found["hash"], "id": [row["id"] for row in rows]}
+    answers["gold"] = [row["label"] for row in rows]
+    line = "gold is not that of the rows in 1 of them, such as " + rows[1]["id"]
+    for value, differ in ((rows[1]["label"], False), (1 - rows[1]["label"], True)):
+        answers["gold"][1] = value
+        assert (line in verify(found, answers, Lookup("micro")).differ) is differ
 
 
 PLACES = [
