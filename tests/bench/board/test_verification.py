@@ -101,8 +101,7 @@ def test_validation_rows_of_the_data_are_held_against_their_answers() -> None:
     found["cell"]["data"]["hash"] = source.fingerprint(task)
     found["hash"] = sha(found["cell"])
     answers: Any = {"hash": found["hash"], "id": [row["id"] for row in rows]}
-    answers |= dict.fromkeys(("gold", "before", "after"), [row["label"] for row in rows])
-    answers["gold"] = [*answers["gold"]]
+    answers |= {key: [row["label"] for row in rows] for key in ("gold", "before", "after")}
     line = "gold is not that of the rows in 1 of them, such as " + rows[1]["id"]
     for value, differ in ((rows[1]["label"], False), (1 - rows[1]["label"], True)):
         answers["gold"][1] = value
