@@ -122,6 +122,7 @@ def make_plan(options: Options) -> Plan:
             lm_eval=tuple(dict.fromkeys(options.lm_eval)),
             retain_tasks=specs(found.retained),
             path=options.path or 0,
+            eval_every=options.eval_every,
         ),
     )
     _check_rest(options, spec, found.singles)
@@ -272,7 +273,11 @@ def _check_rest(options: Options, spec: RunSpec, tasks: Sequence[Task]) -> None:
         lines = "; ".join(in_words(spec.refused))
         raise RefusedError(f"nothing is left to run. {lines}.", spec.refused.values())
     choosing = any(recipe.score == VALIDATION for recipe in spec.training)
-    besides = {"--lm-eval": spec.besides.lm_eval, "--retain-tasks": spec.besides.retain_tasks}
+    besides = {
+        "--lm-eval": spec.besides.lm_eval,
+        "--retain-tasks": spec.besides.retain_tasks,
+        "--eval-every": spec.besides.eval_every,
+    }
     for option in (name for name, given in besides.items() if given and choosing):
         raise BenchError(f"--score validation: nothing that is reported is scored; leave {option}.")
     if options.submission and not any(test_rows(task, options.data) for task in tasks):

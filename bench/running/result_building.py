@@ -102,6 +102,7 @@ def cell_result(
         "lm_eval": lm_eval_result(before.lm_eval, after.lm_eval),
         "retain_tasks": retained_result(stage.measuring, before, after),
         "path": after.path or None,
+        "probe": stage.probing.result(record["probe"]) if stage.probing else None,
     }
     measured = {name: found for name, found in measured.items() if name in parts}
     if "scores" in parts:

@@ -82,7 +82,8 @@ def run_sequence(
     before, after = time.perf_counter() - clock, 0.0
     records = []
     for number, cell in enumerate(sequence.stages, start=1):
-        cell = replace(cell, model=model)
+        unwatched = replace(cell.besides, eval_every=None)
+        cell = replace(cell, model=model, besides=unwatched)
         record = _learned(cell, folder, number, workspace, share_weights)
         records.append(record)
         model = replace(model, hash=cell.training_hash, weights=_weights(folder, number))

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from bench.cells.cache import Cache
-from bench.cells.cell import BEST_ON_DEV, BEST_ON_VALIDATION, REFERENCE, Cell, Training
+from bench.cells.cell import BEST_ON_DEV, BEST_ON_VALIDATION, REFERENCE, Besides, Cell, Training
+from bench.cells.measured import asked
 from bench.cells.weights import Kept
 from bench.core.errors import CellError
 from bench.core.hashing import derive_seed
@@ -24,6 +25,7 @@ from bench.rows.portions import VALIDATION
 from bench.rows.source import source_named, source_of
 from bench.rows.task import Row, Task
 from bench.running.measuring import Measuring
+from bench.running.probing import Probing, probing
 from bench.running.workspace import Workspace
 from bench.scoring import evaluation as ev
 from bench.scoring.metrics import is_lower
@@ -96,6 +98,7 @@ class CellSession:
             micro_batch=workspace.micro_batch,
         )
         self.measuring = Measuring(cell, self.task, self.run, workspace, self.dev, scored, retained)
+        self.probing: Probing | None = None  # where the training is watched
         self.loaded_mib = memory_mib()
         self.lap("load")
 
@@ -135,6 +138,8 @@ class CellSession:
 
     def _trained(self, folder: Path) -> TrainingRecord:
         """Train, and keep the weights where the run keeps them."""
+        if "probe" in asked(self.cell):
+            self.run.probe = self.probing = probing(self.measuring, *self.shown)
         record = train(self.run, self.method, folder)
         record["memory"] = higher(record["memory"], above(self.loaded_mib))
         self._keep(record)
@@ -142,7 +147,9 @@ class CellSession:
 
     def _finished(self) -> TrainingRecord | None:
         """The training of a method that acts behind the last step alone: plain fine-tuning's, as
-        it was kept, charged with what it cost there. None where it was not kept."""
+        it was kept, charged with what it cost there. None where it was not kept, or is watched."""
+        if "probe" in asked(self.cell):
+            return None
         if self.method.roles != {"finish"} or self.cell.method.lr is not None:
             return None
         plain = METHODS.get(REFERENCE)
@@ -211,6 +218,7 @@ def finetuned(
         plain = METHODS.get(REFERENCE)
         total = cell.steps if steps is None else min(steps, cell.steps)
         other = dataclasses.replace(cell, method=plain(plain.Config()).spec, steps=total)
+        other = dataclasses.replace(other, besides=Besides())
         inner = CellSession(other, workspace)
         record = train(inner.run, inner.method, None)
         cache.compile_seconds += record["compile"]

@@ -24,7 +24,7 @@ from bench.training.adamw import MasterAdamW
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-    from bench.cells.result import Elicited
+    from bench.cells.result import Elicited, ProbePoint
 
 Progress = Callable[[str, int, int, float | None], None]
 """(what is running, done, of how many, loss or None)."""
@@ -59,6 +59,8 @@ class TrainingContext:
     """The score of the weights as they are, more being better, by which the best are selected;
     None: the last are."""
     best: dict[str, Tensor] = field(default_factory=dict)  # the weights with the best score so far
+    probe: Callable[[TrainingContext], ProbePoint] | None = None
+    """What the weights as they are score on a few rows, every `cell.besides.eval_every` steps."""
     micro_batch: int | None = None  # in place of the recipe's, where memory ran out
     model: nn.Module = field(init=False)
     task_model: TaskModel = field(init=False)

@@ -16,6 +16,7 @@ import torch
 from accelerate.utils import broadcast_object_list
 
 from bench.cells.cell import Training
+from bench.cells.result import ProbePoint
 from bench.core.errors import (
     BenchError,
     CellError,
@@ -56,6 +57,7 @@ class TrainingRecord(TypedDict):
     reported: dict[str, Any]  # parts of the result that the method alone knows
     notes: list[str]  # what a board must say of it
     selected: NotRequired[Selected]  # where weights are selected by a score
+    probe: NotRequired[list[ProbePoint]]  # where a learning curve of scores was asked for
 
 
 CURVE_POINTS = 50
@@ -150,6 +152,9 @@ def _resumed(run: TrainingContext, method: Method, found: Path) -> tuple[Any, Tr
         record: TrainingRecord = checkpoint.restore(found, document, run, optimizer)
         if lacking := _new_record(run).keys() - record.keys():
             raise KeyError(*lacking)
+        due = [step for step in range(run.step + 1) if _is_probed(run, step)]
+        if due and [point["step"] for point in record["probe"]] != due:
+            raise ValueError("its learning curve of scores has other steps")
     except (BenchError, CellError, MemoryError, torch.OutOfMemoryError):
         raise  # not the checkpoint's fault
     except Exception as error:  # whatever its files are, or a method makes of them
@@ -164,8 +169,14 @@ def _resumed(run: TrainingContext, method: Method, found: Path) -> tuple[Any, Tr
     return optimizer, record
 
 
+def _is_probed(run: TrainingContext, step: int) -> bool:
+    """Whether the learning curve of scores has a point there."""
+    every = run.cell.besides.eval_every
+    return run.probe is not None and every is not None and (step % every == 0 or step == run.steps)
+
+
 def _new_record(run: TrainingContext) -> TrainingRecord:
-    return {
+    record: TrainingRecord = {
         "curve": [],
         "pending": (0.0, 0, {}),
         "resumes": 0,
@@ -178,6 +189,7 @@ def _new_record(run: TrainingContext) -> TrainingRecord:
         "reported": run.reported,
         "notes": run.notes,
     }
+    return {**record, "probe": []} if run.probe else record
 
 
 def _optimizer(run: TrainingContext, method: Method) -> Any:
@@ -233,6 +245,8 @@ class _Loop:
         """Train from `run.step` to `end`, deferring signals to the end of a step."""
         run, record = self.run, self.record
         run.model = self.wrapped.train()
+        if run.step == 0:
+            self._probe()
         start = saved = time.perf_counter()
         before, compiled_before = record["train"], record["compile"]
         task, seed = run.cell.task.name, run.cell.seed
@@ -241,6 +255,7 @@ class _Loop:
             for indices in order:
                 self._step(indices)
                 self._look()
+                start += self._probe()  # no cost of the method's
                 now = time.perf_counter()
                 record["train"] = before + now - start - clock.seconds
                 record["compile"] = compiled_before + clock.seconds
@@ -353,6 +368,15 @@ class _Loop:
                 name: parameter.detach().to("cpu", copy=True)
                 for name, parameter in run.net.named_parameters()
             }
+
+    def _probe(self) -> float:
+        """A point of the learning curve of scores, where that is due; the seconds it took."""
+        run, clock = self.run, time.perf_counter()
+        if run.probe is None or not _is_probed(run, run.step):
+            return 0.0
+        self.record["probe"].append(run.probe(run))
+        self.wrapped.train()
+        return time.perf_counter() - clock
 
     def _keep_point(self, factor: float) -> None:
         """A point of the curve: the mean loss since the last one."""
