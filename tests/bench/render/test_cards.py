@@ -37,7 +37,7 @@ def test_a_range_is_never_broken_and_words_are_explained() -> None:
     shown = cards.method(METHODS.get("lwf"))
     assert "(one of periodic, random, ahead)" in shown
     assert "generation (a model that writes text)" in shown
-    assert "in a stack: step (takes optimizer steps of its own" in shown
+    assert "in a stack: auxiliary (" in shown
 
 
 def test_all_cards_and_then_all_names(capsys: pytest.CaptureFixture[str]) -> None:
