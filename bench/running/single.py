@@ -32,6 +32,8 @@ def run_cell(
     store = Store(workspace.folder)
     old = store.read(cell.identity(), cell.hash)
     parts = unmeasured(old, cell, store)
+    if old is not None and old["status"] != "done":  # nothing was measured
+        old = None
     kept = None if "probe" in parts else workspace.weights.find(cell)
     if kept is None:
         old, parts = None, list(asked(cell))

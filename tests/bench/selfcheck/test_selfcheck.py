@@ -120,9 +120,9 @@ def test_a_stack_is_checked_but_for_what_its_parts_say(tmp_path: Path) -> None:
 
 
 def test_a_stack_that_clashes_fits_no_model(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["selfcheck", "recadam+lwf"]) == 1
+    assert main(["selfcheck", "recadam+lora"]) == 1
     out = " ".join(capsys.readouterr().out.split())
-    assert "the stack is not defined: lwf takes" in out
+    assert "the stack is not defined: recadam pulls" in out
 
 
 def test_a_meaning_that_nothing_measures(
