@@ -88,7 +88,7 @@ def test_it_changes_nothing_but_what_is_scored(
 ) -> None:
     plain = plan_for(["mixout"], ["cola"], tiny_causal, tiny_data)
     scored = plan_for(["mixout"], ["cola"], tiny_causal, tiny_data, lm_eval=["arc_easy"])
-    assert only_cell(plain).hash != only_cell(scored).hash
+    assert only_cell(plain).hash == only_cell(scored).hash
     assert "lm_eval" not in only_cell(plain).identity()  # results without it keep their names
     first, second = (
         run_cell(only_cell(plan), workspace_for(plan, tmp_path / name), False)
@@ -149,6 +149,7 @@ def test_the_board_by_hand() -> None:
             "before": {"arc_easy": {"acc,none": 0.375}},
             "after": {"arc_easy": {"acc,none": after}},
         }
+        cell["measured"]["lm_eval"] = {"tasks": ["arc_easy"], "rows": None}
     (board,) = boards(cells)
     tuned, lwf = board.outsides
     assert (tuned.method, tuned.after.mean) == ("finetune", 0.25)
