@@ -11,7 +11,8 @@ from bench.training.method import Card, Method, Need, Role, register_method
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.cells.cell import ModelInfo, Training
+    from bench.cells.cell import ModelInfo
+    from bench.cells.recipe import Training
     from bench.training.context import TrainingContext
 
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
-    from bench.cells.cell import ModelInfo, Training
+    from bench.cells.cell import ModelInfo
+    from bench.cells.recipe import Training
     from bench.training.context import TrainingContext
 
 

@@ -48,14 +48,15 @@ TESTED_IN = {
     "bench.speed.references bench.speed.workloads",
     "bench/running/test_pool.py": "bench.core.stops bench.running.order bench.running.server "
     "bench.running.worker bench.running.workers",
-    "bench/running/test_on_slurm.py": "bench.running.remote",
+    "bench/running/test_on_slurm.py": "bench.running.clusters bench.running.remote",
     "bench/running/test_memory.py": "bench.core.memory",
     "bench/speed/test_speed.py": "bench.speed.__main__ bench.speed.cells bench.speed.grid "
     "bench.speed.jobs bench.speed.loop bench.speed.options bench.speed.scoring bench.speed.start "
     "bench.speed.timing",
     "test_papers.py": "bench.core.version",
     "bench/training/test_loop.py": "bench.training.checkpoint bench.training.context "
-    "methods.finetune",
+    "bench.training.schedule methods.finetune",
+    "bench/network/test_batches.py": "bench.cells.recipe",
     "bench/training/test_narrow_weights.py": "bench.training.adamw",
     "bench/training/test_precision.py": "methods.shared.task_fisher",
     "methods/test_auxiliary_loss.py": "methods.ga methods.multitask methods.npo methods.replay "

@@ -20,8 +20,8 @@ from bench.cells.cell import (
     RetentionSpec,
     TaskSequence,
     TaskSpec,
-    Training,
 )
+from bench.cells.recipe import Training
 
 
 class RefusalKey(NamedTuple):

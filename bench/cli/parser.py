@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bench.cells.cell import Training
+from bench.cells.recipe import Training
 from bench.core.errors import BenchError
 from bench.core.provenance import DISTRIBUTION
 from bench.core.settings import kinds
@@ -27,7 +27,7 @@ Does forgetting help or hurt fine-tuning? Compare methods over tasks and seeds.
   run_bench.py --methods lwf,recadam --tasks cola  run the grid, print the board
   run_bench.py list methods|tasks|models|presets   what there is, with settings
   run_bench.py show NAME                           a method's or a task's card
-  run_bench.py show CELL.json [--rows] [--diff O]  a cell, its answers, two cells
+  run_bench.py show CELL.json [--rows] [--diff O]  a cell, its answers, another
   run_bench.py table DIR [DIR ...]                 print the boards of folders
   run_bench.py report DIR                          them as one page, with plots
   run_bench.py status DIR [--watch]                what is done, runs, or is not

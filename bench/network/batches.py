@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.cells.cell import Training
+from bench.cells.recipe import Training
 from bench.core.hashing import derive_seed
 
 IGNORE = -100

@@ -7,8 +7,9 @@ from dataclasses import replace
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
-from bench.cells.cell import THEN, ModelInfo, Training
+from bench.cells.cell import THEN, ModelInfo
 from bench.cells.grid import RefusalKey
+from bench.cells.recipe import Training
 from bench.planning.plugins import place_of
 from bench.rows.label_names import head_order
 from bench.training.method import NEEDS, ROLES

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from bench.cells.cell import ModelKind, Training
+from bench.cells.cell import ModelKind
+from bench.cells.recipe import Training
 from bench.core.errors import BenchError, unknown_name
 from bench.core.settings import parse, setting
 from bench.rows.files import read_bytes

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cells.cell import (
-    BEST_ON_DEV,
-    BEST_ON_VALIDATION,
     REFERENCE,
     Besides,
     DataSource,
@@ -20,9 +18,9 @@ from bench.cells.cell import (
     ModelInfo,
     RetentionSpec,
     TaskSpec,
-    Training,
 )
 from bench.cells.grid import RunSpec
+from bench.cells.recipe import BEST_ON_DEV, BEST_ON_VALIDATION, Training
 from bench.cells.weights import bound_of
 from bench.core.errors import BenchError, RefusedError
 from bench.core.hashing import digest

@@ -14,7 +14,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from bench.cells.cell import REFERENCE, THEN, Training
+from bench.cells.cell import REFERENCE, THEN
+from bench.cells.recipe import Training
 from bench.core.errors import BenchError, unknown_name
 from bench.core.settings import parse
 from bench.planning.method_names import chosen

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.cells.cell import THEN, Training
+from bench.cells.cell import THEN
+from bench.cells.recipe import Training
 from bench.core.errors import BenchError
 from bench.planning.options import MIXED, Options
 from bench.rows.prompting import by_letter, with_shots

@@ -14,8 +14,9 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.cells.cell import AnyCell, Besides, MethodSpec, TaskSequence, Training
+from bench.cells.cell import AnyCell, Besides, MethodSpec, TaskSequence
 from bench.cells.grid import RunSpec, key_of
+from bench.cells.recipe import Training
 from bench.cells.tuned import Tuned, TunedIdentity
 from bench.core.errors import BenchError, unknown_name
 from bench.core.hashing import derive_seed

@@ -14,7 +14,7 @@ from bench.board.measures import MEASURES, Measure, better, scale
 from bench.board.rows import Row
 from bench.board.statistics import MOST_SEEDS
 from bench.board.verdicts import JUDGED, Verdict
-from bench.cells.cell import BEST_ON_DEV, BEST_ON_VALIDATION
+from bench.cells.recipe import BEST_ON_DEV, BEST_ON_VALIDATION
 from bench.core.settings import typed
 from bench.core.version import SUITE_VERSION, is_older
 from bench.render.details import details

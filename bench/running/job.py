@@ -14,10 +14,11 @@ from bench.planning.options import Executor, Options
 from bench.planning.plan import Plan, make_plan
 from bench.planning.plugins import load_all
 from bench.planning.tuning import settled
+from bench.running.clusters import check_executor
 from bench.running.executor import open_cells
 from bench.running.reasons import TRIAL, Place, place_of, reason
 from bench.running.sharing import processes
-from bench.running.workers import check_executor, how_many
+from bench.running.workers import how_many
 from bench.training.stack import build
 
 if TYPE_CHECKING:

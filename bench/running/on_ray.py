@@ -6,7 +6,6 @@ import functools
 import logging
 import os
 import signal
-import socket
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,12 +21,8 @@ from bench.running.order import next_cell
 from bench.running.progress import Display
 from bench.running.remote import Follower, Packed, packed, python_path
 
-_ANSWER_SECONDS = 5.0
 _LOOK_SECONDS = 0.5
-_SETTINGS = b"\0\0\0\4\0\0\0\0\0"  # a frame of HTTP/2 with which either side begins
-_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _SETTINGS
 _HERE = ("127.0.0.1", "localhost")
-AUTO = "auto"
 
 
 def run_on_ray(job: Job, store: Store, quiet: bool = False) -> list[AnyCell]:
@@ -51,25 +46,6 @@ def run_on_ray(job: Job, store: Store, quiet: bool = False) -> list[AnyCell]:
             return display.left
     finally:
         ray.shutdown()
-
-
-def check(address: str | None) -> None:
-    """Raises BenchError where nothing answers at an address within five seconds as Ray does, by
-    gRPC: Ray itself would wait for minutes."""
-    if address is None or address == AUTO:
-        return
-    host, colon, port = address.rpartition(":")
-    if not (host and colon and port.isdigit()):
-        raise BenchError(f"--ray-address {address!r} is not HOST:PORT, nor {AUTO}.")
-    try:
-        with socket.create_connection((host, int(port)), _ANSWER_SECONDS) as link:
-            link.sendall(_HELLO)
-            answer = link.recv(len(_SETTINGS))
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise BenchError(f"--ray-address {address} does not answer: {reason}.") from error
-    if answer[3:4] != _SETTINGS[3:4]:
-        raise BenchError(f"--ray-address {address} answers, but is no cluster of Ray.")
 
 
 def _connected(address: str | None) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import shutil
 import signal
 import time
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from bench.cells.cell import AnyCell
 from bench.cells.store import Store
 from bench.core.errors import BenchError, TerminatedError
 from bench.core.stops import catch_stops
+from bench.running.clusters import parameters
 from bench.running.estimates import Estimates
 from bench.running.executor import run_in_process
 from bench.running.job import Job
@@ -97,30 +97,6 @@ class Shift:
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
-
-
-def parameters(words: Sequence[str]) -> dict[str, Any]:
-    """`["partition=gpu", "mem_gb=32"]` as submitit takes them: those that it shares over clusters
-    as they are, Slurm's own with `slurm_` in front.
-
-    Raises:
-        BenchError: a word that is not NAME=VALUE.
-    """
-    shared = ("name", "timeout_min", "mem_gb", "nodes", "cpus_per_task", "gpus_per_node", "cluster")
-    found: dict[str, Any] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not (name and equals and value):
-            raise BenchError(f"--slurm {word!r} is not of the form NAME=VALUE.")
-        key = name if name in shared or name.startswith("slurm_") else f"slurm_{name}"
-        found[key] = int(value) if value.isdigit() else value
-    return found
-
-
-def check(words: Sequence[str]) -> None:
-    """Raises BenchError where jobs cannot be submitted from here."""
-    if parameters(words).get("cluster", "slurm") == "slurm" and shutil.which("sbatch") is None:
-        raise BenchError("--executor slurm: there is no sbatch here, which submits jobs.")
 
 
 def _executor(job: Job) -> Any:

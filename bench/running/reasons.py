@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.cells.cell import MEASURED, Cell, label_of
+from bench.cells.cell import Cell, label_of
+from bench.cells.recipe import MEASURED
 from bench.cells.weights import Weights
 from bench.core.settings import typed
 from bench.running.sharing import unmeasured

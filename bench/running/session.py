@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from bench.cells.cache import Cache
-from bench.cells.cell import BEST_ON_DEV, BEST_ON_VALIDATION, REFERENCE, Besides, Cell, Training
+from bench.cells.cell import REFERENCE, Besides, Cell
 from bench.cells.measured import asked
+from bench.cells.recipe import BEST_ON_DEV, BEST_ON_VALIDATION, Training
 from bench.cells.weights import Kept
 from bench.core.errors import CellError
 from bench.core.hashing import derive_seed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import os
@@ -13,12 +12,10 @@ from bench.cells.cell import AnyCell, ModelInfo, TaskSequence
 from bench.core.errors import BenchError
 from bench.core.machine import available_bytes, cores, gpu_names, gpus
 from bench.core.memory import IMPORTED_MIB
-from bench.core.provenance import DISTRIBUTION
-from bench.planning.options import Executor, Options
+from bench.planning.options import Executor
 from bench.running.sharing import processes
 
 ON_SLURM = 8  # jobs, unless --jobs says how many
-_PACKAGES = {"ray": "ray", "slurm": "submitit"}
 _COPIES = 6  # of the weights: gradients, two moments, what a method keeps, a copy to save
 
 
@@ -46,36 +43,6 @@ def how_many(
         _check(asked)
     wanted = _allowed(cells, per_gpu or 1) if asked is None else asked
     return max(1, min(wanted, len(cells)))
-
-
-def check_executor(options: Options) -> None:
-    """Raises BenchError where cells cannot be sent to where they are to run."""
-    name = options.executor
-    for flag, value, owner in (
-        ("--ray-address", options.ray_address, "ray"),
-        ("--slurm", options.slurm, "slurm"),
-    ):
-        if value and owner != name:
-            raise BenchError(f"{flag} is for --executor {owner}.")
-    if name == "local":
-        return
-    if processes() > 1:
-        raise BenchError(
-            f"--executor {name}: accelerate's processes share each cell; leave one of them out."
-        )
-    package = _PACKAGES[name]
-    if importlib.util.find_spec(package) is None:
-        raise BenchError(
-            f"--executor {name} needs the extra [{name}]: pip install {DISTRIBUTION}[{name}]"
-        )
-    if name == "ray":
-        from bench.running import on_ray
-
-        on_ray.check(options.ray_address)
-    else:
-        from bench.running import on_slurm
-
-        on_slurm.check(options.slurm)
 
 
 def _check_gpus(asked: int | None, per_gpu: int | None) -> None:

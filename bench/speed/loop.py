@@ -141,7 +141,7 @@ def _bare(
     from torch.nn.utils import clip_grad_norm_
 
     from bench.network.batches import micro_batches
-    from bench.training.loop import rate_factor
+    from bench.training.schedule import rate_factor
 
     recipe, pad, accelerator = run.cell.training, run.tokenizer.pad_token_id, run.accelerator
     rows, examples = run.train_rows, examples_of(run.train_rows)
@@ -180,7 +180,7 @@ def _accelerate(run: TrainingContext) -> Callable[[], object]:
     from torch.optim.lr_scheduler import LambdaLR
     from torch.utils.data import DataLoader
 
-    from bench.training.loop import rate_factor
+    from bench.training.schedule import rate_factor
 
     recipe, accelerator = run.cell.training, run.accelerator
     collate: Any = partial(padded, pad=run.tokenizer.pad_token_id)

@@ -15,7 +15,6 @@ from typing import Any, NotRequired, TypedDict
 import torch
 from accelerate.utils import broadcast_object_list
 
-from bench.cells.cell import Training
 from bench.cells.result import ProbePoint
 from bench.core.errors import (
     BenchError,
@@ -33,6 +32,7 @@ from bench.training import checkpoint
 from bench.training.context import TrainingContext
 from bench.training.memory import is_out_of_memory
 from bench.training.method import Method
+from bench.training.schedule import rate_factor
 
 
 class Selected(TypedDict):
@@ -194,20 +194,6 @@ def _new_record(run: TrainingContext) -> TrainingRecord:
 
 def _optimizer(run: TrainingContext, method: Method) -> Any:
     return _checked(method.optimizer(run), torch.optim.Optimizer, f"{method.name}.optimizer")
-
-
-def rate_factor(recipe: Training, step: int, steps: int) -> float:
-    """What the peak learning rate is multiplied with at optimizer step `step`, from 0: up
-    linearly over the warm-up, then down by the recipe's schedule, to reach 0 behind the last."""
-    warmup = round(recipe.warmup * steps)
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    share = (step - warmup) / max(1, steps - warmup)
-    if recipe.schedule == "linear":
-        return 1.0 - share
-    if recipe.schedule == "cosine":
-        return 0.5 * (1.0 + math.cos(math.pi * share))
-    return 1.0
 
 
 def _checked(value: Any, kind: type, hook: str) -> Any:

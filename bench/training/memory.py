@@ -10,7 +10,7 @@ from bench.cells.cell import AnyCell, TaskSequence
 from bench.training.stack import build
 
 if TYPE_CHECKING:
-    from bench.cells.cell import Training
+    from bench.cells.recipe import Training
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
 
-    from bench.cells.cell import ModelInfo, Training
+    from bench.cells.cell import ModelInfo
+    from bench.cells.recipe import Training
     from bench.network.batches import Batch
     from bench.training.context import TrainingContext
 

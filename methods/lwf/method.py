@@ -11,7 +11,8 @@ from methods.shared.auxiliary_loss import AuxiliaryLoss
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.cells.cell import ModelInfo, Training
+    from bench.cells.cell import ModelInfo
+    from bench.cells.recipe import Training
     from bench.network.batches import Batch
     from bench.training.context import TrainingContext
     from methods.shared.answers import AnswerSet

@@ -6,7 +6,7 @@ import random
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from bench.training.loop import rate_factor
+from bench.training.schedule import rate_factor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

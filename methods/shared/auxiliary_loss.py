@@ -10,7 +10,8 @@ from bench.training.method import Method, Need, Role
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.cells.cell import ModelInfo, Training
+    from bench.cells.cell import ModelInfo
+    from bench.cells.recipe import Training
     from bench.network.batches import Batch
     from bench.training.context import TrainingContext
     from methods.shared.answers import AnswerSet

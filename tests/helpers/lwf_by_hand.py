@@ -10,8 +10,8 @@ from torch import Tensor
 from bench.network.batches import IGNORE, collate, step_batches
 from bench.network.likelihood import example_losses
 from bench.running.session import CellSession
-from bench.training.loop import rate_factor
 from bench.training.method import Method
+from bench.training.schedule import rate_factor
 from methods.lwf.method import LWF
 from methods.shared.answers import turn_of
 

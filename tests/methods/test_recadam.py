@@ -14,12 +14,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.cells.cell import Training
+from bench.cells.recipe import Training
 from bench.network.batches import collate, step_batches
 from bench.network.likelihood import example_losses
 from bench.selfcheck.world import plan_for, stage_for, trained, weights
 from bench.training.context import TrainingContext
-from bench.training.loop import rate_factor
+from bench.training.schedule import rate_factor
 from methods.recadam.method import RecAdam
 from methods.recadam.optimizer import RecAdamW, Schedule
 

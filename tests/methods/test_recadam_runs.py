@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bench.cells.cell import Training
+from bench.cells.recipe import Training
 from bench.core.errors import BenchError, RefusedError
 from bench.planning.method_names import chosen
 from bench.scoring.evaluation import drift

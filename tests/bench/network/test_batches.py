@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench.cells.cell import Training
+from bench.cells.recipe import Training
 from bench.core.errors import BenchError
 from bench.network.batches import (
     IGNORE,

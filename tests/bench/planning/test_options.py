@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench import compare
-from bench.cells.cell import Training
+from bench.cells.recipe import Training
 from bench.cli import parser
 from bench.cli.main import main
 from bench.cli.parser import run_parser

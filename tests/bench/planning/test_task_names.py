@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.cells.cell import Training
+from bench.cells.recipe import Training
 from bench.core.errors import BenchError
 from bench.planning.options import read
 from bench.planning.plugins import load_builtin

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bench.cells.cell import AnyCell, Cell
+from bench.cells.measured import asked
 from bench.cells.result import CellResult
 from bench.cells.store import Store
 from bench.core.durations import Deadline
@@ -47,7 +48,8 @@ def measured(
         "peak_memory_mib": mib,
     }
     rows = {"dev_rows": 16 * len(stages)}
-    found = {**blank_result(cell), "costs": costs, "data": rows, "provenance": machine}
+    whole = {"costs": costs, "data": rows, "provenance": machine, "measured": asked(cell)}
+    found = {**blank_result(cell), **whole}
     return found  # type: ignore[return-value]
 
 

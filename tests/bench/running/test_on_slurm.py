@@ -1,6 +1,7 @@
 """Jobs of Slurm, tried with submitit's executor of processes on this machine.
 
-What both executors share, bench.running.remote, is tested here and in test_on_ray.py.
+What both executors share, bench.running.remote and bench.running.clusters, is tested here and in
+test_on_ray.py.
 """
 
 from __future__ import annotations

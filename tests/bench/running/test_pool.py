@@ -162,7 +162,8 @@ def test_a_stop_reaches_every_worker_and_the_same_command_goes_on(
     assert len(list((folder / "checkpoints").iterdir())) == 2
     if number == signal.SIGTERM:
         (tmp_path / "quick").touch()
-        assert run(*words)[0] == 0
+        found = run(*words)
+        assert found[0] == 0, found
         assert [r["provenance"]["resumes"] for r in load(folder).results] == [1, 1]
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from bench.board.leaderboard import boards
-from bench.cells.cell import Cell, Training
+from bench.cells.cell import Cell
 from bench.cells.measured import asked
+from bench.cells.recipe import Training
 from bench.core.errors import BenchError
 from bench.render import terminal, tidy
 from bench.rows.portions import portions

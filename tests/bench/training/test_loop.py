@@ -13,12 +13,13 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
-from bench.cells.cell import Training
+from bench.cells.recipe import Training
 from bench.core.errors import BenchError, CellError, TerminatedError
 from bench.selfcheck.world import plan_for, stage_for, trained, weights
 from bench.training import checkpoint, loop
 from bench.training.context import TrainingContext
-from bench.training.loop import rate_factor, train
+from bench.training.loop import train
+from bench.training.schedule import rate_factor
 from methods.finetune import Finetune
 
 

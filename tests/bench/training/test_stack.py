@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench.cells.cell import Training
+from bench.cells.recipe import Training
 from bench.core.errors import BenchError
 from bench.planning.method_names import chosen
 from bench.planning.plugins import load_builtin
