@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from bench import BenchError, compare, load
-from bench.running import on_slurm
+from bench.running import clusters
 from bench.running.on_slurm import parameters
 from bench.selfcheck.world import World
 
@@ -118,7 +118,7 @@ def test_parameters_are_submitits() -> None:
 def test_what_cannot_be_submitted_is_one_line(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(on_slurm.shutil, "which", lambda name: None)
+    monkeypatch.setattr(clusters.shutil, "which", lambda name: None)
     given = {
         "model": str(world.models["causal"]),
         "data": str(world.data),
