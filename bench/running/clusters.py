@@ -41,12 +41,12 @@ def check_executor(options: Options) -> None:
             f"--executor {name} needs the extra [{name}]: pip install {DISTRIBUTION}[{name}]"
         )
     if name == "ray":
-        _check_ray(options.ray_address)
+        check_ray(options.ray_address)
     else:
-        _check_slurm(options.slurm)
+        check_slurm(options.slurm)
 
 
-def _check_ray(address: str | None) -> None:
+def check_ray(address: str | None) -> None:
     """Raises BenchError where nothing answers at an address within five seconds as Ray does, by
     gRPC: Ray itself would wait for minutes."""
     if address is None or address == AUTO:
@@ -65,7 +65,7 @@ def _check_ray(address: str | None) -> None:
         raise BenchError(f"--ray-address {address} answers, but is no cluster of Ray.")
 
 
-def _check_slurm(words: Sequence[str]) -> None:
+def check_slurm(words: Sequence[str]) -> None:
     """Raises BenchError where jobs cannot be submitted from here."""
     if parameters(words).get("cluster", "slurm") == "slurm" and shutil.which("sbatch") is None:
         raise BenchError("--executor slurm: there is no sbatch here, which submits jobs.")

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from bench import BenchError, compare, load
-from bench.running.on_ray import check
+from bench.running.clusters import check_ray
 from bench.selfcheck.world import World
+from tests.helpers.slow_method import SLOW
 
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # nothing but the loopback device
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -25,19 +26,6 @@ pytest.importorskip("ray", reason="needs the extra [ray]")
 ROOT = Path(__file__).parents[3]
 SAME = ("scores", "curve", "drift", "flips", "retention", "forgotten", "elicited")
 _LOCAL = {"node_ip_address": "127.0.0.1", "include_dashboard": False, "num_cpus": 1}
-_SLOW = """\
-import time
-from pathlib import Path
-from bench import Card, Method, register_method
-
-@register_method("slow")
-class Slow(Method):
-    card = Card("t", "p", "e", "d", "none", 1.0)
-
-    def after_step(self, run):
-        if not Path(__file__).with_name("quick").exists():
-            time.sleep(0.1)
-"""
 
 
 @pytest.fixture
@@ -66,11 +54,12 @@ def given(world: World, folder: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.usefixtures("registry_of_this_test")
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_node_that_is_lost_costs_nothing(world: World, tmp_path: Path, cluster: Any) -> None:
     """One of two nodes is killed while both train; what comes out is what one process gives."""
-    (tmp_path / "slow.py").write_text(_SLOW)
+    (tmp_path / "slow.py").write_text(SLOW)
     folder = tmp_path / "run"
     words = ["--methods", "slow", "--tasks", "cola", "--seeds", "2", "--steps", "60"]
     words += ["--plugin", str(tmp_path / "slow.py"), "--out", str(folder)]
@@ -127,11 +116,11 @@ def test_an_address_that_does_not_answer_is_one_line() -> None:
         port = closed.getsockname()[1]
     start = time.monotonic()
     with pytest.raises(BenchError, match=rf"^--ray-address 127.0.0.1:{port} does not answer: "):
-        check(f"127.0.0.1:{port}")
+        check_ray(f"127.0.0.1:{port}")
     assert time.monotonic() - start < 5.5
     for wrong in ("nowhere", "host:", ":6379", "ray://a:1x"):
         with pytest.raises(BenchError, match=r"is not HOST:PORT, nor auto"):
-            check(wrong)
+            check_ray(wrong)
 
 
 def test_who_answers_and_is_no_cluster_is_one_line(world: World, tmp_path: Path) -> None:

@@ -19,26 +19,14 @@ import pytest
 
 from bench import BenchError, compare, load
 from bench.running import clusters
-from bench.running.on_slurm import parameters
+from bench.running.clusters import parameters
 from bench.selfcheck.world import World
+from tests.helpers.slow_method import SLOW
 
 pytest.importorskip("submitit", reason="needs the extra [slurm]")
 
 ROOT = Path(__file__).parents[3]
 SAME = ("scores", "curve", "drift", "flips", "retention", "forgotten")
-_SLOW = """\
-import time
-from pathlib import Path
-from bench import Card, Method, register_method
-
-@register_method("slow")
-class Slow(Method):
-    card = Card("t", "p", "e", "d", "none", 1.0)
-
-    def after_step(self, run):
-        if not Path(__file__).with_name("quick").exists():
-            time.sleep(0.1)
-"""
 
 
 def words_of(world: World, folder: Path, *more: object) -> list[str]:
@@ -51,7 +39,7 @@ def words_of(world: World, folder: Path, *more: object) -> list[str]:
 def test_a_preempted_job_is_queued_again_and_goes_on(world: World, tmp_path: Path) -> None:
     """The signal of a preemption reaches a job in the midst of training; what comes out in the end
     is what one process gives."""
-    (tmp_path / "slow.py").write_text(_SLOW)
+    (tmp_path / "slow.py").write_text(SLOW)
     grid = ["--methods", "slow", "--tasks", "cola", "--steps", "60", "--seeds", "1"]
     grid += ["--no-reference", "--plugin", str(tmp_path / "slow.py")]
     folder = tmp_path / "run"
