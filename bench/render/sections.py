@@ -62,6 +62,12 @@ def tables(board: Board) -> tuple[Table, ...]:
     return (*board.tables, *averages)
 
 
+def averages_first(board: Board) -> tuple[Table, ...]:
+    """The same where one looks at the whole before its parts."""
+    found, count = tables(board), len(board.tables)
+    return (*found[count:], *found[:count])
+
+
 def _heading(board: Board) -> str:
     """What the board is of, and whether an older suite made it."""
     version = board.shared["suite_version"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.board.measures import measure_named, scale
+from bench.board.rows import Row
 from bench.board.statistics import Estimate
 from bench.board.verdicts import Verdict
 
@@ -31,6 +32,11 @@ def measure_text(name: str, found: Estimate | None, lower: bool) -> tuple[str, s
     measure = measure_named(name)
     form, factor = measure.format, scale(measure.unit, lower)
     return mean_text(found, form, factor), half_text(found, factor, form.lstrip("+z"))
+
+
+def row_text(row: Row, name: str) -> tuple[str, str]:
+    """The same of a row's measure."""
+    return measure_text(name, row.values[name], row.lower)
 
 
 def verdict_text(verdict: Verdict, name: str) -> str:

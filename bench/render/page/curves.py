@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.board import curves
-from bench.board.curves import Panel, log_of
+from bench.board.curves import Panel, Series, log_of
 from bench.board.leaderboard import Board
 from bench.board.statistics import Estimate
-from bench.render.page.figure import Figure
+from bench.cells.result import CellResult
+from bench.render.page.figure import Drawing, Figure
 from bench.render.page.svg import Plot, spanning
 from bench.render.page.tables import Looks
 from bench.render.page.tags import Markup
@@ -51,27 +52,23 @@ _RISE = Quantity(
 
 def learning(board: Board, looks: Looks) -> list[Figure]:
     """Score, retention and training loss on the way."""
-    scores = curves.panels(board.cells, board.names, curves.probe_score)
-    rises = curves.panels(board.cells, board.names, curves.probe_rise)
-    losses = curves.panels(board.cells, board.names, curves.loss)
-    found = [_figure(_SCORE, scores, looks), _figure(_RISE, rises, looks)]
-    return [one for one in (*found, _figure(_LOSS, losses, looks)) if one]
+    found = (_SCORE, curves.probe_score), (_RISE, curves.probe_rise), (_LOSS, curves.loss)
+    return [_figure(quantity, board, read, looks) for quantity, read in found]
 
 
 def logged(board: Board, looks: Looks) -> list[Figure]:
     """What methods logged beside their loss, a figure each."""
-    found = []
-    for name in curves.logged(board.cells):
-        quantity = _KNOWN.get(name) or Quantity(f"Logged: {name}", name)
-        found.append(
-            _figure(quantity, curves.panels(board.cells, board.names, log_of(name)), looks)
-        )
-    return [one for one in found if one]
+    return [
+        _figure(_KNOWN.get(name) or Quantity(f"Logged: {name}", name), board, log_of(name), looks)
+        for name in curves.logged(board.cells)
+    ]
 
 
-def _figure(quantity: Quantity, panels: Sequence[Panel], looks: Looks) -> Figure | None:
-    if not panels:
-        return None
+def _figure(
+    quantity: Quantity, board: Board, read: Callable[[CellResult], Series], looks: Looks
+) -> Figure:
+    """A drawing per task, of what is to `read` in its cells."""
+    panels = curves.panels(board.cells, board.names, read)
     there = {line.method for panel in panels for line in panel.lines}
     methods = sorted(there, key=lambda name: looks[name].number)
     band = "Bands: 95 % t-intervals over them." if quantity.band else ""
@@ -79,15 +76,21 @@ def _figure(quantity: Quantity, panels: Sequence[Panel], looks: Looks) -> Figure
     return Figure(
         title=quantity.title,
         about=" ".join(filter(None, about)),
-        drawings=tuple((one_line(p.title), _drawing(quantity, p, looks)) for p in panels),
         columns=(Column("task", left=True), Column("step"), *map(Column, methods)),
-        rows=tuple(row for panel in panels for row in _rows(quantity, panel, methods)),
+        drawings=tuple(
+            Drawing(
+                one_line(panel.title),
+                _drawing(quantity, panel, looks),
+                _rows(quantity, panel, methods),
+            )
+            for panel in panels
+        ),
     )
 
 
 def _seeds(panels: Sequence[Panel]) -> str:
     """How many, such as "n = 3" or "n = 2 to 5"."""
-    counts = sorted({line.seeds for panel in panels for line in panel.lines})
+    counts = sorted({line.seeds for panel in panels for line in panel.lines}) or [0]
     return f"n = {counts[0]}" + (f" to {counts[-1]}" if len(counts) > 1 else "")
 
 
@@ -120,21 +123,21 @@ def _ends(found: Estimate, quantity: Quantity) -> tuple[float, float]:
     return quantity.factor * (found.mean - half), quantity.factor * (found.mean + half)
 
 
-def _rows(quantity: Quantity, panel: Panel, methods: Sequence[str]) -> list[tuple[str, ...]]:
+def _rows(quantity: Quantity, panel: Panel, methods: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     """A row per step, and in it each method's value."""
     found = {
         line.method: {point.at: _text(point.y, quantity.factor) for point in line.points}
         for line in panel.lines
     }
     steps = sorted({at for values in found.values() for at in values})
-    return [
+    return tuple(
         (
             one_line(panel.title),
             f"{step:g}",
             *(found.get(name, {}).get(step, MISSING) for name in methods),
         )
         for step in steps
-    ]
+    )
 
 
 def _text(found: Estimate, factor: float) -> str:

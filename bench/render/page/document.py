@@ -160,8 +160,8 @@ def _legend(looks: Looks) -> Markup:
 
 
 def _parts(board: Board, looks: Looks, shown: Shown) -> list[_Part]:
-    def drawn(*figures: Figure | None) -> list[Markup]:
-        return [figure(one, looks) for one in figures if one]
+    def drawn(*figures: Figure) -> list[Markup]:
+        return [figure(one, looks) for one in figures if one.drawings]
 
     def tabled(*sections: Section | None) -> list[Markup]:
         return [section_table(one, looks) for one in sections if one]

@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.board.leaderboard import Board, Table
+from bench.board.leaderboard import Board
 from bench.board.measures import measure_named, scale
 from bench.board.rows import Row
 from bench.board.statistics import Estimate
-from bench.render.page.figure import Figure
+from bench.render.page.figure import HEAD, Drawing, Figure
 from bench.render.page.svg import Plot, spanning
 from bench.render.page.tables import Looks
-from bench.render.page.tags import Markup
 from bench.render.section import Column
-from bench.render.sections import tables
-from bench.render.wording import measure_text, one_line
+from bench.render.sections import averages_first
+from bench.render.wording import one_line, row_text
 
 _STEP = 22.0  # from a method to the next
 _AROUND = 50.0
-_COLUMNS = (
-    Column("task", left=True), Column("method", left=True), Column("n"), Column("mean"),
-    Column("±"),
-)  # fmt: skip
+_COLUMNS = (*HEAD, Column("n"), Column("mean"), Column("±"))
 
 
 @dataclass(frozen=True)
@@ -47,20 +43,18 @@ DRIFT = Asked(
 )  # fmt: skip
 
 
-def dots(board: Board, looks: Looks, asked: Asked) -> Figure | None:
+def dots(board: Board, looks: Looks, asked: Asked) -> Figure:
     """A drawing per task and for the averages, a line per method that has a value."""
-    averages = tables(board)[len(board.tables) :]
-    drawn, rows = [], list[tuple[str, ...]]()
-    for table in (*averages, *board.tables):
+    drawn = []
+    for table in averages_first(board):
         known = [row for row in table.rows if row.values[asked.measure]]
         known.sort(key=lambda row: looks[row.method].number)
         if known:
-            drawn.append((one_line(table.title), _drawing(table, known, looks, asked)))
-            rows += [_cells(table, row, asked.measure) for row in known]
-    return Figure(asked.title, asked.about, tuple(drawn), _COLUMNS, tuple(rows)) if drawn else None
+            drawn.append(_drawing(one_line(table.title), known, looks, asked))
+    return Figure(asked.title, asked.about, _COLUMNS, tuple(drawn))
 
 
-def _drawing(table: Table, rows: Sequence[Row], looks: Looks, asked: Asked) -> Markup:
+def _drawing(title: str, rows: Sequence[Row], looks: Looks, asked: Asked) -> Drawing:
     measure, lower = measure_named(asked.measure), rows[0].lower
     factor = scale(measure.unit, lower)
     found = {row.method: row.values[asked.measure] for row in rows}
@@ -83,10 +77,10 @@ def _drawing(table: Table, rows: Sequence[Row], looks: Looks, asked: Asked) -> M
         if one:
             at = (factor * one.mean, float(place))
             plot.spread(look, at, factor * (one.half or 0.0), None)
-            plot.mark(look, at, " ".join((row.method, *_texts(row, asked.measure))))
+            plot.mark(look, at, _said(row, asked))
         plot.label(look, 102.0, plot.up(place) + 3.5, row.method, "end")
-    said = [" ".join((row.method, *_texts(row, asked.measure))) for row in rows]
-    return plot.markup(f"{asked.title}, {one_line(table.title)}", "; ".join(said))
+    drawing = plot.markup(f"{asked.title}, {title}", "; ".join(_said(row, asked) for row in rows))
+    return Drawing(title, drawing, tuple(_cells(title, row, asked.measure) for row in rows))
 
 
 def _ends(found: Estimate, factor: float) -> tuple[float, float]:
@@ -94,11 +88,10 @@ def _ends(found: Estimate, factor: float) -> tuple[float, float]:
     return factor * (found.mean - half), factor * (found.mean + half)
 
 
-def _texts(row: Row, measure: str) -> tuple[str, str]:
-    return measure_text(measure, row.values[measure], row.lower)
+def _said(row: Row, asked: Asked) -> str:
+    return " ".join((row.method, *row_text(row, asked.measure)))
 
 
-def _cells(table: Table, row: Row, measure: str) -> tuple[str, ...]:
+def _cells(title: str, row: Row, measure: str) -> tuple[str, ...]:
     one = row.values[measure]
-    names = one_line(table.title), one_line(row.method), str(one.n if one else 0)
-    return (*names, *_texts(row, measure))
+    return (title, one_line(row.method), str(one.n if one else 0), *row_text(row, measure))

@@ -5,53 +5,38 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from bench.board.leaderboard import Board, Table
+from bench.board.leaderboard import Board
 from bench.board.rows import Row
-from bench.render.page.figure import Figure
+from bench.render.page.figure import HEAD, Drawing, Figure
 from bench.render.page.svg import Plot, spanning
 from bench.render.page.tables import Looks
-from bench.render.page.tags import Markup
 from bench.render.section import Column
-from bench.render.wording import measure_text, one_line
+from bench.render.wording import one_line, row_text
 
 _NAME = "recadam"
 _ABOUT = (
     "‖θ − θ0‖² of the pretrained weights after tuning, against k, the slope of λ(t) per step (on a "
     "logarithmic axis); means over n seeds, 95 % t-intervals."
 )
-_COLUMNS = (
-    Column("task", left=True),
-    Column("method", left=True),
-    Column("k"),
-    Column("n"),
-    Column("drift"),
-    Column("±"),
-)
+_COLUMNS = (*HEAD, Column("k"), Column("n"), Column("drift"), Column("±"))
 
 
-def drift_by_k(board: Board, looks: Looks) -> Figure | None:
+def drift_by_k(board: Board, looks: Looks) -> Figure:
     """A drawing per task on which RecAdam was run with two slopes or more."""
     slopes = {
         name: float(settings["k"])
         for key, name in board.names.items()
         if key.method == _NAME and "k" in (settings := json.loads(key.settings))
     }
-    drawn, rows = [], list[tuple[str, ...]]()
+    drawn = []
     for table in board.tables:
         known = [row for row in table.rows if row.method in slopes and row.values["drift"]]
         if len({slopes[row.method] for row in known}) > 1:
-            drawn.append((one_line(table.title), _drawing(table, known, slopes, looks)))
-            rows += [_cells(table, row, slopes[row.method]) for row in known]
-    return (
-        Figure("RecAdam: drift by k", _ABOUT, tuple(drawn), _COLUMNS, tuple(rows))
-        if drawn
-        else None
-    )
+            drawn.append(_drawing(one_line(table.title), known, slopes, looks))
+    return Figure("RecAdam: drift by k", _ABOUT, _COLUMNS, tuple(drawn))
 
 
-def _drawing(
-    table: Table, rows: Sequence[Row], slopes: Mapping[str, float], looks: Looks
-) -> Markup:
+def _drawing(title: str, rows: Sequence[Row], slopes: Mapping[str, float], looks: Looks) -> Drawing:
     places = {r.method: (slopes[r.method], d.mean) for r in rows if (d := r.values["drift"])}
     halves = {r.method: d.half or 0.0 for r in rows if (d := r.values["drift"])}
     least, most = min(slopes[row.method] for row in rows), max(slopes[row.method] for row in rows)
@@ -65,17 +50,17 @@ def _drawing(
     )
     for row in rows:
         plot.spread(looks[row.method], places[row.method], None, halves[row.method])
-        plot.mark(looks[row.method], places[row.method], " ".join((row.method, *_texts(row))))
+        plot.mark(looks[row.method], places[row.method], _said(row))
     plot.names_beside([(looks[row.method], places[row.method]) for row in rows])
-    said = "; ".join(" ".join((row.method, *_texts(row))) for row in rows)
-    return plot.markup(f"RecAdam: drift by k, {one_line(table.title)}", said)
+    drawing = plot.markup(f"RecAdam: drift by k, {title}", "; ".join(map(_said, rows)))
+    return Drawing(title, drawing, tuple(_cells(title, row, slopes[row.method]) for row in rows))
 
 
-def _texts(row: Row) -> tuple[str, str]:
-    return measure_text("drift", row.values["drift"], row.lower)
+def _said(row: Row) -> str:
+    return " ".join((row.method, *row_text(row, "drift")))
 
 
-def _cells(table: Table, row: Row, slope: float) -> tuple[str, ...]:
+def _cells(title: str, row: Row, slope: float) -> tuple[str, ...]:
     found = row.values["drift"]
-    names = one_line(table.title), one_line(row.method), f"{slope:g}"
-    return (*names, str(found.n if found else 0), *_texts(row))
+    names = title, one_line(row.method), f"{slope:g}"
+    return (*names, str(found.n if found else 0), *row_text(row, "drift"))

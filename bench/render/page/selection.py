@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.board.leaderboard import Board
 from bench.board.selected import STAGES, Counted, Histogram, Selected, histograms, selected
-from bench.render.page.figure import Figure
+from bench.render.page.figure import HEAD, Drawing, Figure
 from bench.render.page.svg import Look, Plot
 from bench.render.page.tables import Looks
 from bench.render.page.tags import Markup
@@ -21,24 +21,20 @@ _ABOUT = (
     "it cannot be told."
 )
 _COLUMNS = (
-    Column("task", left=True),
-    Column("method", left=True),
+    *HEAD,
     Column("n"),
     Column("which", left=True),
     Column("answers"),
     Column("conflicting"),
     Column("true"),
 )
-
-
 _ABOUT_BINS = (
     "The base model's answers that may be unlearned, by their forgetting confidence FC less the "
     "part that all share, divided by α; all n seeds together, those beyond the axis in the "
     "outermost bars. Full colour: those that are unlearned."
 )
 _BINS_COLUMNS = (
-    Column("task", left=True),
-    Column("method", left=True),
+    *HEAD,
     Column("n"),
     Column("from, to", left=True),
     Column("may be unlearned"),
@@ -46,21 +42,20 @@ _BINS_COLUMNS = (
 )
 
 
-def selection(board: Board, looks: Looks) -> Figure | None:
+def selection(board: Board, looks: Looks) -> Figure:
     """A drawing per task and method that unlearns answers of the base model."""
-    found = selected(board.cells, board.names)
-    if not found:
-        return None
-    drawn = tuple((_title(one), _drawing(one, looks[one.method])) for one in found)
-    rows = tuple(row for one in found for row in _rows(one))
-    return Figure("LWF: who is selected", _ABOUT, drawn, _COLUMNS, rows)
+    drawn = tuple(
+        Drawing(_title(one), _stages(one, looks[one.method]), _rows(one))
+        for one in selected(board.cells, board.names)
+    )
+    return Figure("LWF: who is selected", _ABOUT, _COLUMNS, drawn)
 
 
 def _title(found: Selected | Histogram) -> str:
     return f"{one_line(found.title)}, {one_line(found.method)}"
 
 
-def _drawing(found: Selected, look: Look) -> Markup:
+def _stages(found: Selected, look: Look) -> Markup:
     most = max(one.answers for one in found.stages.values())
     plot = Plot(
         x=(0.0, 1.12 * most),
@@ -111,22 +106,24 @@ def _text(value: float | None) -> str:
     return MISSING if value is None else f"{value:.4g}"
 
 
-def _rows(found: Selected) -> list[tuple[str, ...]]:
-    names = one_line(found.title), one_line(found.method), str(found.seeds)
-    return [
-        (*names, STAGES[stage], f"{one.answers:.4g}", _text(one.conflicting), _text(one.true))
+def _rows(found: Selected) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        (*_names(found), STAGES[stage], *map(_text, (one.answers, one.conflicting, one.true)))
         for stage, one in found.stages.items()
-    ]
+    )
 
 
-def confidence(board: Board, looks: Looks) -> Figure | None:
+def _names(found: Selected | Histogram) -> tuple[str, str, str]:
+    return one_line(found.title), one_line(found.method), str(found.seeds)
+
+
+def confidence(board: Board, looks: Looks) -> Figure:
     """The histogram of the forgetting confidence, a drawing per task and method."""
-    found = histograms(board.cells, board.names)
-    if not found:
-        return None
-    drawn = tuple((_title(one), _bars(one, looks[one.method])) for one in found)
-    rows = tuple(row for one in found for row in _bins(one))
-    return Figure("LWF: forgetting confidence", _ABOUT_BINS, drawn, _BINS_COLUMNS, rows)
+    drawn = tuple(
+        Drawing(_title(one), _bars(one, looks[one.method]), _bins(one))
+        for one in histograms(board.cells, board.names)
+    )
+    return Figure("LWF: forgetting confidence", _ABOUT_BINS, _BINS_COLUMNS, drawn)
 
 
 def _bars(found: Histogram, look: Look) -> Markup:
@@ -146,10 +143,9 @@ def _bars(found: Histogram, look: Look) -> Markup:
     return plot.markup(f"Forgetting confidence, {_title(found)}", said)
 
 
-def _bins(found: Histogram) -> list[tuple[str, ...]]:
-    names = one_line(found.title), one_line(found.method), str(found.seeds)
+def _bins(found: Histogram) -> tuple[tuple[str, ...], ...]:
     ends = zip(found.edges, found.edges[1:], strict=False)
-    return [
-        (*names, f"{low:.4g} to {high:.4g}", str(kept), str(chosen))
+    return tuple(
+        (*_names(found), f"{low:.4g} to {high:.4g}", str(kept), str(chosen))
         for (low, high), kept, chosen in zip(ends, found.kept, found.unlearned, strict=True)
-    ]
+    )

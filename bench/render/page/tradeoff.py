@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 from bench.board.curves import Line, Panel, paths
 from bench.board.front import front
-from bench.board.leaderboard import Board, Table
+from bench.board.leaderboard import Board
 from bench.board.measures import SCORE, scale
 from bench.board.rows import Row
 from bench.board.statistics import Estimate
-from bench.render.page.figure import Figure
+from bench.render.page.figure import HEAD, Drawing, Figure
 from bench.render.page.svg import Look, Plot, seen, spanning
 from bench.render.page.tables import Looks
 from bench.render.page.tags import Markup
 from bench.render.section import Column
-from bench.render.sections import tables
-from bench.render.wording import measure_text, one_line
+from bench.render.sections import averages_first
+from bench.render.wording import one_line, row_text
 
 _ABOUT = (
     "Score after tuning (up is better; of a perplexity, down) against the rise of the loss on the "
@@ -26,8 +26,7 @@ _ABOUT = (
 )
 _ON_PATHS = " Dotted: the score at θ0 + α(θ − θ0), from the base model to each method."
 _COLUMNS = (
-    Column("task", left=True),
-    Column("method", left=True),
+    *HEAD,
     Column("n"),
     Column("score"),
     Column("±"),
@@ -37,26 +36,23 @@ _COLUMNS = (
 )
 
 
-def tradeoff(board: Board, looks: Looks) -> Figure | None:
+def tradeoff(board: Board, looks: Looks) -> Figure:
     """A drawing for the average and per task, of the methods that have both measures."""
     steps = {panel.task: panel for panel in paths(board.cells, board.names)}
-    drawn, rows = [], list[tuple[str, ...]]()
-    averages = tables(board)[len(board.tables) :]
-    for table in (*averages, *board.tables):
+    drawn = []
+    for table in averages_first(board):
         known = [row for row in table.rows if row.values["after"] and row.values["retention"]]
         if len(known) > 1:
-            kept = _front(known)
-            drawing = _drawing(table, known, kept, looks, steps.get(table.task))
-            drawn.append((one_line(table.title), drawing))
-            rows += [_cells(table, row, row.method in kept) for row in known]
-    if not drawn:
-        return None
+            title, kept = one_line(table.title), _front(known)
+            drawing = _drawing(title, known, kept, looks, steps.get(table.task))
+            rows = tuple(_cells(title, row, row.method in kept) for row in known)
+            drawn.append(Drawing(title, drawing, rows))
     about = _ABOUT + (_ON_PATHS if steps else "")
-    return Figure("Score against what is forgotten", about, tuple(drawn), _COLUMNS, tuple(rows))
+    return Figure("Score against what is forgotten", about, _COLUMNS, tuple(drawn))
 
 
 def _drawing(
-    table: Table, rows: Sequence[Row], kept: Sequence[str], looks: Looks, path: Panel | None
+    title: str, rows: Sequence[Row], kept: Sequence[str], looks: Looks, path: Panel | None
 ) -> Markup:
     """`kept` are the methods on the front."""
     lower, factor = rows[0].lower, scale(SCORE, rows[0].lower)
@@ -86,7 +82,7 @@ def _drawing(
     for row in rows:
         plot.mark(looks[row.method], places[row.method], _said(row))
     plot.names_beside([(looks[row.method], places[row.method]) for row in rows])
-    return plot.markup(one_line(table.title), "; ".join(map(_said, rows)))
+    return plot.markup(title, "; ".join(map(_said, rows)))
 
 
 def _front(rows: Sequence[Row]) -> list[str]:
@@ -115,15 +111,10 @@ def _walk(line: Line, factor: int) -> list[tuple[float, float]]:
 
 
 def _said(row: Row) -> str:
-    score, retention = (_texts(row, name) for name in ("after", "retention"))
+    score, retention = (row_text(row, name) for name in ("after", "retention"))
     return f"{row.method}: score {' '.join(score)}, retention {' '.join(retention)}, n {row.done}"
 
 
-def _texts(row: Row, name: str) -> tuple[str, str]:
-    return measure_text(name, row.values[name], row.lower)
-
-
-def _cells(table: Table, row: Row, on_front: bool) -> tuple[str, ...]:
-    names = one_line(table.title), one_line(row.method), str(row.done)
-    figures = (*_texts(row, "after"), *_texts(row, "retention"))
-    return (*names, *figures, "yes" if on_front else "")
+def _cells(title: str, row: Row, on_front: bool) -> tuple[str, ...]:
+    figures = (*row_text(row, "after"), *row_text(row, "retention"))
+    return (title, one_line(row.method), str(row.done), *figures, "yes" if on_front else "")
