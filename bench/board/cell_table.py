@@ -17,7 +17,8 @@ NAMES = ("model", "data", "method", "variant", "task", "status", "metric")
 
 def records(results: Iterable[CellResult]) -> list[dict[str, Any]]:
     """A flat dictionary per cell, by model, task, method and seed: names, every measure, every
-    score (`before.METRIC`, `after.METRIC`), the method's settings (`settings.NAME`), the recipe
+    score (`before.METRIC`, `after.METRIC`, `retain_tasks.TASK.after`, `path.ALPHA.after`, ...), the
+    method's settings (`settings.NAME`), the recipe
     (`train.NAME`), what it was measured on (`measured.PART.NAME`) and where it was run
     (`provenance.NAME`). None is missing. A measure set against
     the reference is so against the cell of the same model, data, recipe, task and seed.
@@ -76,12 +77,37 @@ def _record(result: CellResult, reference: CellResult | None) -> dict[str, Any]:
         **found,
         **flat("before", scores["before"] if scores else {}),
         **flat("after", scores["after"] if scores else {}),
+        **flat("retain_tasks", _retained(result)),
+        **flat("path", _path(result)),
         **flat("settings", result["cell"]["settings"]),
         **flat("tuned", result["cell"].get("tuned", {})),
         **flat("tuning", result.get("tuning", {})),
         **flat("train", result["cell"]["training"]),
         **flat("measured", result["measured"]),
         **flat("provenance", result["provenance"]),
+    }
+
+
+def _retained(result: CellResult) -> dict[str, Any]:
+    """Retention tasks by name."""
+    return {
+        task: {"before": one["before"], "after": one["after"], **(one["flips"] or {})}
+        for task, one in (result["retain_tasks"] or {}).items()
+    }
+
+
+def _path(result: CellResult) -> dict[str, Any]:
+    """Points by α."""
+    points = result["path"] or []
+    base = points[0]["retention"] if points else None
+    return {
+        f"{point['alpha']:g}": {
+            "after": point["score"],
+            "retention": None if loss is None or base is None else loss - base,
+            "retain_tasks": {task: {"after": s} for task, s in point["retain_tasks"].items()},
+        }
+        for point in points
+        for loss in [point["retention"]]
     }
 
 

@@ -27,6 +27,7 @@ class Point:
 class WeightPath:
     """The path of one method on one task."""
 
+    task: str
     title: str  # of the task
     metric: str
     method: str
@@ -66,6 +67,7 @@ def _path(method: str, cells: Sequence[CellResult], wise: WeightPath | None) -> 
     sign = -1 if is_lower(scores["primary"]) else 1
     best = max(points, key=lambda point: (sign * point.score.mean, -point.alpha))
     return WeightPath(
+        task=task,
         title=cells[0]["labels"].get("task", task),
         metric=scores["primary"],
         method=method,

@@ -16,6 +16,7 @@ from bench.cells.result import CellResult, RetainedTask
 class Retained:
     """A retention task beside a task that was learned, over the finished seeds of a method."""
 
+    learned: str
     title: str  # of what was learned
     task: str  # of which something may be lost
     metric: str
@@ -39,12 +40,14 @@ def retained_tasks(
         for task, found in (result["retain_tasks"] or {}).items():
             groups.setdefault((learned, task, names[method_of(result)]), []).append(found)
     return tuple(
-        _row(titles[learned], task, method, cells)
+        _row(learned, titles[learned], task, method, cells)
         for (learned, task, method), cells in sorted(groups.items())
     )
 
 
-def _row(title: str, task: str, method: str, cells: Sequence[RetainedTask]) -> Retained:
+def _row(
+    learned: str, title: str, task: str, method: str, cells: Sequence[RetainedTask]
+) -> Retained:
     before, after, change = (
         statistics.estimate(values)
         for values in (
@@ -55,7 +58,9 @@ def _row(title: str, task: str, method: str, cells: Sequence[RetainedTask]) -> R
     )
     assert before and after and change, "a group has a cell"
     lost, gained = _flips(cells, "lost_adjusted"), _flips(cells, "gained_adjusted")
-    return Retained(title, task, cells[0]["metric"], method, before, after, change, lost, gained)
+    return Retained(
+        learned, title, task, cells[0]["metric"], method, before, after, change, lost, gained
+    )
 
 
 def _flips(

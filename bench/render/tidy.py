@@ -14,6 +14,8 @@ from bench.board.leaderboard import AVERAGE, Board, Table
 from bench.board.lm_eval_table import Outside
 from bench.board.measures import MEASURES, SCORE, Measure
 from bench.board.metrics_table import OtherMetric
+from bench.board.path_table import WeightPath
+from bench.board.retained_table import Retained
 from bench.board.rows import Row, is_plain
 from bench.board.statistics import Estimate
 from bench.board.verdicts import JUDGED
@@ -24,8 +26,8 @@ from bench.render.sections import tables
 
 def records(boards: Sequence[Board]) -> list[dict[str, Any]]:
     """A flat dictionary per board, task and method; the average is the task "average". Those of
-    the tasks' other metrics follow, then scores of lm-evaluation-harness, with its task and measure
-    as the metric."""
+    the tasks' other metrics follow, then retention tasks and points of the path, then scores of
+    lm-evaluation-harness and relative changes, of which `metric` says which."""
     found = [
         _record(board, table, row)
         for board in boards
@@ -33,6 +35,8 @@ def records(boards: Sequence[Board]) -> list[dict[str, Any]]:
         for row in table.rows
     ]
     found += [_other(board, one) for board in boards for one in board.metrics]
+    found += [_retained(board, one) for board in boards for one in board.retained]
+    found += [one for board in boards for path in board.paths for one in _points(board, path)]
     found += [_outside(board, one) for board in boards for one in board.outsides]
     found += [one for board in boards for one in _changes(board)]
     return _whole(found)
@@ -112,44 +116,74 @@ def _of_board(board: Board) -> dict[str, Any]:
     }
 
 
-def _other(board: Board, found: OtherMetric) -> dict[str, Any]:
+def _beside(
+    board: Board, task: str, metric: str, method: str, n: int, values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A record of what has no row in the board's tables of methods."""
     return {
         **_of_board(board),
-        "task": found.task,
-        "metric": found.metric,
-        "method": found.method,
-        "seeds_done": found.after.n,
-        "before": found.before.mean,
-        **_spread("after", found.after),
+        "task": task,
+        "metric": metric,
+        "method": method,
+        "seeds_done": n,
+        **values,
         **cell_table.flat("train", board.shared["training"]),
     }
+
+
+def _other(board: Board, found: OtherMetric) -> dict[str, Any]:
+    scores = {"before": found.before.mean, **_spread("after", found.after)}
+    return _beside(board, found.task, found.metric, found.method, found.after.n, scores)
+
+
+def _retained(board: Board, found: Retained) -> dict[str, Any]:
+    values = {
+        "retain_task": found.task,
+        "before": found.before.mean,
+        **_spread("after", found.after),
+        **_spread("change", found.change),
+        **_spread("lost_adjusted", found.lost),
+        **_spread("gained_adjusted", found.gained),
+    }
+    metric = f"retained {found.task} {found.metric}"
+    return _beside(board, found.learned, metric, found.method, found.after.n, values)
+
+
+def _points(board: Board, found: WeightPath) -> list[dict[str, Any]]:
+    """A record per α."""
+    records = []
+    for point in found.points:
+        is_best = point is found.best
+        values = {
+            "alpha": point.alpha,
+            **_spread("after", point.score),
+            **_spread("retention", point.retention),
+            "best_point": is_best,
+            **_spread("over_wise_ft", found.versus if is_best else None),
+        }
+        metric = f"path {point.alpha:g} {found.metric}"
+        n = point.score.n
+        records.append(_beside(board, found.task, metric, found.method, n, values))
+    return records
 
 
 def _outside(board: Board, found: Outside) -> dict[str, Any]:
-    return {
-        **_of_board(board),
-        "task": found.learned,
-        "metric": f"lm-eval {found.task} {found.metric}",
-        "method": found.method,
-        "seeds_done": found.after.n,
-        "before": found.before.mean,
-        **_spread("after", found.after),
-        **cell_table.flat("train", board.shared["training"]),
-    }
+    scores = {"before": found.before.mean, **_spread("after", found.after)}
+    metric = f"lm-eval {found.task} {found.metric}"
+    return _beside(board, found.learned, metric, found.method, found.after.n, scores)
 
 
 def _changes(board: Board) -> list[dict[str, Any]]:
     """A record per method, learned and forgotten task."""
     return [
-        {
-            **_of_board(board),
-            "task": learned,
-            "metric": f"relative change, forgetting {forgotten}",
-            "method": matrix.method,
-            "seeds_done": change.n,
-            **_spread("relative_change", change),
-            **cell_table.flat("train", board.shared["training"]),
-        }
+        _beside(
+            board,
+            learned,
+            f"relative change, forgetting {forgotten}",
+            matrix.method,
+            change.n,
+            _spread("relative_change", change),
+        )
         for matrix in board.matrices
         for (learned, forgotten), change in sorted(matrix.changes.items())
     ]

@@ -9,7 +9,7 @@ import pytest
 from bench.board.leaderboard import boards
 from bench.board.statistics import estimate
 from bench.cells.result import CellResult
-from bench.render import markdown, terminal
+from bench.render import markdown, terminal, tidy
 from tests.helpers.made_up import result
 
 PATHS = {
@@ -49,6 +49,20 @@ def test_points_and_best_points() -> None:
     versus = found["ewc"].versus  # 0.8 − 0.6 and 0.9 − 0.8
     assert versus is not None and versus.half is not None
     assert isclose(versus.mean, 0.15) and isclose(versus.half, 12.7062 * 0.05, rel_tol=1e-5)
+
+
+def test_records_have_a_point_each_and_a_cell_all_of_its_own() -> None:
+    found = [one for one in tidy.records(boards(cells())) if one["metric"].startswith("path ")]
+    assert len(found) == 9 and len({(one["metric"], one["method"]) for one in found}) == 9
+    ewc = {one["alpha"]: one for one in found if one["method"] == "ewc"}
+    assert {at: one["best_point"] for at, one in ewc.items()} == {0.0: False, 0.5: False, 1.0: True}
+    last, middle = ewc[1.0], ewc[0.5]
+    assert (last["task"], last["metric"]) == ("rte", "path 1 accuracy")
+    assert isclose(last["after"], 0.85) and isclose(last["retention"], 1.5)
+    assert isclose(last["over_wise_ft"], 0.15) and middle["over_wise_ft"] is None
+    one = next(c for c in tidy.cell_records(cells()) if (c["method"], c["seed"]) == ("lwf", 1))
+    names = [f"path.{alpha}.{name}" for alpha in ("0", "0.5") for name in ("after", "retention")]
+    assert [one[name] for name in names] == [0.25, 0.0, 0.25, 0.75]
 
 
 def test_less_of_a_perplexity_is_better() -> None:

@@ -7,7 +7,7 @@ from math import isclose
 from bench.board.leaderboard import boards
 from bench.board.statistics import estimate
 from bench.cells.result import CellResult, Flips
-from bench.render import markdown, terminal
+from bench.render import markdown, terminal, tidy
 from bench.scoring.predictions import flips
 from tests.helpers.made_up import result
 
@@ -46,6 +46,19 @@ def test_before_after_lost_and_gained() -> None:
         text = render(boards(cells()), **({} if render is markdown.render else {"width": 160}))
         (line,) = (x for x in text.partition("Retention tasks")[2].splitlines() if "ewc" in x)
         assert all(part in line for part in ("60.00", "45.00", "-15.00", "±190.59", "11.1"))
+
+
+def test_records_have_a_row_each_and_a_cell_all_of_its_own() -> None:
+    (board,) = boards(cells())
+    (one,) = (each for each in tidy.records([board]) if each["metric"].startswith("retained "))
+    assert (one["task"], one["metric"], one["retain_task"]) == (
+        "cola", "retained rte accuracy", "rte",
+    )  # fmt: skip
+    (row,) = board.retained
+    assert row.lost is not None and isclose(one["change"], -0.15)
+    assert (one["lost_adjusted"], one["lost_adjusted_half_width"]) == (row.lost.mean, row.lost.half)
+    first, _ = tidy.cell_records(cells())
+    assert first["retain_tasks.rte.after"] == 0.3 and first["retain_tasks.rte.lost"] == 0.3
 
 
 def test_answers_that_are_not_right_or_wrong_have_no_flips() -> None:
