@@ -35,6 +35,7 @@ TESTED_IN = {
     "bench.render.terminal bench.render.wording",
     "bench/test_api.py": "bench.render.html",
     "bench/rows/test_bad_input.py": "bench.rows.files",
+    "bench/board/test_part_figures.py": "bench.running.part_answers",
     "bench/running/test_executor.py": "bench.running.measuring",
     "bench/running/test_once.py": "bench.running.finishing "
     "bench.cells.weights bench.running.export bench.running.reasons",

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.board import sequence_measures
+from bench.board import part_figures, sequence_measures
 from bench.board.cell_table import flat
 from bench.cells.gathering import cell_name
-from bench.cells.result import CellResult, Predictions
+from bench.cells.result import Answered, CellResult, PartAnswers, Predictions
 from bench.core.hashing import digest
-from bench.rows.lookup import Lookup
+from bench.rows.lookup import Asked, Lookup
 from bench.rows.portions import VALIDATION
 from bench.scoring.chance import given, majority
 from bench.scoring.metrics import METRICS, score
 from bench.scoring.predictions import flips, guess_chance, right
 
 FIGURES = (
-    "scores", "chance", "flips", "retention", "forgotten", "facts", "lm_eval", "retain_tasks",
-    "path", "probe", "elicited", "drift", "costs",
+    "scores", "chance", "flips", "ceiling", "retention", "forgotten", "facts", "lm_eval",
+    "elicited", "drift", "costs",
 )  # fmt: skip
-"""The parts of a result that hold figures, beside the scores of a sequence."""
+"""The parts of a result that hold figures, beside retention tasks, points of the path and of the
+learning curve, and the scores of a sequence."""
+_ON_TASKS = ("retain_tasks", "path")
+"""Parts whose rows are of tasks that `on` names with the hashes of their rows."""
 _TRAIN = "train-"
 """In front of the ids of training rows: those that are scored were split off for validation."""
-_WORDS = ("scores.primary", "scores.notes", "retention.text", "forgotten.tasks")
+_WORDS = (
+    "scores.primary", "scores.notes", "retention.text", "forgotten.tasks", "lm_eval.version",
+)  # fmt: skip
 _NEAR = 1e-9
 """Relative: libraries of another version may sum in another order."""
 
@@ -40,18 +45,26 @@ class Verified:
     unchecked: tuple[str, ...]  # what nothing is stored to compute from, in words
 
 
-def verify(result: CellResult, answers: Predictions | None, rows: Lookup) -> Verified:
-    """Compute again every figure of a finished cell that its answers, or others of its figures,
-    give; and hold its right answers against the rows, where these are at hand."""
-    differ, unchecked = _gold(result, answers, rows)
+def verify(
+    result: CellResult,
+    answers: Predictions | None,
+    rows: Lookup,
+    behind: Sequence[PartAnswers] = (),
+) -> Verified:
+    """Compute again every figure of a finished cell that its answers, those `behind` its parts as
+    they were measured last, or others of its figures give; and hold the right answers against the
+    rows, where these are at hand."""
+    differ, unchecked = list[str](), [] if answers else ["answers (not kept)"]
     stated, found = _stated(result), _of_itself(result)
-    if answers is None:
-        unchecked.append("answers (not kept)")
-    else:
-        try:
-            found |= _of_answers(result, answers)
-        except (ValueError, TypeError) as error:
-            differ.append(f"its answers cannot be scored ({error})")
+    measured: Mapping[str, Any] = result["measured"]
+    behind = [each for each in behind if measured.get(each["part"]) == each["on"]]
+    try:
+        differ, unknown = _gold(result, answers, behind, rows)
+        unchecked += unknown
+        found |= _of_answers(result, answers) if answers else {}
+        found |= part_figures.figures(result, behind)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        differ.append(f"its answers cannot be scored ({error})")
     known = sorted(found.keys() & stated.keys())
     differ += [
         f"{name} is {stated[name]}, and {found[name]} when it is computed again"
@@ -68,28 +81,58 @@ def verify(result: CellResult, answers: Predictions | None, rows: Lookup) -> Ver
 
 
 def _gold(
-    result: CellResult, answers: Predictions | None, rows: Lookup
+    result: CellResult,
+    answers: Predictions | None,
+    behind: Sequence[PartAnswers],
+    rows: Lookup,
 ) -> tuple[list[str], list[str]]:
     """What is wrong with the right answers that are stored, and why they could not be looked at."""
-    cell = result["cell"]
-    if answers is None:
-        return [], []
-    if answers["hash"] != result["hash"]:
+    if answers is not None and answers["hash"] != result["hash"]:
         return ["its answers are those of another cell"], []
-    recipe = cell["training"]
-    tasks = cell.get("stages") or [cell["task"]]
+    recipe = result["cell"]["training"]
     letters, validated = recipe.get("choices") == "letter", bool(recipe.get("validation"))
-    found = rows.rows(tasks, cell["data"]["hash"], letters, validated)
-    if isinstance(found, str):
-        return [], [f"gold ({found})"]
-    wrong = []
-    for id, gold in zip(answers["id"], answers["gold"], strict=True):
-        asked = found.get(id)
-        if asked is None or (asked.task.kind != "text" and asked.task.reference(asked.row) != gold):
-            wrong.append(id)
-    if wrong:
-        return [f"gold is not that of the rows in {len(wrong)} of them, such as {wrong[0]}"], []
-    return [], []
+    wrong, unknown = [], []
+    for what, tasks, hash, pairs in _sets(result, answers, behind):
+        found = rows.rows(tasks, hash, letters, validated)
+        if isinstance(found, str):
+            unknown.append(f"gold{what} ({found})")
+        elif odd := [id for id, gold in pairs if not _is_gold(found.get(id), gold)]:
+            wrong.append(
+                f"gold{what} is not that of the rows in {len(odd)} of them, such as {odd[0]}"
+            )
+    return wrong, unknown
+
+
+_Set = tuple[str, Sequence[str], str, Iterable[tuple[str, Any]]]
+
+
+def _sets(
+    result: CellResult, answers: Predictions | None, behind: Sequence[PartAnswers]
+) -> Iterator[_Set]:
+    """Each set of rows with right answers: what it is called, its tasks, the hash of their rows,
+    and (id, right answer)."""
+    cell = result["cell"]
+    own = cell["data"]["hash"]
+    if answers is not None:
+        yield "", cell.get("stages") or [cell["task"]], own, _pairs(answers)
+    for part in behind:
+        on = part["on"].get("retain_tasks", part["on"]) if part["part"] in _ON_TASKS else {}
+        hashes = {task: its[1] for task, its in on.get("tasks", {}).items()}
+        hashes |= {cell["task"]: own} if part["part"] in ("path", "probe") else {}
+        for task in part["rows"].keys() & hashes.keys():
+            rows = part["rows"][task]
+            yield f" of {part['part']} {task}", [task], hashes[task], _pairs(rows)
+
+
+def _pairs(rows: Predictions | Answered) -> Iterable[tuple[str, Any]]:
+    return zip(rows["id"], rows["gold"], strict=True)
+
+
+def _is_gold(asked: Asked | None, gold: Any) -> bool:
+    """Whether it is a row's right answer; of running text none is."""
+    if asked is None:
+        return False
+    return asked.task.kind == "text" or bool(asked.task.reference(asked.row) == gold)
 
 
 def _stated(result: CellResult) -> dict[str, Any]:
@@ -98,6 +141,14 @@ def _stated(result: CellResult) -> dict[str, Any]:
     found = flat("", {name: whole[name] for name in FIGURES}) | {".hash": result["hash"]}
     if sequence := result["sequence"]:
         found |= {f".R[{k}]": row for k, row in enumerate(sequence["matrix"])}
+    for task, one in (result["retain_tasks"] or {}).items():
+        found |= flat(f".retain_tasks.{task}", {**one, "metric": None})
+    for point in result["path"] or ():
+        found |= flat(f".path.{point['alpha']:g}", {**point, "alpha": None})
+    if probe := result["probe"]:
+        found |= {".probe.rows": probe["rows"], ".probe.tokens": probe["tokens"]}
+        for each in probe["points"]:
+            found |= flat(f".probe.{each['step']}", {**each, "step": None})
     named = {name.removeprefix("."): value for name, value in found.items() if value is not None}
     return {name: value for name, value in named.items() if name not in _WORDS}
 

@@ -1,7 +1,7 @@
 """A run's cells in one file, for anybody: packed to the same bytes each time, opened with distrust.
 
-An archive is a zip of `cells/NAME.json` and `cells/NAME.rows.json`, as a folder has them, and of
-`pack.json`, which has the digest of each. There are no weights in it.
+An archive is a zip of `cells/NAME.json`, `NAME.rows.json` and `NAME.parts.rows.json`, as a folder
+has them, and of `pack.json`, which has the digest of each. There are no weights in it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,14 @@ from typing import Any, NamedTuple, TypedDict
 
 from bench.cells.measured import by_dev_rows
 from bench.cells.result import CellResult
-from bench.cells.store import Store, answers_name, file_name, to_json
+from bench.cells.store import (
+    Store,
+    answers_name,
+    file_name,
+    part_answers_name,
+    part_answers_text,
+    to_json,
+)
 from bench.core.errors import BenchError
 from bench.core.files import atomic_write_bytes
 from bench.core.shapes import check_of
@@ -98,6 +105,8 @@ def _files(store: Store, results: Iterable[CellResult]) -> Iterator[tuple[str, b
         for scored in by_dev_rows(result):
             if answers := store.predictions(scored):
                 yield f"cells/{answers_name(scored)}", to_json(answers).encode()
+        if parts := store.part_answers(result):
+            yield f"cells/{part_answers_name(result)}", part_answers_text(result, parts).encode()
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:

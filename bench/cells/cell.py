@@ -103,7 +103,6 @@ class Besides:
     lm_eval: tuple[str, ...] = ()  # tasks of lm-evaluation-harness
     retain_tasks: tuple[TaskSpec, ...] = ()  # other tasks, scored before and after
     path: int = 0  # points between θ0 and θ, θ among them
-    eval_every: int | None = None  # optimizer steps between two points of a learning curve
 
 
 class Named(TypedDict):

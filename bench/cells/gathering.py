@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.cells.archive import opened
 from bench.cells.measured import PARTS, by_dev_rows, held, merged
 from bench.cells.reading import read_result
-from bench.cells.result import CellResult, Predictions
+from bench.cells.result import CellResult, PartAnswers, Predictions
 from bench.cells.store import Store, order
 from bench.core.errors import BenchError
 from bench.core.files import check_writable
@@ -28,6 +28,11 @@ class Gathered:
         """A cell's answers; None where they were not kept. Raises BenchError where they are
         damaged."""
         return Store(self.places[result["hash"]]).predictions(result)
+
+    def part_answers(self, result: CellResult) -> list[PartAnswers]:
+        """The answers behind a cell's parts, of which old cells have none. Raises BenchError where
+        they are damaged."""
+        return Store(self.places[result["hash"]]).part_answers(result)
 
 
 def gathered(places: Sequence[Path]) -> Gathered:
@@ -174,6 +179,6 @@ def merge(places: Sequence[Path], into: Path) -> Merged:
                 report.there += 1
                 continue
             for scored in reversed(by_dev_rows(result)):
-                target.write(scored, store.predictions(scored))
+                target.write(scored, store.predictions(scored), store.part_answers(scored))
             kept[result["hash"]] = result, place
     return report

@@ -55,8 +55,8 @@ def asked(cell: AnyCell) -> dict[str, On]:
         forget = first.forget
         on = {"tasks": list(forget.tasks), "hash": forget.rows, "rows": recipe.forget_rows}
         found["forgotten"] = on
-    if besides.eval_every:
-        found["probe"] = {"every": besides.eval_every, "text": first.retention.hash}
+    if recipe.eval_every:
+        found["probe"] = {"every": recipe.eval_every, "text": first.retention.hash}
     return found
 
 

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from bench.cells.measured import PARTS
-from bench.cells.result import ADDED, SCHEMA_VERSION, CellResult, Predictions
+from bench.cells.result import (
+    ADDED,
+    SCHEMA_VERSION,
+    CellResult,
+    FurtherAnswers,
+    PartAnswers,
+    Predictions,
+)
 from bench.core.errors import BenchError
 from bench.core.shapes import check_of
 from bench.core.text import may_be_odd, printable, printable_values
@@ -46,6 +53,14 @@ def read_predictions(path: Path) -> Predictions:
     if problem := check_of(Predictions)(value) or _unequal(value):
         raise DamagedError(f"{_name(path)}{_said(problem)}.")
     return cast(Predictions, value)
+
+
+def read_part_answers(path: Path) -> FurtherAnswers:
+    """The answers behind parts in a file; raises DamagedError as `read_result`."""
+    value = parsed(path)
+    if problem := check_of(FurtherAnswers)(value) or _ragged(value["parts"]):
+        raise DamagedError(f"{_name(path)}{_said(problem)}.")
+    return cast(FurtherAnswers, value)
 
 
 def parsed(path: Path) -> Any:
@@ -156,3 +171,18 @@ def _unequal(value: Predictions) -> str | None:
     columns = ("id", "gold", "before", "after", "scores_after")
     sizes = {name: len(value[name]) for name in columns}  # type: ignore[literal-required]
     return None if len(set(sizes.values())) == 1 else f" has columns of unequal lengths: {sizes}"
+
+
+def _ragged(parts: list[PartAnswers]) -> str | None:
+    """The column of some part that has not an entry for each row or block; None where none is."""
+    for part in parts:
+        for name, rows in part["rows"].items():
+            sizes = {"gold": len(rows["gold"]), "choices": len(rows.get("choices", rows["id"]))}
+            columns = *rows["answers"].items(), *rows.get("losses", {}).items()
+            sizes |= {model: len(each) for model, each in columns if each}
+            if odd := [column for column, size in sizes.items() if size != len(rows["id"])]:
+                return f" has columns of unequal lengths: {part['part']} of {name}, {odd[0]}"
+        text = part["text"]
+        if text and any(len(nats) != len(text["tokens"]) for nats in text["nats"].values()):
+            return f" has columns of unequal lengths: {part['part']}, the text"
+    return None

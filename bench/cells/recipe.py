@@ -9,10 +9,10 @@ from typing import Any
 
 from bench.core.settings import setting
 
-MEASURED = ("max_eval", "retention_tokens", "forget_rows", "score")
-"""Fields of the recipe that say what is scored, and leave no trace in the weights (but max_eval,
-where weights are selected on dev)."""
-LATER = ("select", "select_every", "validation", "checkpointing", "weights")
+MEASURED = ("max_eval", "retention_tokens", "forget_rows", "score", "eval_every")
+"""Fields of the recipe that say what is scored, and leave no trace in the weights (but those by
+which they are selected)."""
+LATER = ("select", "eval_every", "validation", "checkpointing", "weights")
 """Fields of the recipe that came after the first results with these scores: an identity has them
 where they are not the default, so that those results keep their hashes."""
 BEST_ON_VALIDATION, BEST_ON_DEV = "best-on-validation", "best-on-dev"
@@ -56,13 +56,19 @@ class Training:
     )
     select: str = setting(
         "last",
-        "which weights are kept: the last, or those that score best, at each look, on validation "
-        "rows, or on dev, as papers do: then the score is chosen on what it is reported on",
+        "which weights are kept: the last, or those that score best, at each epoch or look, on "
+        "validation rows, or on dev, as papers do: then the score is chosen on what it is reported "
+        "on",
         choices=("last", BEST_ON_VALIDATION, BEST_ON_DEV),
         option=True,
     )
-    select_every: int | None = setting(
-        None, "steps between two looks for train.select; none: each epoch", low=1
+    eval_every: int | None = setting(
+        None,
+        "look at the model every K steps: a curve of scores on a few dev rows and some retention "
+        "text, and what select chooses from; none: no curve, and it chooses at each epoch",
+        low=1,
+        option=True,
+        metavar="K",
     )
     score: str = setting(
         "dev",
@@ -107,7 +113,8 @@ class Training:
     @property
     def identity(self) -> dict[str, Any]:
         """The recipe as a part of identities."""
-        measured = MEASURED[1:] if self.select == BEST_ON_DEV else MEASURED
+        selected = {"last": (), BEST_ON_DEV: ("max_eval", "eval_every")}
+        measured = set(MEASURED).difference(selected.get(self.select, ("eval_every",)))
         return {
             field.name: value
             for field in dataclasses.fields(self)

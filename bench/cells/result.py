@@ -318,3 +318,39 @@ class Predictions(TypedDict):
     before: list[Any]
     after: list[Any]
     scores_after: list[list[float]]  # per answer: log-likelihood or logit, rounded to 5 digits
+
+
+class Answered(TypedDict):
+    """What models answered to some rows, in row order; how models are called is the part's."""
+
+    id: list[str]
+    gold: list[Any]
+    answers: dict[str, list[Any]]  # model -> its answers; of `forgotten` where right or wrong
+    choices: NotRequired[list[int]]  # of retention tasks: answers to choose from; 1: it is written
+    losses: NotRequired[dict[str, list[float]]]  # model -> of the right answers, nats per token
+
+
+class ReadText(TypedDict):
+    """How well models predict a text, block by block."""
+
+    tokens: list[int]  # that are predicted
+    nats: dict[str, list[float]]  # model -> its loss on each block, summed over tokens
+
+
+class PartAnswers(TypedDict):
+    """What a part of the result is computed from. Models are called before and after, on the path
+    by α, of the probe by step. Losses have ten significant digits."""
+
+    part: str  # of `bench.cells.measured.PARTS`
+    on: dict[str, Any]  # as in `measured`
+    rows: dict[str, Answered]  # by task; of facts: settled, disputed
+    text: ReadText | None
+
+
+class FurtherAnswers(TypedDict):
+    """Answers behind the parts of a result that its dev rows do not give. Written as
+    `cells/NAME.parts.rows.json`."""
+
+    schema_version: int
+    hash: str
+    parts: list[PartAnswers]

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.cells.cell import Identity
-from bench.cells.measured import merged
-from bench.cells.reading import DamagedError, read_predictions, read_result
-from bench.cells.result import CellResult, Predictions
+from bench.cells.measured import at, fields_of, merged
+from bench.cells.reading import (
+    DamagedError,
+    read_part_answers,
+    read_predictions,
+    read_result,
+)
+from bench.cells.result import (
+    SCHEMA_VERSION,
+    CellResult,
+    FurtherAnswers,
+    PartAnswers,
+    Predictions,
+)
 from bench.core.errors import BenchError
 from bench.core.files import atomic_write_text
 from bench.core.lease import Lease
@@ -36,8 +47,14 @@ class Store:
         self.cells = folder / "cells"
         self.set_aside: list[str] = []
 
-    def write(self, result: CellResult, predictions: Predictions | None) -> None:
-        """Keep a result; its predictions reach the disk first, so that no result is without them.
+    def write(
+        self,
+        result: CellResult,
+        predictions: Predictions | None,
+        behind: Sequence[PartAnswers] = (),
+    ) -> None:
+        """Keep a result; its predictions reach the disk first, so that no result is without them,
+        and with them the answers `behind` its other parts.
 
         A failed or refused result is replaced by any later one. A finished one stays: what was
         measured since is added to it, and writing the same scores again, or a failure of the same
@@ -56,6 +73,7 @@ class Store:
             kept = result if old is None else _renewed(path, old, result)
             if rows is not None and not (old and self.has_predictions(result)):
                 atomic_write_text(self._rows(result), rows)
+            self._add(result, [each for each in behind if _is_kept(each, result, kept)])
             if kept != old:
                 atomic_write_text(path, to_json(kept))
 
@@ -110,6 +128,26 @@ class Store:
         path = self._rows(result)
         return read_predictions(path) if path.is_file() else None
 
+    def part_answers(self, result: CellResult) -> list[PartAnswers]:
+        """The answers behind the parts of a finished cell; none where they were not kept.
+
+        Raises:
+            BenchError: the file is damaged.
+        """
+        path = self.cells / part_answers_name(result)
+        return read_part_answers(path)["parts"] if path.is_file() else []
+
+    def _add(self, result: CellResult, behind: Sequence[PartAnswers]) -> None:
+        """Keep more answers behind parts of a cell beside those that are there; in place of what
+        cannot be read."""
+        there = list[PartAnswers]()
+        with contextlib.suppress(DamagedError):
+            there = self.part_answers(result)
+        known = [(each["part"], each["on"]) for each in there]
+        if new := [each for each in behind if (each["part"], each["on"]) not in known]:
+            text = part_answers_text(result, [*there, *new])
+            atomic_write_text(self.cells / part_answers_name(result), text)
+
     def has_predictions(self, result: CellResult) -> bool:
         """Whether the answers of a cell are there and were not cut off; quick."""
         try:
@@ -126,7 +164,7 @@ class Store:
         """Where the traceback of a failed cell is kept."""
         return self.folder / "logs" / f"{file_name(result)}.txt"
 
-    @contextmanager
+    @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the folder's lock: one writer at a time, over all processes and machines."""
         lease, start, said = Lease(self.cells / ".lock"), time.monotonic(), False
@@ -163,6 +201,21 @@ def answers_name(result: CellResult) -> str:
     return ".".join([file_name(result), *which, "rows.json"])
 
 
+def part_answers_name(result: CellResult) -> str:
+    """The file of the answers behind the parts of a cell."""
+    return f"{file_name(result)}.parts.rows.json"
+
+
+def part_answers_text(result: CellResult, parts: list[PartAnswers]) -> str:
+    """The text of that file; raises ValueError as `to_json`."""
+    found: FurtherAnswers = {
+        "schema_version": SCHEMA_VERSION,
+        "hash": result["hash"],
+        "parts": parts,
+    }
+    return json.dumps(found, allow_nan=False, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
 def name_of(cell: Identity, hash: str) -> str:
     """What a cell's files are called, without what they end in."""
     parts = (cell["method"], cell["task"], f"seed{cell['seed']}", hash[:12])
@@ -186,6 +239,16 @@ def _finished(path: Path) -> CellResult | None:
         print(f"{error} It is kept as {path.name}.damaged.", file=sys.stderr)
         return None
     return old if old["status"] == "done" else None
+
+
+def _is_kept(behind: PartAnswers, result: CellResult, kept: CellResult) -> bool:
+    """Whether what answers give in a result is what is kept of it, too: nothing measured is ever
+    replaced."""
+    part, on = behind["part"], behind["on"]
+    mine, its = at(result, part, on), at(kept, part, on)
+    if mine is None or its is None:
+        return False
+    return fields_of(mine, part) == fields_of(its, part)
 
 
 def _renewed(path: Path, old: CellResult, new: CellResult) -> CellResult:

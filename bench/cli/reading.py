@@ -258,7 +258,7 @@ def verify(words: Sequence[str]) -> int:
 
     found, rows = gathered([given["folder"]]), Lookup(given.get("data", "micro"))
     done = [result for result in found.results if result["status"] == "done"]
-    cells = [verify(result, found.answers(result), rows) for result in done]
+    cells = [verify(one, found.answers(one), rows, found.part_answers(one)) for one in done]
     written = written_otherwise(
         given["folder"] / "leaderboard.json", boards(found.results, found.answers)
     )

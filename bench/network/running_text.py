@@ -7,6 +7,7 @@ from a start token and the tokens before it in its block. The start token itself
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -121,14 +122,24 @@ def unlike_texts(batch: Batch) -> Batch:
     return batch.only(sorted({0, len(batch) // 2, len(batch) - 1}))
 
 
+@dataclass(frozen=True)
+class TextLoss:
+    """How well a model predicts a text."""
+
+    loss: float  # mean, in nats per predicted token
+    tokens: list[int]  # of each block that are predicted
+    nats: list[float]  # of each block, summed over them
+
+
 @torch.inference_mode()
-def mean_loss(model: TaskModel, batches: list[Batch]) -> tuple[float, int]:
-    """(mean loss in nats per predicted token, number of predicted tokens), in eval mode."""
+def text_loss(model: TaskModel, batches: list[Batch]) -> TextLoss:
+    """The loss on batches of blocks, in eval mode."""
     training, device = model.training, model.net.device
     probe = unlike_texts(batches[0]).to(device)
     model.eval()
     with model.settled("text", lambda: example_losses(model, probe)):
-        total = sum(example_losses(model, b.to(device)).double().sum() for b in batches)
-    tokens = sum(int((b.targets != IGNORE).sum()) for b in batches)
+        nats = [example_losses(model, batch.to(device)).double() for batch in batches]
     model.train(training)
-    return float(total) / tokens, tokens
+    tokens = [n for batch in batches for n in (batch.targets != IGNORE).sum(1).tolist()]
+    total = float(sum(each.sum() for each in nats))
+    return TextLoss(total / sum(tokens), tokens, torch.cat(nats).tolist())

@@ -74,13 +74,6 @@ class Options:
     path: int | None = setting(
         None, "score at so many points on the way from θ0 to θ, of every method", low=2, group=WHAT
     )
-    eval_every: int | None = setting(
-        None,
-        "score a few dev rows and some retention text every K steps of training",
-        low=1,
-        metavar="K",
-        group=WHAT,
-    )
     no_reference: bool = setting(False, "do not run finetune beside the methods", group=WHAT)
     settings: dict[str, dict[str, Any]] = setting(  # "train" or a method -> its values
         {}, "settings, e.g. lwf.interval=8", flag="--set", metavar="M.S=V", group=HOW

@@ -120,7 +120,6 @@ def make_plan(options: Options) -> Plan:
             lm_eval=tuple(dict.fromkeys(options.lm_eval)),
             retain_tasks=specs(found.retained),
             path=options.path or 0,
-            eval_every=options.eval_every,
         ),
     )
     _check_rest(options, spec, found.singles)
@@ -274,7 +273,7 @@ def _check_rest(options: Options, spec: RunSpec, tasks: Sequence[Task]) -> None:
     besides = {
         "--lm-eval": spec.besides.lm_eval,
         "--retain-tasks": spec.besides.retain_tasks,
-        "--eval-every": spec.besides.eval_every,
+        "--eval-every": any(one.eval_every and one.select == "last" for one in spec.training),
     }
     for option in (name for name, given in besides.items() if given and choosing):
         raise BenchError(f"--score validation: nothing that is reported is scored; leave {option}.")

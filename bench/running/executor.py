@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cells.cell import AnyCell, TaskSequence, is_trial
+from bench.cells.result import PartAnswers
 from bench.cells.state import Noting, notice_path
 from bench.cells.store import Store
 from bench.core.durations import NEVER, Deadline
@@ -149,10 +150,10 @@ def _keep(
     from bench.running.result_building import failed_result
     from bench.training import checkpoint
 
-    predictions = log = None
+    predictions, behind, log = None, list[PartAnswers](), None
     try:
-        result, predictions = _finished(cell, workspace, share, audience.say)
-        json.dumps([result, predictions], allow_nan=False)
+        result, predictions, behind = _finished(cell, workspace, share, audience.say)
+        json.dumps([result, predictions, behind], allow_nan=False)
     except (KeyboardInterrupt, TerminatedError, TakenOverError, TimeUpError):
         raise
     except BaseException as error:  # a hook may raise anything, and call sys.exit()
@@ -162,7 +163,7 @@ def _keep(
             text = f"process {rank()} failed {cell}, and not all others: {result['error']}"
             raise BenchError(f"{text}. The run ends here.") from error
     if rank() == 0:
-        store.write(result, predictions)
+        store.write(result, predictions, behind)
         if result["status"] == "done":  # there before its training goes; a failed one keeps that
             checkpoint.remove(workspace.checkpoint(cell))
     audience.end(cell, result, log)
@@ -170,7 +171,7 @@ def _keep(
 
 def _finished(
     cell: AnyCell, workspace: Workspace, share: bool, say: Callable[[str], None]
-) -> tuple[CellResult, Predictions | None]:
+) -> tuple[CellResult, Predictions | None, list[PartAnswers]]:
     """Run a cell; once again where its checkpoint cannot be used, or with half the micro-batch
     where memory runs out while it is trained."""
     workspace.micro_batch = None
@@ -188,7 +189,9 @@ def _finished(
     return _run(cell, workspace, share)
 
 
-def _run(cell: AnyCell, workspace: Workspace, share: bool) -> tuple[CellResult, Predictions | None]:
+def _run(
+    cell: AnyCell, workspace: Workspace, share: bool
+) -> tuple[CellResult, Predictions | None, list[PartAnswers]]:
     """Run a cell of either kind."""
     from bench.running.sequence import run_sequence
     from bench.running.single import run_cell

@@ -95,7 +95,7 @@ def _probe(job: Job, estimates: Estimates, tell: Callable[[str], None]) -> None:
                 retention_tokens=min(cell.training.retention_tokens, _TOKENS),
             )
             try:
-                result, _ = run_cell(
+                result, *_ = run_cell(
                     replace(cell, training=small, steps=min(cell.steps, _STEPS)), workspace, False
                 )
             except (BenchError, RuntimeError, ValueError) as error:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bench.cells.cell import Cell
-from bench.cells.result import PathPoint
 from bench.network import running_text
 from bench.network.batches import Encoded
 from bench.network.encoding import encode
@@ -16,12 +16,12 @@ from bench.network.likelihood import TaskModel
 from bench.network.loading import load_language_model
 from bench.rows.portions import VALIDATION
 from bench.rows.source import source_named
-from bench.rows.task import Task, task_hash
+from bench.rows.task import Row, Task, task_hash
 from bench.running.workspace import Workspace
 from bench.scoring import evaluation as ev
 from bench.scoring import glue_server, lm_eval
 from bench.scoring.metrics import on_split
-from bench.scoring.predictions import Outputs, correct, gold_loss, predict, task_scores
+from bench.scoring.predictions import Outputs, predict, task_scores
 from bench.training.context import TrainingContext
 
 if TYPE_CHECKING:
@@ -33,25 +33,24 @@ ON_PATH = ("scores", "retention", "retain_tasks")
 
 
 @dataclass(frozen=True)
-class ForgetScore:
-    """How well the model answers the dev rows of a forgetting task."""
+class Questions:
+    """Questions on what pretraining told."""
 
-    accuracy: float | None  # share; None: no answer is right or wrong
-    loss: float  # of the right answers, nats per token
-    rows: int
+    task: Task
+    rows: list[Row]
+    encoded: Encoded
 
 
-@dataclass
+@dataclass(frozen=True)
 class Measured:
     """What is measured of one state of the model; nothing in it was not asked for, or cannot be."""
 
-    outputs: dict[str, Outputs] = field(default_factory=dict)  # dev split -> its rows' outputs
-    forget: list[ForgetScore] = field(default_factory=list)  # per forgetting task
-    retention: tuple[float, int] | None = None  # (nats per token, tokens)
-    facts: list[bool] | None = None  # which questions on what pretraining told are answered right
-    lm_eval: lm_eval.Found | None = None
-    retained: dict[str, Outputs] = field(default_factory=dict)  # retention task -> its rows'
-    path: list[PathPoint] = field(default_factory=list)
+    outputs: dict[str, Outputs]  # dev split -> its rows' outputs
+    forget: dict[str, Outputs]  # forgetting task -> its rows'
+    retention: running_text.TextLoss | None
+    facts: Outputs | None  # to `Measuring.questions`
+    lm_eval: lm_eval.Found | None
+    retained: dict[str, Outputs]  # retention task -> its rows'
 
 
 @dataclass(frozen=True)
@@ -82,64 +81,36 @@ class Measuring:
     def measure(self, base: bool, parts: Container[str]) -> Measured:
         """Measure these parts of `bench.cells.measured.PARTS`; the base's come from the cache where
         another cell has computed them."""
-        found = Measured()
-        if "scores" in parts:
-            found.outputs = self.dev_outputs(base)
-        if "forgotten" in parts:
-            found.forget = self.forgotten(base)
-        if "retention" in parts:
-            found.retention = self.retention(base)
-        if "facts" in parts:
-            found.facts = self.facts(base)
-        if "lm_eval" in parts:
-            found.lm_eval = self.lm_eval(base)
-        if "retain_tasks" in parts:
-            found.retained = self.retained(base)
-        return found
+        return Measured(
+            outputs=self.dev_outputs(base) if "scores" in parts else {},
+            forget=self._to_each(self.forget, base) if "forgotten" in parts else {},
+            retention=self.retention(base) if "retention" in parts else None,
+            facts=self.facts(base) if "facts" in parts else None,
+            lm_eval=self.lm_eval(base) if "lm_eval" in parts else None,
+            retained=self._to_each(self.retain, base) if "retain_tasks" in parts else {},
+        )
 
-    def retained(self, base: bool) -> dict[str, Outputs]:
-        """What the model says to the dev rows of each retention task."""
-        return {task.name: self._outputs(rows, task, base) for task, rows in self.retain}
-
-    def path(self, before: Measured, after: Measured) -> list[PathPoint]:
-        """Scores at θ0 + α(θ − θ0) for α = 0, 1/n, ..., 1; those of the ends are known. A new head
+    def path(self, before: Measured, after: Measured) -> dict[float, Measured]:
+        """What is measured at θ0 + α(θ − θ0), by α = 0, 1/n, ..., 1; the ends are known. A new head
         stays as it was trained. The weights are θ again in the end."""
         points = self.cell.besides.path
         tuned = {name: p.detach().clone() for name, p in self.run.loaded.pretrained()}
-        found = [self._point(0.0, before)]
+        found = {0.0: before}
         for number in range(1, points):
             alpha = number / points
             self.workspace.progress(f"score at α = {alpha:g}", number, points, None)
             self._put({n: t.lerp(self.run.anchor[n], 1 - alpha) for n, t in tuned.items()})
-            found.append(self._point(alpha, self.measure(False, ON_PATH)))
+            found[alpha] = self.measure(False, ON_PATH)
         self._put(tuned)
-        return [*found, self._point(1.0, after)]
+        return {**found, 1.0: after}
 
     def _put(self, weights: Mapping[str, Tensor]) -> None:
         for name, parameter in self.run.loaded.pretrained():
             parameter.data.copy_(weights[name])
 
-    def _point(self, alpha: float, found: Measured) -> PathPoint:
-        retained = {
-            task.name: task_scores(task, rows, found.retained[task.name])[0][task.primary]
-            for task, rows in self.retain
-        }
-        return {
-            "alpha": alpha,
-            "score": self.task_scores(found.outputs)[0][self.task.primary],
-            "retention": found.retention[0] if found.retention else None,
-            "retain_tasks": retained,
-        }
-
-    def forgotten(self, base: bool) -> list[ForgetScore]:
-        """The score of each forgetting task."""
-        measured = []
-        for task, rows in self.forget:
-            found = self._outputs(rows, task, base)
-            right = correct(task, rows, predict(task, rows, found))
-            share = None if right is None else sum(right) / len(right)
-            measured.append(ForgetScore(share, gold_loss(rows, found), len(rows)))
-        return measured
+    def _to_each(self, tasks: list[tuple[Task, Encoded]], base: bool) -> dict[str, Outputs]:
+        """What the model says to the rows of each task."""
+        return {task.name: self._outputs(rows, task, base) for task, rows in tasks}
 
     def dev_outputs(self, base: bool) -> dict[str, Outputs]:
         """What the model says to the rows of each dev split."""
@@ -157,14 +128,20 @@ class Measuring:
         key = {**self._base_key(task), "rows": rows.ids}
         return Outputs(**(self.run.cache.json("outputs", key, compute) if base else compute()))
 
-    def facts(self, base: bool) -> list[bool] | None:
-        """Which facts a causal LM recalls, in the order of `Source.facts`."""
+    def facts(self, base: bool) -> Outputs | None:
+        """What the model says to the questions."""
+        asked = self.questions
+        return None if asked is None else self._outputs(asked.encoded, asked.task, base)
+
+    @cached_property
+    def questions(self) -> Questions | None:
+        """Those of `Source.facts`; None where there are none, or for what is no causal LM."""
         known = source_named(self.cell.data.source).facts()
         if known is None or self._kind != "causal" or self._chooses:
             return None
         task, rows = known
         encoded = encode(rows, task, self.run.tokenizer, "causal", self.run.max_length)
-        return correct(task, encoded, predict(task, encoded, self._outputs(encoded, task, base)))
+        return Questions(task, rows, encoded)
 
     def task_scores(self, outputs: dict[str, Outputs]) -> tuple[dict[str, float], list[str]]:
         """The task's metrics on dev, and on each further split with the split's name in front;
@@ -192,7 +169,7 @@ class Measuring:
             "head": head,
         }
 
-    def retention(self, base: bool) -> tuple[float, int] | None:
+    def retention(self, base: bool) -> running_text.TextLoss | None:
         """Loss on the retention text; None for an encoder without a text file, or without what
         predicts words."""
         words = self.cell.model.predicts_words and self.run.tokenizer.mask_token_id is not None
@@ -202,21 +179,18 @@ class Measuring:
             return None
         cell = self.cell
 
-        def compute() -> tuple[float, int]:
+        def compute() -> dict[str, Any]:
             model = self.run.task_model
             if cell.model.kind == "encoder":
                 net = load_language_model(cell.model).to(self.run.device)
                 ev.backbone_into(net, self.run.loaded)
                 model = TaskModel(net)
-            return running_text.mean_loss(
-                model, running_text.text_batches(blocks, self.run.tokenizer, self._kind)
-            )
+            batches = running_text.text_batches(blocks, self.run.tokenizer, self._kind)
+            return dataclasses.asdict(running_text.text_loss(model, batches))
 
-        if not base:
-            return compute()
         key = [cell.base_hash, cell.model.kind, cell.retention.hash, blocks]
-        loss, tokens = self.run.cache.json("retention", key, compute)
-        return loss, tokens
+        found = self.run.cache.json("text-loss", key, compute) if base else compute()
+        return running_text.TextLoss(**found)
 
     def lm_eval(self, base: bool) -> lm_eval.Found | None:
         """Scores on tasks of lm-evaluation-harness; None where none were asked for."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.cells.result import Probe, ProbePoint
+from bench.cells.measured import On
+from bench.cells.result import Answered, PartAnswers, Probe
 from bench.network import running_text
 from bench.network.batches import IGNORE, Batch, Encoded
 from bench.rows.task import Task
 from bench.running.measuring import Measuring
+from bench.running.part_answers import shortened
 from bench.scoring import evaluation as ev
-from bench.scoring.predictions import Outputs, gold_loss, task_scores
-from bench.training.context import TrainingContext
+from bench.scoring.predictions import Outputs, gold_loss, gold_losses, predict, task_scores
+from bench.training.context import Look, TrainingContext
 
 SHARE = 0.05  # of the training's time, about
 _PASSES = 3  # a step reads its rows once forward, and backward at about twice the price
@@ -27,24 +29,50 @@ class Probing:
     rows: Encoded
     text: list[Batch]
 
-    def __call__(self, run: TrainingContext) -> ProbePoint:
+    def __call__(self, run: TrainingContext) -> Look:
         """The scores of the model as it is. (It knows no session, as `finetuned`.)"""
         rows, task, pad = self.rows, self.task, run.tokenizer.pad_token_id
         found = Outputs(ev.score_rows(run.task_model, rows, pad, run.accelerator))
         written = task.kind == "generation"
+        text = running_text.text_loss(run.task_model, self.text) if self.text else None
         return {
-            "step": run.step,
-            "score": None if written else task_scores(task, rows, found)[0][task.primary],
-            "loss": gold_loss(rows, found) if rows.answers else None,
-            "retention": running_text.mean_loss(run.task_model, self.text)[0]
-            if self.text
-            else None,
+            "point": {
+                "step": run.step,
+                "score": None if written else task_scores(task, rows, found)[0][task.primary],
+                "loss": gold_loss(rows, found) if rows.answers else None,
+                "retention": text.loss if text else None,
+            },
+            "answers": [] if written else predict(task, rows, found),
+            "losses": shortened(gold_losses(rows, found)) if rows.answers else [],
+            "nats": shortened(text.nats) if text else [],
         }
 
-    def result(self, points: list[ProbePoint]) -> Probe:
+    def result(self, looks: Sequence[Look]) -> Probe:
         """The learning curve, as a part of the result."""
-        tokens = sum(int((batch.targets != IGNORE).sum()) for batch in self.text)
-        return {"rows": len(self.rows), "tokens": tokens, "points": points}
+        points = [look["point"] for look in looks]
+        return {"rows": len(self.rows), "tokens": sum(self._tokens), "points": points}
+
+    def answers(self, looks: Sequence[Look], on: On) -> PartAnswers:
+        """What it is computed from."""
+        rows, by_step = self.rows, {str(look["point"]["step"]): look for look in looks}
+        found: Answered = {
+            "id": rows.ids,
+            "gold": rows.references,
+            "answers": {step: look["answers"] for step, look in by_step.items()},
+            "losses": {step: look["losses"] for step, look in by_step.items()},
+        }
+        nats = {step: look["nats"] for step, look in by_step.items()}
+        return {
+            "part": "probe",
+            "on": dict(on),
+            "rows": {self.task.name: found},
+            "text": {"tokens": self._tokens, "nats": nats} if self.text else None,
+        }
+
+    @property
+    def _tokens(self) -> list[int]:
+        """Of each block that are predicted."""
+        return [n for batch in self.text for n in (batch.targets != IGNORE).sum(1).tolist()]
 
 
 def probing(measuring: Measuring, split: str, dev: Encoded) -> Probing:
@@ -52,7 +80,7 @@ def probing(measuring: Measuring, split: str, dev: Encoded) -> Probing:
     split, of which `dev` are all, half in retention text. The model is the untouched one."""
     run, cell = measuring.run, measuring.cell
     learned = [run.train_rows.length(i) for i in range(len(run.train_rows))]
-    steps = (cell.besides.eval_every or 0) * cell.training.batch_size
+    steps = (cell.training.eval_every or 0) * cell.training.batch_size
     tokens = SHARE * _PASSES * steps * sum(learned) / len(learned) / 2
     per_row = sum(_read(dev, i) for i in range(len(dev))) / len(dev)
     count = min(len(dev), max(FEWEST_ROWS, int(tokens / per_row)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from bench.cells.cell import AnyCell, Cell
@@ -15,6 +15,7 @@ from bench.cells.result import (
     Facts,
     Forgotten,
     LmEval,
+    PathPoint,
     Predictions,
     Recall,
     RetainedTask,
@@ -22,12 +23,20 @@ from bench.cells.result import (
 )
 from bench.core.memory import above, higher, peak_memory_mib
 from bench.core.provenance import provenance
-from bench.rows.source import source_named, source_of
+from bench.network.running_text import TextLoss
+from bench.rows.source import source_of
 from bench.running.measuring import Measured, Measuring
 from bench.scoring import lm_eval
 from bench.scoring.chance import given, majority
 from bench.scoring.metrics import on_split
-from bench.scoring.predictions import flips_of, predict, struck_out, task_scores
+from bench.scoring.predictions import (
+    correct,
+    flips_of,
+    gold_loss,
+    predict,
+    struck_out,
+    task_scores,
+)
 from bench.training.loop import TrainingRecord
 
 if TYPE_CHECKING:
@@ -91,17 +100,18 @@ def cell_result(
     record: TrainingRecord,
     before: Measured,
     after: Measured,
+    path: Mapping[float, Measured],
     parts: Sequence[str],
 ) -> CellResult:
     """The result of a finished cell of which these parts were measured; `record` is that of its
-    training."""
+    training, `path` what was measured on it by α."""
     measured: dict[str, Any] = {
         "retention": retention_result(cell, before.retention, after.retention),
-        "forgotten": _forgotten_result(cell, before, after),
-        "facts": _facts_result(cell, before.facts, after.facts),
+        "forgotten": _forgotten_result(stage.measuring, before, after),
+        "facts": _facts_result(stage.measuring, before, after),
         "lm_eval": lm_eval_result(before.lm_eval, after.lm_eval),
         "retain_tasks": retained_result(stage.measuring, before, after),
-        "path": after.path or None,
+        "path": [_path_point(stage.measuring, *each) for each in path.items()] or None,
         "probe": stage.probing.result(record["probe"]) if stage.probing else None,
     }
     measured = {name: found for name, found in measured.items() if name in parts}
@@ -193,23 +203,36 @@ def predictions(cell: Cell, stage: CellSession, before: Measured, after: Measure
 
 
 def retention_result(
-    cell: Cell, before: tuple[float, int] | None, after: tuple[float, int] | None
+    cell: Cell, before: TextLoss | None, after: TextLoss | None
 ) -> Retention | None:
     """What `Measuring.retention` found at two times, as a part of the result."""
     if before is None or after is None:
         return None
     return {
         "text": cell.retention.name or _SAMPLED_TEXT,
-        "tokens": before[1],
-        "before": before[0],
-        "after": after[0],
+        "tokens": sum(before.tokens),
+        "before": before.loss,
+        "after": after.loss,
+    }
+
+
+def _path_point(measuring: Measuring, alpha: float, found: Measured) -> PathPoint:
+    retained = {
+        task.name: task_scores(task, rows, found.retained[task.name])[0][task.primary]
+        for task, rows in measuring.retain
+    }
+    return {
+        "alpha": alpha,
+        "score": measuring.task_scores(found.outputs)[0][measuring.task.primary],
+        "retention": found.retention.loss if found.retention else None,
+        "retain_tasks": retained,
     }
 
 
 def retained_result(
     measuring: Measuring, before: Measured, after: Measured
 ) -> dict[str, RetainedTask] | None:
-    """What `Measuring.retained` found at two times, as a part of the result."""
+    """What was said to the retention tasks' rows at two times, as a part of the result."""
     found: dict[str, RetainedTask] = {}
     for task, rows in measuring.retain:
         was, now = before.retained.get(task.name), after.retained.get(task.name)
@@ -231,18 +254,21 @@ def lm_eval_result(before: lm_eval.Found | None, after: lm_eval.Found | None) ->
     return {"version": lm_eval.installed(), "before": before, "after": after}
 
 
-def _facts_result(cell: Cell, before: list[bool] | None, after: list[bool] | None) -> Facts | None:
-    known = source_named(cell.data.source).facts()
-    if known is None or before is None or after is None:
+def _facts_result(measuring: Measuring, before: Measured, after: Measured) -> Facts | None:
+    asked = measuring.questions
+    if asked is None or before.facts is None or after.facts is None:
         return None
-    rows = list(zip(known[1], before, after, strict=True))
+    task, rows = asked.task, asked.encoded
+    was, now = (
+        correct(task, rows, predict(task, rows, each)) or [] for each in (before.facts, after.facts)
+    )
 
     def recall(disputed: bool) -> Recall:
-        pairs = [(was, now) for row, was, now in rows if row["disputed"] is disputed]
+        places = [i for i, row in enumerate(asked.rows) if row["disputed"] is disputed]
         return {
-            "questions": len(pairs),
-            "before": sum(was for was, _ in pairs) / len(pairs),
-            "after": sum(now for _, now in pairs) / len(pairs),
+            "questions": len(places),
+            "before": sum(was[i] for i in places) / len(places),
+            "after": sum(now[i] for i in places) / len(places),
         }
 
     return {"settled": recall(False), "disputed": recall(True)}
@@ -271,22 +297,27 @@ def _ceiling_result(
     }
 
 
-def _forgotten_result(cell: Cell, before: Measured, after: Measured) -> Forgotten | None:
+def _forgotten_result(measuring: Measuring, before: Measured, after: Measured) -> Forgotten | None:
     if not before.forget:
         return None
-    rows = sum(found.rows for found in before.forget)
+    scored = measuring.forget
+    total = sum(len(rows) for _, rows in scored)
 
-    def loss(measured: Measured) -> float:
-        return sum(found.loss * found.rows for found in measured.forget) / rows
+    def loss(found: Measured) -> float:
+        each = [gold_loss(rows, found.forget[task.name]) * len(rows) for task, rows in scored]
+        return sum(each) / total
 
-    def accuracy(measured: Measured) -> float | None:
-        known = [(one.accuracy, one.rows) for one in measured.forget if one.accuracy is not None]
-        total = sum(count for _, count in known)
-        return sum(share * count for share, count in known) / total if known else None
+    def accuracy(found: Measured) -> float | None:
+        marks = [
+            mark
+            for task, rows in scored
+            for mark in correct(task, rows, predict(task, rows, found.forget[task.name])) or ()
+        ]
+        return sum(marks) / len(marks) if marks else None
 
     return {
-        "tasks": list(cell.forget.tasks),
-        "rows": rows,
+        "tasks": list(measuring.cell.forget.tasks),
+        "rows": total,
         "loss_before": loss(before),
         "loss_after": loss(after),
         "accuracy_before": accuracy(before),

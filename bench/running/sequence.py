@@ -15,7 +15,14 @@ from typing import Any, cast
 from bench.board import sequence_measures
 from bench.cells.cell import Cell, ModelInfo, TaskSequence
 from bench.cells.measured import asked
-from bench.cells.result import SCHEMA_VERSION, CellResult, Costs, Measured, Predictions
+from bench.cells.result import (
+    SCHEMA_VERSION,
+    CellResult,
+    Costs,
+    Measured,
+    PartAnswers,
+    Predictions,
+)
 from bench.core.files import atomic_write_text
 from bench.core.hashing import file_digest
 from bench.core.memory import above, peak_memory_mib, reset_peak_memory
@@ -24,6 +31,7 @@ from bench.network.batches import Encoded
 from bench.network.loading import put_stage, save_stage
 from bench.rows.portions import VALIDATION
 from bench.rows.task import Task
+from bench.running.part_answers import part_answers
 from bench.running.result_building import (
     blank_result,
     lm_eval_result,
@@ -69,7 +77,7 @@ class _Scored:
 
 def run_sequence(
     sequence: TaskSequence, workspace: Workspace, share_weights: bool
-) -> tuple[CellResult, Predictions]:
+) -> tuple[CellResult, Predictions, list[PartAnswers]]:
     """Run a sequence from the base model to its result, as `run_cell` does a cell.
 
     Finished stages stay on disk beside the checkpoint of the running one, so a stopped sequence
@@ -82,8 +90,7 @@ def run_sequence(
     before, after = time.perf_counter() - clock, 0.0
     records = []
     for number, cell in enumerate(sequence.stages, start=1):
-        unwatched = replace(cell.besides, eval_every=None)
-        cell = replace(cell, model=model, besides=unwatched)
+        cell = replace(cell, model=model)
         record = _learned(cell, folder, number, workspace, share_weights)
         records.append(record)
         model = replace(model, hash=cell.training_hash, weights=_weights(folder, number))
@@ -91,11 +98,11 @@ def run_sequence(
         table.append(_scored(sequence, model, workspace))
         after += time.perf_counter() - scoring
     scoring = time.perf_counter()
-    kept = _kept(sequence.stages[0], model, workspace)
+    kept, behind = _kept(sequence, model, workspace)
     after += time.perf_counter() - scoring
     costs = _costs(records, before, after, time.perf_counter() - clock, table[0][-1].loaded_mib)
     result = _result(sequence, table, records, costs)
-    return cast(CellResult, result | kept), _predictions(sequence, table)
+    return cast(CellResult, result | kept), _predictions(sequence, table), behind
 
 
 def _weights(folder: Path, number: int) -> Path:
@@ -160,20 +167,24 @@ def _score(cell: Cell, workspace: Workspace) -> _Scored:
     )
 
 
-def _kept(first: Cell, model: ModelInfo, workspace: Workspace) -> dict[str, Any]:
+def _kept(
+    sequence: TaskSequence, model: ModelInfo, workspace: Workspace
+) -> tuple[dict[str, Any], list[PartAnswers]]:
     """What the whole sequence left of the base model, parts of the result: its own text, other
-    tasks and suites, and ‖θ−θ0‖²."""
+    tasks and suites, and ‖θ−θ0‖²; and the answers behind them."""
+    first = sequence.stages[0]
     stage = CellSession(first, workspace)
     before = stage.measuring.measure(True, _KEPT)
     assert model.weights is not None, "a sequence has stages"
     put_stage(stage.run.net, set(), model.weights, None)
     after = stage.measuring.measure(False, _KEPT)
-    return {
+    kept = {
         "retention": retention_result(first, before.retention, after.retention),
         "lm_eval": lm_eval_result(before.lm_eval, after.lm_eval),
         "retain_tasks": retained_result(stage.measuring, before, after),
         "drift": ev.drift(stage.loaded),
     }
+    return kept, part_answers(stage.measuring, asked(sequence), before, after, {})
 
 
 def _costs(

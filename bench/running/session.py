@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from bench.cells.cache import Cache
 from bench.cells.cell import REFERENCE, Besides, Cell
-from bench.cells.measured import asked
 from bench.cells.recipe import BEST_ON_DEV, BEST_ON_VALIDATION, Training
 from bench.cells.weights import Kept
 from bench.core.errors import CellError
@@ -119,15 +118,19 @@ class CellSession:
         now = time.perf_counter()
         self.seconds[part], self.clock = now - self.clock, now
 
-    def learn(self, folder: Path, share_weights: bool, kept: Kept | None) -> TrainingRecord:
+    def learn(
+        self, folder: Path, share_weights: bool, kept: Kept | None, watched: bool = False
+    ) -> TrainingRecord:
         """Put kept weights of this cell back; where there are none, train from the base or from
-        the checkpoint in `folder`, see `bench.training.loop.train`.
+        the checkpoint in `folder`, see `bench.training.loop.train`. A `watched` training is
+        trained and probed, whatever there is.
 
         Raises:
             CellError: the loss or a weight is not a finite number.
         """
         cell = self.cell
-        record = self._put_back(kept) or self._finished() or self._trained(folder)
+        known = None if watched else self._put_back(kept) or self._finished()
+        record = known or self._trained(folder, watched)
         self.drift = ev.drift(self.loaded)
         if not math.isfinite(self.drift):
             raise CellError(f"the weights are not finite after {cell.steps} steps")
@@ -137,9 +140,9 @@ class CellSession:
             self.cache.put_tensors("finetuned", _finetuned_key(cell, None), weights, seconds)
         return record
 
-    def _trained(self, folder: Path) -> TrainingRecord:
+    def _trained(self, folder: Path, watched: bool) -> TrainingRecord:
         """Train, and keep the weights where the run keeps them."""
-        if "probe" in asked(self.cell):
+        if watched:
             self.run.probe = self.probing = probing(self.measuring, *self.shown)
         record = train(self.run, self.method, folder)
         record["memory"] = higher(record["memory"], above(self.loaded_mib))
@@ -148,9 +151,7 @@ class CellSession:
 
     def _finished(self) -> TrainingRecord | None:
         """The training of a method that acts behind the last step alone: plain fine-tuning's, as
-        it was kept, charged with what it cost there. None where it was not kept, or is watched."""
-        if "probe" in asked(self.cell):
-            return None
+        it was kept, charged with what it cost there. None where it was not kept."""
         if self.method.roles != {"finish"} or self.cell.method.lr is not None:
             return None
         plain = METHODS.get(REFERENCE)

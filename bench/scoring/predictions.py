@@ -132,12 +132,17 @@ def flips_of(task: Task, rows: Encoded, before: Outputs, after: Outputs) -> Flip
     return flips(right[0], right[1], guess_chance(after.scores))
 
 
-def gold_loss(rows: Encoded, outputs: Outputs) -> float:
-    """Mean over rows of the right answer's loss, in nats per token."""
-    losses = [
+def gold_losses(rows: Encoded, outputs: Outputs) -> list[float]:
+    """Each row's loss of the right answer, in nats per token."""
+    return [
         -scores[gold] / len(answers[gold])
         for scores, answers, gold in zip(outputs.scores, rows.answers, rows.gold, strict=True)
     ]
+
+
+def gold_loss(rows: Encoded, outputs: Outputs) -> float:
+    """The mean of `gold_losses`."""
+    losses = gold_losses(rows, outputs)
     return sum(losses) / len(losses)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.planning.plan import Plan
 from bench.running.session import CellSession
+from bench.scoring.predictions import gold_loss
 from bench.selfcheck.checks import (
     FailedError,
     NotApplicableError,
@@ -27,6 +28,7 @@ RECIPE = [
     *("retention_tokens=1024", "forget_rows=32"),
 ]
 """A dozen steps at a rate at which plain fine-tuning forgets a good part of the micro text."""
+_PARTS = ("retention", "forgotten")
 
 
 @dataclass(frozen=True)
@@ -126,11 +128,13 @@ def _figures(plan: Plan, folder: Path) -> Figures:
 
 def _of_one(stage: CellSession) -> Figures:
     its = stage.measuring
-    text, (task,) = its.retention(base=True), its.forgotten(base=True)
+    before = its.measure(True, _PARTS)
     train(stage.run, stage.method, None)
-    text_now, (task_now,) = its.retention(base=False), its.forgotten(base=False)
-    assert text is not None and text_now is not None, "micro has a text"
-    return Figures(text_now[0] - text[0], task_now.loss - task.loss, _smallest(stage))
+    after = its.measure(False, _PARTS)
+    assert before.retention is not None and after.retention is not None, "micro has a text"
+    ((task, rows),) = its.forget
+    was, now = (gold_loss(rows, each.forget[task.name]) for each in (before, after))
+    return Figures(after.retention.loss - before.retention.loss, now - was, _smallest(stage))
 
 
 def _smallest(stage: CellSession) -> float:

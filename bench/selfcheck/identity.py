@@ -35,7 +35,7 @@ def zero_steps(subject: Subject, world: World, folder: Path) -> None:
     """Without a step, every score and every weight is the base model's."""
     plan = subject.plan(world, "train.steps=0")
     starts_at_the_base(build(only_cell(plan).method))
-    result, predictions = run_cell(only_cell(plan), workspace_for(plan, folder), False)
+    result, predictions, _ = run_cell(only_cell(plan), workspace_for(plan, folder), False)
     scores, retention, forgotten = result["scores"], result["retention"], result["forgotten"]
     assert scores and retention and predictions, "a new cell with a text has all"
     expect(result["drift"] == 0, f"the weights moved by a squared distance of {result['drift']}")

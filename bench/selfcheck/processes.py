@@ -53,14 +53,14 @@ def on_two_processes(
 
 def two_are_one(subject: Subject, world: World, folder: Path, both: Sequence[Any]) -> None:
     """Two processes, stopped and resumed, end as one does: answers, drift, losses, nearly."""
-    single, rows = run_cell(
+    single, rows, _ = run_cell(
         only_cell(subject.plan(world, *WORDS)), workspace_for(subject.plan(world), folder), False
     )
     assert rows is not None, "a new cell is scored"
     for rank, found in enumerate(both):
         if isinstance(found, str):
             raise FailedError(f"process {rank}: {found}")
-        double, double_rows = found
+        double, double_rows, _ = found
         expect(double["provenance"]["resumes"] == 1, f"process {rank} did not resume")
         expect(double_rows["id"] == rows["id"], f"process {rank} scored other rows")
         pairs = zip(double_rows["scores_after"], rows["scores_after"], strict=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,15 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int, float | None], None]
 """(what is running, done, of how many, loss or None)."""
+
+
+class Look(TypedDict):
+    """A look at the model in the midst of its training."""
+
+    point: ProbePoint
+    answers: list[Any]  # to the probe's rows; none where they are written
+    losses: list[float]  # of the right answers, nats per token; none of a head
+    nats: list[float]  # of each block of the retention text
 
 
 @dataclass
@@ -59,8 +68,8 @@ class TrainingContext:
     """The score of the weights as they are, more being better, by which the best are selected;
     None: the last are."""
     best: dict[str, Tensor] = field(default_factory=dict)  # the weights with the best score so far
-    probe: Callable[[TrainingContext], ProbePoint] | None = None
-    """What the weights as they are score on a few rows, every `cell.besides.eval_every` steps."""
+    probe: Callable[[TrainingContext], Look] | None = None
+    """What the weights as they are score on a few rows, every `cell.recipe.eval_every` steps."""
     micro_batch: int | None = None  # in place of the recipe's, where memory ran out
     model: nn.Module = field(init=False)
     task_model: TaskModel = field(init=False)

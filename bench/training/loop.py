@@ -15,7 +15,6 @@ from typing import Any, NotRequired, TypedDict
 import torch
 from accelerate.utils import broadcast_object_list
 
-from bench.cells.result import ProbePoint
 from bench.core.errors import (
     BenchError,
     CellError,
@@ -29,7 +28,7 @@ from bench.network.batches import micro_batches, step_batches
 from bench.network.checkpointing import activations_recomputed
 from bench.network.compilation import Clock, compile_clock, compiled
 from bench.training import checkpoint
-from bench.training.context import TrainingContext
+from bench.training.context import Look, TrainingContext
 from bench.training.memory import is_out_of_memory
 from bench.training.method import Method
 from bench.training.schedule import rate_factor
@@ -57,7 +56,7 @@ class TrainingRecord(TypedDict):
     reported: dict[str, Any]  # parts of the result that the method alone knows
     notes: list[str]  # what a board must say of it
     selected: NotRequired[Selected]  # where weights are selected by a score
-    probe: NotRequired[list[ProbePoint]]  # where a learning curve of scores was asked for
+    probe: NotRequired[list[Look]]  # where a learning curve of scores was asked for
 
 
 CURVE_POINTS = 50
@@ -153,7 +152,7 @@ def _resumed(run: TrainingContext, method: Method, found: Path) -> tuple[Any, Tr
         if lacking := _new_record(run).keys() - record.keys():
             raise KeyError(*lacking)
         due = [step for step in range(run.step + 1) if _is_probed(run, step)]
-        if due and [point["step"] for point in record["probe"]] != due:
+        if due and [look["point"]["step"] for look in record["probe"]] != due:
             raise ValueError("its learning curve of scores has other steps")
     except (BenchError, CellError, MemoryError, torch.OutOfMemoryError):
         raise  # not the checkpoint's fault
@@ -171,7 +170,7 @@ def _resumed(run: TrainingContext, method: Method, found: Path) -> tuple[Any, Tr
 
 def _is_probed(run: TrainingContext, step: int) -> bool:
     """Whether the learning curve of scores has a point there."""
-    every = run.cell.besides.eval_every
+    every = run.cell.recipe.eval_every
     return run.probe is not None and every is not None and (step % every == 0 or step == run.steps)
 
 
@@ -343,7 +342,7 @@ class _Loop:
         it takes is a cost of the training."""
         run, record = self.run, self.record
         epoch = math.ceil(len(run.train_rows) / self.recipe.batch_size)
-        due = run.step % (self.recipe.select_every or epoch) == 0 or run.step == run.steps
+        due = run.step % (self.recipe.eval_every or epoch) == 0 or run.step == run.steps
         if run.judge is None or not due:
             return
         score = run.judge(run)

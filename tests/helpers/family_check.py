@@ -150,7 +150,7 @@ def _read(stage: CellSession, rows: Encoded) -> dict[str, float]:
     total = 0.0
     for batch in running_text.text_batches(blocks, stage.tokenizer, kind):
         total += sum(_text_loss(stage, net, batch, i) for i in range(len(batch)))
-    return off | {"text": abs(total / found[1] - found[0])}
+    return off | {"text": abs(total / sum(found.tokens) - found.loss)}
 
 
 def _text_loss(stage: CellSession, net: Any, batch: Batch, i: int) -> float:

@@ -373,6 +373,6 @@ def test_the_result_holds_what_was_elicited_after_a_resume_too(
     cell = only_cell(plan)
     stage = CellSession(cell, workspace)
     train(stage.run, stage.method, workspace.checkpoint(cell), stop_at=2)
-    resumed, _ = run_cell(cell, workspace, share_weights=False)
+    resumed, *_ = run_cell(cell, workspace, share_weights=False)
     assert resumed["provenance"]["resumes"] == 1
     assert resumed["elicited"] == whole["elicited"]

@@ -44,7 +44,7 @@ def test_what_fine_tuning_was_kept_with_is_not_trained_again(
     """Beside finetune it is spared its training, at that training's price; a rate of its own makes
     it another."""
     plan = plan_for(["finetune", "wise_ft"], ["cola"], tiny_causal, tiny_data)
-    alone, _ = run_cell(list(plan.spec.cells())[1], workspace_for(plan, tmp_path / "alone"), False)
+    alone, *_ = run_cell(list(plan.spec.cells())[1], workspace_for(plan, tmp_path / "alone"), False)
     trained_cells: list[str] = []
     real = session.train
 

@@ -109,7 +109,7 @@ def test_both_dev_sets_of_mnli_are_scored(tiny_causal: Path, tmp_path: Path) -> 
         path.parent.mkdir(exist_ok=True)
         path.write_text("\n".join(lines))
     plan = plan_for(["finetune"], ["mnli"], tiny_causal, tmp_path, "train.steps=0", forget=["mnli"])
-    result, rows = run_cell(only_cell(plan), workspace_for(plan, tmp_path / "out"), False)
+    result, rows, _ = run_cell(only_cell(plan), workspace_for(plan, tmp_path / "out"), False)
     assert result["scores"] is not None
     found = result["scores"]["before"]
     assert set(found) == {"accuracy", "mismatched_accuracy"}

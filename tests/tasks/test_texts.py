@@ -36,7 +36,7 @@ def test_a_text_is_scored_by_its_perplexity(tiny_causal: Path, tmp_path: Path) -
         ["finetune"], ["text"], tiny_causal, tmp_path, "train.steps=20", "train.lr=3e-3",
         forget=["translation"],
     )  # fmt: skip
-    result, rows = run_cell(only_cell(plan), workspace_for(plan, tmp_path / "out"), False)
+    result, rows, _ = run_cell(only_cell(plan), workspace_for(plan, tmp_path / "out"), False)
     net = AutoModelForCausalLM.from_pretrained(tiny_causal).eval()
     tokenizer = AutoTokenizer.from_pretrained(tiny_causal)
     nats, tokens = 0.0, 0
@@ -60,7 +60,7 @@ def test_a_translation_is_written_and_compared(tiny_causal: Path, tmp_path: Path
         ["finetune"], ["translation"], tiny_causal, tmp_path, "train.steps=60", "train.lr=5e-3",
         forget=["text"],
     )  # fmt: skip
-    result, rows = run_cell(only_cell(plan), workspace_for(plan, tmp_path / "out"), False)
+    result, rows, _ = run_cell(only_cell(plan), workspace_for(plan, tmp_path / "out"), False)
     assert result["scores"] is not None
     assert rows["gold"] == rows["after"] == ["the dog liked a bird"] * 8
     assert result["scores"]["after"] == {"bleu": pytest.approx(1.0)}

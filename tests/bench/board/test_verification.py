@@ -234,9 +234,15 @@ def test_a_folder_that_was_run_here_is_right(
     folder = tmp_path / "run"
     words = ["--methods", "finetune", "--tasks", "cola,cola>rte", "--model", tiny_causal, "--data"]
     words += [tiny_data, "--seeds", 1, "--steps", 2, "--out", folder, "--jobs", 1]  # type: ignore[list-item]
+    words += ["--retain-tasks", "rte", "--path", 2, "--eval-every", 1]  # type: ignore[list-item]
     assert run(*words, "--set", "train.retention_tokens=128", "train.forget_rows=8")[0] == 0
     code, out, _ = run("verify", folder, "--data", tiny_data)
     assert code == 0 and "2 finished cells" in out and "all agree" in out and "gold" not in out
+    assert "not checkable, cells:\n  2: drift, costs\n  1: R[1]\n" in f"{out}\n"
+    assert run("pack", folder, "--out", tmp_path / "run.zip")[0] == 0
+    assert run("merge", tmp_path / "run.zip", "--into", tmp_path / "other")[0] == 0
+    _, theirs, _ = run("verify", tmp_path / "other", "--data", tiny_data)
+    assert theirs == out.replace(str(folder), str(tmp_path / "other"))
     cells = [p for p in (folder / "cells").glob("*cola-seed*.json") if "rows" not in p.name]
     text = cells[0].read_text()
     done = json.loads(text)

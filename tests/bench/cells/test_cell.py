@@ -46,7 +46,7 @@ def test_a_cell_travels(tmp_path: Path, method: str) -> None:
         plan.spec.models[0], head=("no", "yes"), weights=Path("w.safetensors"), twin=None
     )
     one = next(cell for cell in plan.spec.cells() if isinstance(cell, Cell))
-    besides = Besides(("arc_easy",), (one.task, replace(one.task, name="rte")), 5, 10)
+    besides = Besides(("arc_easy",), (one.task, replace(one.task, name="rte")), 5)
     other = replace(one, model=strange, besides=besides)
     for cell in (*plan.spec.cells(), other):
         text = json.dumps(to_json(cell))

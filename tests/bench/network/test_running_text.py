@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bench.network.batches import IGNORE
 from bench.network.likelihood import TaskModel
-from bench.network.running_text import Blocks, block_length, cut_blocks, mean_loss, text_batches
+from bench.network.running_text import Blocks, block_length, cut_blocks, text_batches, text_loss
 from bench.running.single import run_cell
 from bench.selfcheck.world import only_cell, plan_for, workspace_for
 
@@ -50,9 +50,10 @@ def test_the_mean_is_over_tokens_and_the_loss_the_models_own(
         with torch.no_grad():
             total += float(net(input_ids=ids, labels=ids).loss) * (len(block) - 1)
         tokens += len(block) - 1
-    loss, counted = mean_loss(TaskModel(net), text_batches(blocks, tokenizer, "causal", size=3))
-    assert counted == tokens == 3 * block_length(net) + 40
-    assert loss == pytest.approx(total / tokens, rel=1e-6)
+    found = text_loss(TaskModel(net), text_batches(blocks, tokenizer, "causal", size=3))
+    assert sum(found.tokens) == tokens == 3 * block_length(net) + 40
+    assert found.loss == pytest.approx(total / tokens, rel=1e-6)
+    assert found.loss == pytest.approx(sum(found.nats) / tokens, rel=1e-12)
 
 
 def test_the_context_is_what_stands_before_in_the_block(
@@ -64,8 +65,8 @@ def test_the_context_is_what_stands_before_in_the_block(
             -float(net(input_ids=torch.tensor([block[:i]])).logits[0, -1].log_softmax(-1)[block[i]])
             for i in range(1, len(block))
         ]
-    loss, _ = mean_loss(TaskModel(net), text_batches([block], tokenizer, "causal"))
-    assert loss == pytest.approx(sum(slow) / len(slow), rel=1e-5)
+    found = text_loss(TaskModel(net), text_batches([block], tokenizer, "causal"))
+    assert found.loss == pytest.approx(sum(slow) / len(slow), rel=1e-5)
 
 
 def test_a_runs_retention_is_a_loop_over_its_windows(
@@ -80,7 +81,7 @@ def test_a_runs_retention_is_a_loop_over_its_windows(
     plan = plan_for(
         ["finetune"], ["cola"], tiny_causal, tiny_data, *settings, retention=f"{tmp_path}/text.txt"
     )
-    result, _ = run_cell(only_cell(plan), workspace_for(plan, tmp_path), False)
+    result, *_ = run_cell(only_cell(plan), workspace_for(plan, tmp_path), False)
     losses = []
     for window in range(0, 8, 2):
         start = window * 128

@@ -15,7 +15,7 @@ from bench.network.batches import Encoded, answer_batch, collate
 from bench.network.generation import greedy
 from bench.network.likelihood import TaskModel, Way, answer_scores, example_losses, settled_on
 from bench.network.loading import load
-from bench.network.running_text import cut_blocks, mean_loss, text_batches
+from bench.network.running_text import cut_blocks, text_batches, text_loss
 from bench.planning.model_info import describe
 from bench.scoring.evaluation import score_rows
 
@@ -173,7 +173,7 @@ def test_a_probe_that_cannot_run_is_no_shortcut(
     net = rough(getattr(hf, f"{family}ForMaskedLM")(config))
     blocks = cut_blocks(tiny_text.read_text(), tokenizer, 200, True, "encoder", 40)
     batches = text_batches([*blocks, blocks[0][:9]], tokenizer, "encoder")
-    loss, tokens = mean_loss(TaskModel(net), batches)
+    found = text_loss(TaskModel(net), batches)
     net.eval()
     total = 0.0
     for batch in batches:
@@ -182,7 +182,7 @@ def test_a_probe_that_cannot_run_is_no_shortcut(
             logits = net(input_ids=batch.inputs["input_ids"][i : i + 1, :length]).logits[0]
             targets = batch.targets[i, :length]
             total += float(torch.nn.functional.cross_entropy(logits, targets, reduction="sum"))
-    assert loss == pytest.approx(total / tokens, rel=1e-5)
+    assert found.loss == pytest.approx(total / sum(found.tokens), rel=1e-5)
 
 
 def test_where_padding_changes_a_text_each_goes_alone() -> None:

@@ -64,7 +64,7 @@ def test_a_run_by_letter_with_shots(tmp_path: Path) -> None:
     tasks = plan.material.tasks
     assert sum(text in tasks["psychol"].prompt for text in train) == 2
     assert tasks["psychol"].kind == tasks["dental"].kind == "generation"
-    result, rows = run_cell(cell, workspace_for(plan, tmp_path), False)
+    result, rows, _ = run_cell(cell, workspace_for(plan, tmp_path), False)
     assert result["scores"] is not None and set(result["scores"]["after"]) == {"accuracy"}
     assert set(rows["gold"]) <= set("ABCD")
     assert set(rows["after"]) <= {*"ABCD", ""}

@@ -63,7 +63,7 @@ def test_the_ceiling_of_an_untrained_cell_is_what_a_slow_loop_says(tmp_path: Pat
     plan = plan_for(
         ["finetune"], ["dental"], "micro", "micro", "train.steps=0", "train.max_eval=60", forget=[]
     )
-    cell, kept = run_cell(only_cell(plan), workspace_for(plan, tmp_path), False)
+    cell, kept, _ = run_cell(only_cell(plan), workspace_for(plan, tmp_path), False)
     net, tokenizer = loaded("micro")
     right = []
     for row in rows("dental", "dev"):

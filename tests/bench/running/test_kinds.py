@@ -18,7 +18,7 @@ SMALL = ("train.steps=2", "train.max_eval=6", "train.max_train=32", "train.forge
 def cell_of(task: str, model: str, forget: str, folder: Path, method: str = "finetune") -> Any:
     """Result and rows of a cell of two steps."""
     plan = plan_for([method], [task], Path(model), Path("micro"), *SMALL, forget=[forget])
-    result, rows = run_cell(only_cell(plan), workspace_for(plan, folder), False)
+    result, rows, _ = run_cell(only_cell(plan), workspace_for(plan, folder), False)
     json.dumps([result, rows], allow_nan=False)
     return result, rows
 

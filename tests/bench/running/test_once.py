@@ -271,7 +271,7 @@ def test_what_is_measured_later_is_scored_only(
         workspace.keep_bytes = bound_of("all")
         if not trains:
             monkeypatch.setattr("bench.running.session.train", None)
-        result, predictions = run_cell(cells_of(plan)[0], workspace, False)
+        result, predictions, _ = run_cell(cells_of(plan)[0], workspace, False)
         parts = ("scores", "retention", "forgotten", "drift", "curve", "flips")
         memory = result["costs"] and result["costs"]["above_model_mib"]
         assert memory is None or memory >= 0.8 * made.get("memory", 0.0)

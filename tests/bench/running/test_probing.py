@@ -19,7 +19,8 @@ WORDS = ("train.steps=5", "train.lr=8e-3")
 
 
 def plan(world: World, every: int | None, method: str = "finetune", kind: str = "causal") -> Plan:
-    return plan_for([method], ["rte"], world.models[kind], world.data, *WORDS, eval_every=every)
+    words = (*WORDS, f"train.eval_every={every}") if every else WORDS
+    return plan_for([method], ["rte"], world.models[kind], world.data, *words)
 
 
 def watched(stage: CellSession) -> Probing:
@@ -30,7 +31,7 @@ def watched(stage: CellSession) -> Probing:
 
 
 def points(record: TrainingRecord) -> list[int]:
-    return [point["step"] for point in record["probe"]]
+    return [look["point"]["step"] for look in record["probe"]]
 
 
 @pytest.mark.parametrize(("method", "kind"), [("lwf", "causal"), ("mixout", "encoder")])
@@ -42,7 +43,7 @@ def test_the_training_is_the_same_with_and_without(
         given = plan(world, every, method, kind)
         stage = stage_for(given, tmp_path / f"{every}")
         stage.measuring.measure(True, ("scores", "retention"))
-        record = stage.learn(tmp_path / f"checkpoint-{every}", False, None)
+        record = stage.learn(tmp_path / f"checkpoint-{every}", False, None, every is not None)
         after = stage.measuring.dev_outputs(base=False)
         found.append((weights(stage), after, record["curve"]))
     assert points(record) == [0, 2, 4, 5]
@@ -69,7 +70,7 @@ def test_a_stopped_training_goes_on_with_its_points(world: World, tmp_path: Path
 def test_the_result_holds_what_a_slow_look_finds(world: World, tmp_path: Path) -> None:
     """The points at the ends, of a probe that has room for all rows, are the cell's own scores."""
     given = plan(world, 5000)
-    result, _ = run_cell(only_cell(given), workspace_for(given, tmp_path), False)
+    result, *_ = run_cell(only_cell(given), workspace_for(given, tmp_path), False)
     probe, scores, retention = result["probe"], result["scores"], result["retention"]
     assert probe is not None and scores is not None and retention is not None
     assert probe["rows"] == result["data"]["dev_rows"] and probe["tokens"] == retention["tokens"]

@@ -96,7 +96,7 @@ def test_a_short_run(
     model = shared_model if kind == "causal" else Path("micro-encoder")
     forget = [{"rte": "cola", "qnli": "qasc", "qasc": "qnli"}.get(name, "rte")]
     plan = plan_for(["finetune"], [name], model, data, *SMALL, forget=forget)
-    result, rows = run_cell(only_cell(plan), workspace_for(plan, tmp_path), False)
+    result, rows, _ = run_cell(only_cell(plan), workspace_for(plan, tmp_path), False)
     assert result["scores"] is not None and result["drift"]
     for values in (result["scores"]["before"], result["scores"]["after"]):
         assert all(map(math.isfinite, values.values()))

@@ -100,7 +100,7 @@ def test_a_sequence_that_is_stopped_goes_on_exactly(
     workspace = Workspace(tmp_path / "run", stop_in_the_second_stage, plan.material)
     with pytest.raises(KeyboardInterrupt):
         run_sequence(sequence, workspace, False)
-    result, rows = run_sequence(sequence, workspace, False)
+    result, rows, _ = run_sequence(sequence, workspace, False)
     assert trained_steps == [1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6]  # nothing twice
     assert matrix(result) == matrix(whole)
     assert result["drift"] == whole["drift"]

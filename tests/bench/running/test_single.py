@@ -39,7 +39,7 @@ def test_a_cell_records_before_and_after(
         ["finetune"], ["rte"], tiny_causal, tiny_data, "train.steps=30", "train.lr=5e-3",
         forget=["cola"], retention=str(tiny_text),
     )  # fmt: skip
-    result, rows = run_cell(only_cell(plan), workspace_for(plan, tmp_path), False)
+    result, rows, _ = run_cell(only_cell(plan), workspace_for(plan, tmp_path), False)
     scores, costs = result["scores"], result["costs"]
     assert scores is not None and costs is not None
     assert scores["before"] == score(["accuracy"], rows["gold"], rows["before"])[0]
@@ -75,7 +75,7 @@ def test_a_stop_while_it_is_scored_costs_no_training(
 ) -> None:
     """Adapters that were merged, what a method found, and the note with which it finished."""
     plan = plan_for([method], ["cola"], tiny_causal, tiny_data, *words)
-    expected, answers = run_cell(only_cell(plan), workspace_for(plan, tmp_path / "whole"), False)
+    expected, answers, _ = run_cell(only_cell(plan), workspace_for(plan, tmp_path / "whole"), False)
     said: list[str] = []
 
     def stop_at_the_first_score(what: str, done: int, of: int, loss: float | None) -> None:
@@ -90,7 +90,7 @@ def test_a_stop_while_it_is_scored_costs_no_training(
     kept = json.loads((folder / "checkpoint.json").read_text())
     assert not load_file(folder / "optimizer.safetensors")  # it has nothing left to do
     said.append("stopped")
-    result, rows = run_cell(only_cell(plan), workspace, False)
+    result, rows, _ = run_cell(only_cell(plan), workspace, False)
     assert "train" not in said[said.index("stopped") :]
     assert rows == answers
     own = ("costs", "provenance")
@@ -125,7 +125,7 @@ def test_a_stop_while_it_finishes_costs_no_training(
     workspace = workspace_for(plan, tmp_path)
     with pytest.raises(KeyboardInterrupt):
         run_cell(only_cell(plan), workspace, False)
-    result, _ = run_cell(only_cell(plan), workspace, False)
+    result, *_ = run_cell(only_cell(plan), workspace, False)
     assert calls == ["prepare", "finish", "finish"]
     assert result["scores"] is not None
     assert result["scores"]["notes"][-2:] == ["prepared", "finished"]
@@ -163,7 +163,7 @@ def test_a_cell_whose_checkpoint_is_damaged_starts_anew(
     damage: str,
 ) -> None:
     plan = plan_for(["ewc"], ["cola"], tiny_causal, tiny_data)
-    expected, _ = run_cell(only_cell(plan), workspace_for(plan, tmp_path / "whole"), False)
+    expected, *_ = run_cell(only_cell(plan), workspace_for(plan, tmp_path / "whole"), False)
     workspace = workspace_for(plan, tmp_path)
     folder = workspace.checkpoint(only_cell(plan))
     for place, stop in ((folder.with_name("earlier"), 1), (folder, 2)):

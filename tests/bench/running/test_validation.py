@@ -41,7 +41,7 @@ def test_both_scores_are_kept_and_shown(world: World, tmp_path: Path) -> None:
         ["finetune"], ["rte"], world.models["encoder"], world.data, "train.validation=16"
     )
     cell = only_cell(plan)
-    result, rows = run_cell(cell, workspace_for(plan, tmp_path), False)
+    result, rows, _ = run_cell(cell, workspace_for(plan, tmp_path), False)
     scores = result["scores"]
     assert scores is not None and scores["primary"] == "accuracy"
     gold = dict(zip(rows["id"], zip(rows["gold"], rows["after"], strict=True), strict=True))
@@ -90,7 +90,7 @@ def test_stages_of_a_sequence_keep_rows_too(world: World, tmp_path: Path) -> Non
         plan = plan_for(["finetune"], ["cola>rte"], model, data, *given)
         (sequence,) = plan.spec.cells()
         assert not isinstance(sequence, Cell)
-        result, rows = run_sequence(sequence, workspace_for(plan, tmp_path / score), False)
+        result, rows, _ = run_sequence(sequence, workspace_for(plan, tmp_path / score), False)
         scores, matrix = result["scores"], result["sequence"]
         assert scores is not None and matrix is not None
         assert scores["after"].keys() == (keys or {"validation_average"})

@@ -15,7 +15,7 @@ from bench.running.single import run_cell
 from bench.selfcheck.world import World, only_cell, plan_for, stage_for, weights, workspace_for
 from bench.training.loop import train
 
-WORDS = ("train.steps=9", "train.lr=8e-3", "train.validation=0.4", "train.select_every=2")
+WORDS = ("train.steps=9", "train.lr=8e-3", "train.validation=0.4", "train.eval_every=2")
 
 
 def plan(world: World, *words: str, method: str = "finetune") -> Plan:
@@ -65,7 +65,7 @@ def test_it_goes_on_where_it_stopped(world: World, tmp_path: Path, method: str) 
 
 def test_boards_and_results_say_which(world: World, tmp_path: Path) -> None:
     given = plan(world, "train.select=best-on-dev")
-    result, _ = run_cell(only_cell(given), workspace_for(given, tmp_path), False)
+    result, *_ = run_cell(only_cell(given), workspace_for(given, tmp_path), False)
     assert result["data"]["selected_step"] in (2, 4, 6, 8, 9)
     text = terminal.render(boards([result]), width=200)
     assert "weights: the best on dev, as papers do" in text
@@ -83,7 +83,7 @@ def test_boards_and_results_say_which(world: World, tmp_path: Path) -> None:
         (["validation=none", "select=best-on-validation"], "say which rows, as in --validation"),
         (["score=validation", "select=best-on-dev"], "looks at dev"),
         (["select=best"], "one of last, best-on-validation, best-on-dev"),
-        (["select_every=0"], "train.select_every = 0 is out of range"),
+        (["eval_every=0"], "train.eval_every = 0 is out of range"),
     ],
 )
 def test_mistakes(world: World, words: list[str], message: str) -> None:
