@@ -74,6 +74,7 @@ class Board:
     model: str
     data: str
     retention: str | None  # the retention text's name
+    text_error: float | None  # the largest standard error of a rise that this text leaves
     shared: dict[str, Any]  # the common part of the cells: suite_version, model, training, ...
     dev_rows: int | None  # that scores are of; None: all, or as the common part says
     seeds: tuple[int, ...]
@@ -144,7 +145,8 @@ def _board(
     forget = {variant.task: _forget_of(variant, by_task[variant.task]) for variant in family}
     by_task = {task: _forgetting(cells, forget[task]) for task, cells in by_task.items()}
     measured = {task: _measured(cells) for task, cells in by_task.items()}
-    texts = sorted(r["retention"]["text"] for r in results if r["retention"] is not None)
+    texts = [r["retention"] for r in results if r["retention"] is not None]
+    errors = [error for text in texts if (error := text.get("error")) is not None]
     single = {task: measured[task] for task, cells in by_task.items() if _is_averaged(cells)}
     identity = canonical([shared, sorted(family), on])
     alike = [r for group in groups if scored_on(group) == on for r in group]
@@ -158,7 +160,8 @@ def _board(
         key=hashlib.sha256(identity.encode()).hexdigest()[:12],
         model=min(result["labels"]["model"] for result in results),
         data=min(result["labels"]["data"] for result in results),
-        retention=texts[0] if texts else None,
+        retention=min(text["text"] for text in texts) if texts else None,
+        text_error=max(errors, default=None),
         shared=json.loads(shared),
         dev_rows=on.get("rows"),
         seeds=seeds,

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.cells.result import Answered, CellResult, PartAnswers
 from bench.scoring.metrics import METRICS, score
-from bench.scoring.predictions import flips, guess_chance, right
+from bench.scoring.predictions import flips, guess_chance, right, rise_error
 
 Figures = dict[str, Any]
 """By path in the result: `retention.after`; of a path by α and of a probe by step:
@@ -27,9 +27,14 @@ def figures(result: CellResult, parts: Iterable[PartAnswers]) -> Figures:
     return found
 
 
-def _retention(_: CellResult, part: PartAnswers) -> Figures:
+def _retention(result: CellResult, part: PartAnswers) -> Figures:
     means = {f"retention.{when}": _read(part, when) for when in _BOTH}
-    return {"retention.tokens": sum(_tokens(part)), **means}
+    found: Figures = {"retention.tokens": sum(_tokens(part)), **means}
+    stated = result["retention"]
+    if stated and "error" in stated and part["text"]:
+        nats = part["text"]["nats"]
+        found["retention.error"] = rise_error(nats["before"], nats["after"], _tokens(part))
+    return found
 
 
 def _forgotten(_: CellResult, part: PartAnswers) -> Figures:

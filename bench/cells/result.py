@@ -112,6 +112,7 @@ class Retention(TypedDict):
     tokens: int  # tokens that were scored
     before: float
     after: float
+    error: NotRequired[float | None]  # standard error of the rise from the choice of text
 
 
 class Forgotten(TypedDict):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -14,6 +16,7 @@ from bench.cells.recipe import Training
 from bench.core.hashing import derive_seed
 
 IGNORE = -100
+_FRONT = 32  # tokens before every prompt from which they are worth a pass of their own
 _POOL = 32  # batches whose examples are sorted by length together
 
 
@@ -41,6 +44,16 @@ class Encoded:
 
     def __len__(self) -> int:
         return len(self.gold)
+
+    @cached_property
+    def front(self) -> list[int]:
+        """Tokens that every prompt begins with, as solved examples are: none, or many."""
+        if len(self) < 2:
+            return []
+        first, last = min(self.prompts), max(self.prompts)  # in their order, so the least alike
+        shared = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+        length = min(sum(1 for _ in shared), min(map(len, self.prompts)) - 1)
+        return first[:length] if length >= _FRONT else []
 
     def places(self, i: int) -> range:
         """Where the prompts of example i stand, one or one for each choice."""

@@ -27,7 +27,8 @@ class Way(IntEnum):
     ALONE = 0  # one text at a time, without padding, by the network's own call
     WHOLE = 1  # texts side by side, padded
     PICKED = 2  # and the output layer applied only where an answer token is predicted
-    SHARED = 3  # and a prompt's keys and values computed once for all its answers
+    SHARED = 3  # and keys and values computed once: a prompt's for all its answers, those of what
+    # stands before every prompt for a whole batch
 
 
 class TaskModel(nn.Module):
@@ -132,19 +133,22 @@ class TaskModel(nn.Module):
     def _read(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         return {name: x for name, x in inputs.items() if name not in self.unread}
 
-    def after_prompt(self, ids: Tensor, lengths: Tensor, words: Tensor) -> Tensor:
+    def after_prompt(self, ids: Tensor, lengths: Tensor, words: Tensor, front: Tensor) -> Tensor:
         """Log-likelihoods [n, L, A] of word tokens `words` [n, L, A] behind prompts `ids` [n, T]
-        of `lengths` [n], the prompt's keys and values computed once for all L words."""
+        of `lengths` [n], before each of which `front` [F] stands. The front's keys and values are
+        computed once, a prompt's once for all L words."""
         n, labels, width = words.shape
         head = self.net.get_output_embeddings()
-        out = self.net.base_model(input_ids=ids, use_cache=True)
+        before = {"past_key_values": self._read_once(front, n)} if len(front) else {}
+        out = self.net.base_model(input_ids=ids, use_cache=True, **before)
         first = head(_pick(out.last_hidden_state, lengths[:, None] - 1)).float().log_softmax(-1)
         scores = [first.expand(n, labels, -1).gather(2, _clean(words[..., :1]))]
         if width > 1:
             cache = out.past_key_values
             cache.batch_repeat_interleave(labels)
             inner = _clean(words[..., :-1]).flatten(0, 1)
-            steps = torch.arange(ids.shape[1], device=ids.device)
+            lengths = lengths + len(front)
+            steps = torch.arange(len(front) + ids.shape[1], device=ids.device)
             prompt_mask = (steps < lengths[:, None]).repeat_interleave(labels, 0)
             mask = torch.cat([prompt_mask, prompt_mask.new_ones(inner.shape)], 1).long()
             offsets = torch.arange(width - 1, device=ids.device)
@@ -158,6 +162,12 @@ class TaskModel(nn.Module):
             rest = head(hidden).float().log_softmax(-1).view(n, labels, width - 1, -1)
             scores.append(rest.gather(3, _clean(words[..., 1:])[..., None])[..., 0])
         return torch.cat(scores, 2).masked_fill_(words == IGNORE, 0.0)
+
+    def _read_once(self, front: Tensor, rows: int) -> Any:
+        """The keys and values of tokens that stand before each of so many rows."""
+        cache = self.net.base_model(input_ids=front[None], use_cache=True).past_key_values
+        cache.batch_repeat_interleave(rows)
+        return cache
 
 
 def example_losses(model: nn.Module, batch: Batch) -> Tensor:
@@ -198,21 +208,27 @@ def answer_scores(
     worth: int = _REUSE_TOKENS,
 ) -> Tensor:
     """Score of every answer for the given examples, [n, L] float32: its log-likelihood, summed over
-    its tokens, on a causal LM, the head's logits on an encoder. Prompts are shared where that
-    saves `worth` tokens or more."""
+    its tokens, on a causal LM, the head's logits on an encoder. Prompts, and what stands before all
+    of them, are shared where that saves `worth` tokens or more."""
     if not encoded.answers:
         batch = collate(encoded, indices, pad).to(device)
         logits: Tensor = model(batch.inputs, None)
         return logits.float()
     answers = [encoded.answers[i] for i in indices]
     labels = len(answers[0])
-    prompt_tokens = sum(len(encoded.prompts[i]) for i in indices)
-    if model.way is Way.SHARED and (labels - 1) * prompt_tokens >= worth:
-        prompts = answer_batch([(encoded.prompts[i], [0]) for i in indices], pad).to(device)
+    front = len(encoded.front)
+    prompts = [encoded.prompts[i][front:] for i in indices]
+    saved = (labels - 1) * sum(map(len, prompts)) + (labels * len(prompts) - 1) * front
+    if model.way is Way.SHARED and saved >= worth:
+        batch = answer_batch([(prompt, [0]) for prompt in prompts], pad).to(device)
         words = answer_batch([([0], word) for row in answers for word in row], pad).to(device)
-        assert prompts.positions is not None, "answers have places"
-        starts = prompts.inputs["input_ids"], prompts.positions[:, 0] + 1
-        likelihoods = model.after_prompt(*starts, words.targets.view(len(answers), labels, -1))
+        assert batch.positions is not None, "answers have places"
+        likelihoods = model.after_prompt(
+            batch.inputs["input_ids"],
+            batch.positions[:, 0] + 1,
+            words.targets.view(len(answers), labels, -1),
+            torch.tensor(encoded.front, dtype=torch.long, device=device),
+        )
         return likelihoods.sum(2)
     pairs = [(encoded.prompts[i], word) for i in indices for word in encoded.answers[i]]
     losses = example_losses(model, answer_batch(pairs, pad).to(device))

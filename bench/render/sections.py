@@ -86,10 +86,15 @@ def _facts(board: Board) -> tuple[str, ...]:
         f"training: {training}",
         f"seeds: {', '.join(map(str, board.seeds))}",
         *_selection(shared["training"]),
-        f"retention text: {board.retention or 'none'}",
+        f"retention text: {board.retention or 'none'}{_text_error(board.text_error)}",
         f"suite version: {shared['suite_version']}",
     )
     return tuple(map(one_line, lines))
+
+
+def _text_error(error: float | None) -> str:
+    """How far another text of this size might have shown another rise."""
+    return "" if error is None else f" (its choice: standard error up to {error:.3f} nats)"
 
 
 def _selection(training: Mapping[str, Any]) -> list[str]:

@@ -189,7 +189,7 @@ class Measuring:
             return dataclasses.asdict(running_text.text_loss(model, batches))
 
         key = [cell.base_hash, cell.model.kind, cell.retention.hash, blocks]
-        found = self.run.cache.json("text-loss", key, compute) if base else compute()
+        found = self.run.cache.json("retention-loss", key, compute) if base else compute()
         return running_text.TextLoss(**found)
 
     def lm_eval(self, base: bool) -> lm_eval.Found | None:

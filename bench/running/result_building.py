@@ -26,6 +26,7 @@ from bench.core.provenance import provenance
 from bench.network.running_text import TextLoss
 from bench.rows.source import source_of
 from bench.running.measuring import Measured, Measuring
+from bench.running.part_answers import shortened
 from bench.scoring import lm_eval
 from bench.scoring.chance import given, majority
 from bench.scoring.metrics import on_split
@@ -34,6 +35,7 @@ from bench.scoring.predictions import (
     flips_of,
     gold_loss,
     predict,
+    rise_error,
     struck_out,
     task_scores,
 )
@@ -213,6 +215,7 @@ def retention_result(
         "tokens": sum(before.tokens),
         "before": before.loss,
         "after": after.loss,
+        "error": rise_error(shortened(before.nats), shortened(after.nats), before.tokens),
     }
 
 

@@ -146,6 +146,23 @@ def gold_loss(rows: Encoded, outputs: Outputs) -> float:
     return sum(losses) / len(losses)
 
 
+def rise_error(
+    before: Sequence[float], after: Sequence[float], tokens: Sequence[int]
+) -> float | None:
+    """Standard error that the choice of a text leaves of the rise of its mean loss, in nats per
+    token: that of a ratio of means, linearised (Cochran, Sampling Techniques, 1977, eq. 2.45), as
+    blocks differ in size. None of a single block.
+
+    before, after: nats of each block. tokens: those of each block that are predicted.
+    """
+    count, rises = len(tokens), [now - was for was, now in zip(before, after, strict=True)]
+    if count < 2:
+        return None
+    mean = sum(rises) / sum(tokens)
+    squares = sum((r - mean * size) ** 2 for r, size in zip(rises, tokens, strict=True))
+    return math.sqrt(squares * count / (count - 1)) / sum(tokens)
+
+
 def is_right(task: Task, row: Row, text: str) -> bool:
     """Whether a written text answers a row: it begins with the right answer (and not with a longer
     wrong one), or what counts of it is right."""

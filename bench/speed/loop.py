@@ -37,8 +37,9 @@ Medians; low and high are the extremes of ours / it, taken within each round.
   bare, accelerate   bare with its network, optimizer, backward and clipping on accelerate
   accelerate         the same with random batches from a DataLoader: run_glue_no_trainer.py's loop
   Trainer            transformers.Trainer: random batches, its defaults, the same recipe
-Goals: 0.95 of bare, 1.35 of Trainer. After a round, weights of ours and bare differ by at most
-{gap:.0e}, having moved by up to {moved:.0e}."""
+  Trainer, grouped   the same with its sampler that groups rows by length
+Goals: 0.97 of bare with our forward, 1.3 of Trainer grouped. After a round, weights of ours and
+bare differ by at most {gap:.0e}, having moved by up to {moved:.0e}."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +69,7 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
         "bare, accelerate": (partial(_bare, accelerated=True), "bucketed"),
         "accelerate": (_accelerate, "random"),
         "Trainer": (_trainer, "random"),
+        "Trainer, grouped": (partial(_trainer, sampling="group_by_length"), "random"),
     }
     warm_ups: list[float] = []  # seconds, of each round
     if given.compiled:
@@ -203,8 +205,8 @@ def _accelerate(run: TrainingContext) -> Callable[[], object]:
     return work
 
 
-def _trainer(run: TrainingContext) -> Callable[[], object]:
-    """`transformers.Trainer` with its default batches."""
+def _trainer(run: TrainingContext, sampling: str = "random") -> Callable[[], object]:
+    """`transformers.Trainer` with batches of its own."""
     from transformers import PrinterCallback, Trainer, TrainingArguments
 
     recipe, pad = run.cell.training, run.tokenizer.pad_token_id
@@ -217,6 +219,7 @@ def _trainer(run: TrainingContext) -> Callable[[], object]:
         warmup_steps=round(recipe.warmup * run.steps),
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.clip,
+        train_sampling_strategy=sampling,
         dataloader_pin_memory=run.device.type == "cuda",  # else it warns
         save_strategy="no",
         report_to="none",

@@ -7,6 +7,7 @@ import math
 import random
 
 import pytest
+from scipy.stats import sem
 
 from bench.network.batches import Encoded
 from bench.planning.plugins import load_builtin
@@ -19,6 +20,7 @@ from bench.scoring.predictions import (
     gold_loss,
     is_right,
     predict,
+    rise_error,
     struck_out,
     task_scores,
 )
@@ -166,3 +168,19 @@ def test_of_a_solution_only_its_number_counts(text: str, number: str | None) -> 
     outputs = Outputs([[-3.0]], [text])
     assert correct(GSM8K, asked, predict(GSM8K, asked, outputs)) == [number is not None]
     assert task_scores(GSM8K, asked, outputs)[0] == {"exact_match": float(number is not None)}
+
+
+def test_the_error_of_a_rise_is_that_of_its_blocks() -> None:
+    draw = random.Random(0)
+    was = [draw.uniform(50, 150) for _ in range(40)]
+    now = [value + draw.uniform(0, 20) for value in was]
+    rises = [b - a for a, b in zip(was, now, strict=True)]
+    error = rise_error(was, now, [100] * 40)
+    assert error == pytest.approx(sem([rise / 100 for rise in rises]), rel=1e-9)
+    sizes = [draw.randrange(20, 128) for _ in range(40)]
+    now = [a + size * rise / 100 for a, size, rise in zip(was, sizes, rises, strict=True)]
+    kept = [[i for i in range(40) if i != out] for out in range(40)]
+    means = [sum(now[i] - was[i] for i in rows) / sum(sizes[i] for i in rows) for rows in kept]
+    jackknife = math.sqrt(39 / 40 * sum((mean - sum(means) / 40) ** 2 for mean in means))
+    assert rise_error(was, now, sizes) == pytest.approx(jackknife, rel=0.03)
+    assert rise_error([1.0], [2.0], [3]) is None

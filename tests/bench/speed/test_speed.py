@@ -30,6 +30,7 @@ LOOPS = (
     "bare, accelerate",
     "accelerate",
     "Trainer",
+    "Trainer, grouped",
 )
 
 
