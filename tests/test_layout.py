@@ -15,8 +15,8 @@ TESTED_IN = {
     "bench/board/test_comparison.py": "bench.render.comparison",
     "bench/board/test_verification.py": "bench.render.verification",
     "bench/board/test_leaderboard.py": "bench.render.markdown bench.render.tidy",
-    "bench/cells/test_store.py": "bench.cells.reading bench.cells.result bench.core.files "
-    "bench.core.shapes bench.core.text",
+    "bench/cells/test_store.py": "bench.cells.reading bench.cells.result bench.core.shapes "
+    "bench.core.text",
     "bench/cli/test_main.py": "bench.render.plan bench.render.status bench.running.job "
     "bench.running.progress",
     "bench/cli/test_presets.py": "bench.cli.jobs bench.cli.reproducing bench.render.presets",
