@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.board.cell_table import NAMES, named, records
-from bench.cells.gathering import gathered
+from bench.cells.gathering import gathered, whole_answers
 from bench.cells.store import Store
-from bench.core.errors import BenchError
 from bench.planning.method_names import registered
 from bench.planning.options import read
 from bench.planning.plugins import add_task, load_builtin
@@ -111,7 +110,9 @@ class Runs:
         """What the command line prints."""
         from bench.board.leaderboard import boards
 
-        return Boards(tuple(boards(self.results, self._answers)))
+        said: list[str] = []
+        found = boards(self.results, lambda r: whole_answers(self._store(r), r, said))
+        return Boards(tuple(found), tuple(said))
 
     def page(self, data: str = "micro") -> str:
         """The boards as one HTML page, which needs no network; `data` is where the rows lie (as
@@ -119,17 +120,13 @@ class Runs:
         from bench.render.page import Shown, render
         from bench.rows.lookup import Lookup
 
-        aside = list(self.set_aside)
+        found = self.board()
+        aside = [*self.set_aside, *found.set_aside]
 
         def answers(result: CellResult) -> Predictions | None:
-            try:
-                return self._store(result).predictions(result)
-            except BenchError as error:
-                aside.append(f"set aside: {error}")
-                return None
+            return whole_answers(self._store(result), result, aside)
 
-        name, boards = self.folder.resolve().name, self.board().boards
-        return render(Shown(name, boards, answers, Lookup(data), aside))
+        return render(Shown(self.folder.resolve().name, found.boards, answers, Lookup(data), aside))
 
     def curves(self) -> pd.DataFrame:
         """One row per logged point of training: the cell's names, `step`, `loss`, `lr`, and what
@@ -149,7 +146,7 @@ class Runs:
 
         found = []
         for result in self.results:
-            if rows := self._answers(result):
+            if rows := self._store(result).predictions(result):
                 answers = zip(rows["id"], rows["gold"], rows["before"], rows["after"], strict=True)
                 found += [(*named(result).values(), *each) for each in answers]
         names = [*(named(self.results[0]) if self.results else ())]
@@ -159,9 +156,6 @@ class Runs:
     def _store(self, result: CellResult) -> Store:
         """Where a cell and its answers lie."""
         return Store(self.places.get(result["hash"], self.folder))
-
-    def _answers(self, result: CellResult) -> Predictions | None:
-        return self._store(result).predictions(result)
 
     @property
     def failed(self) -> tuple[Failure, ...]:
@@ -185,6 +179,7 @@ class Boards:
     """Boards to look at: text in a terminal, tables in a notebook."""
 
     boards: tuple[Board, ...]
+    set_aside: tuple[str, ...] = ()  # a line for each file of answers that cannot be read
 
     def __repr__(self) -> str:
         from bench.render import terminal

@@ -33,6 +33,7 @@ from bench.cells.store import (
 )
 from bench.core.errors import BenchError
 from bench.core.files import atomic_write_bytes
+from bench.core.hashing import text_digest
 from bench.core.shapes import check_of
 from bench.core.text import printable
 from bench.core.version import SUITE_VERSION
@@ -101,12 +102,19 @@ def pack(folder: Path, out: Path) -> Packed:
 def _files(store: Store, results: Iterable[CellResult]) -> Iterator[tuple[str, bytes]]:
     """The cells' files as the store would write them, by name, in the order of cells."""
     for result in results:
-        yield f"cells/{file_name(result)}.json", to_json(result).encode()
-        for scored in by_dev_rows(result):
-            if answers := store.predictions(scored):
-                yield f"cells/{answers_name(scored)}", to_json(answers).encode()
+        texts = {
+            answers_name(scored): to_json(answers)
+            for scored in by_dev_rows(result)
+            if (answers := store.predictions(scored))
+        }
         if parts := store.part_answers(result):
-            yield f"cells/{part_answers_name(result)}", part_answers_text(result, parts).encode()
+            texts[part_answers_name(result)] = part_answers_text(result, parts)
+        if texts:  # what is no printable character is not packed
+            known = {name: text_digest(text) for name, text in texts.items()}
+            result = {**result, "answers": {**result.get("answers", {}), **known}}
+        yield f"cells/{file_name(result)}.json", to_json(result).encode()
+        for name, text in texts.items():
+            yield f"cells/{name}", text.encode()
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:

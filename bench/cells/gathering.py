@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from bench.cells.archive import opened
 from bench.cells.measured import PARTS, by_dev_rows, held, merged
@@ -13,6 +14,8 @@ from bench.cells.result import CellResult, PartAnswers, Predictions
 from bench.cells.store import Store, order
 from bench.core.errors import BenchError
 from bench.core.files import check_writable
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -25,14 +28,28 @@ class Gathered:
     """A line for each file that cannot be read, and each cell that is there in two ways."""
 
     def answers(self, result: CellResult) -> Predictions | None:
-        """A cell's answers; None where they were not kept. Raises BenchError where they are
-        damaged."""
-        return Store(self.places[result["hash"]]).predictions(result)
+        """A cell's answers; None where they were not kept, or are damaged, which `set_aside` says
+        from then on."""
+        return whole_answers(Store(self.places[result["hash"]]), result, self.set_aside)
 
     def part_answers(self, result: CellResult) -> list[PartAnswers]:
-        """The answers behind a cell's parts, of which old cells have none. Raises BenchError where
-        they are damaged."""
-        return Store(self.places[result["hash"]]).part_answers(result)
+        """The answers behind a cell's parts, of which old cells, and damaged files, have none."""
+        store = Store(self.places[result["hash"]])
+        return _whole(lambda: store.part_answers(result), self.set_aside) or []
+
+
+def whole_answers(store: Store, result: CellResult, said: list[str]) -> Predictions | None:
+    """A cell's answers; None where they were not kept, or are damaged: a line in `said`, once."""
+    return _whole(lambda: store.predictions(result), said)
+
+
+def _whole(read: Callable[[], T], said: list[str]) -> T | None:
+    try:
+        return read()
+    except BenchError as error:
+        if (line := f"set aside: {error}") not in said:
+            said.append(line)
+        return None
 
 
 def gathered(places: Sequence[Path]) -> Gathered:
@@ -70,16 +87,16 @@ def gathered(places: Sequence[Path]) -> Gathered:
     )
 
 
-def cell_at(path: Path) -> tuple[CellResult, Predictions | None]:
-    """The result in a file of a run's cells folder, and its answers where they were kept.
+def cell_at(path: Path, said: list[str]) -> tuple[CellResult, Predictions | None]:
+    """The result in a file of a run's cells folder, and its answers as `whole_answers` has them.
 
     Raises:
-        BenchError: there is no such file, or it or that of the answers is damaged.
+        BenchError: there is no such file, or it is damaged.
     """
     if not path.is_file():
         raise BenchError(f"{path} is no result of a cell: name a file in a run's cells folder.")
     result = read_result(path)
-    return result, Store(path.parent.parent).predictions(result)
+    return result, whole_answers(Store(path.parent.parent), result, said)
 
 
 def _with_all(result: CellResult, other: CellResult) -> CellResult:

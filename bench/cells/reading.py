@@ -18,6 +18,7 @@ from bench.cells.result import (
     Predictions,
 )
 from bench.core.errors import BenchError
+from bench.core.hashing import text_digest
 from bench.core.shapes import check_of
 from bench.core.text import may_be_odd, printable, printable_values
 
@@ -47,34 +48,50 @@ def read_result(path: Path) -> CellResult:
     return cast(CellResult, value)
 
 
-def read_predictions(path: Path) -> Predictions:
-    """The rows of answers in a file; raises DamagedError as `read_result`."""
-    value = parsed(path)
-    if problem := check_of(Predictions)(value) or _unequal(value):
+def read_predictions(path: Path, wanted: str | None = None) -> Predictions:
+    """The rows of answers in a file; raises DamagedError as `read_result`, and where the digest of
+    the file's text is not the one that is wanted."""
+    value, text = _parsed(path)
+    if problem := check_of(Predictions)(value) or _unequal(value) or _changed(text, wanted):
         raise DamagedError(f"{_name(path)}{_said(problem)}.")
     return cast(Predictions, value)
 
 
-def read_part_answers(path: Path) -> FurtherAnswers:
-    """The answers behind parts in a file; raises DamagedError as `read_result`."""
-    value = parsed(path)
-    if problem := check_of(FurtherAnswers)(value) or _ragged(value["parts"]):
+def read_part_answers(path: Path, wanted: str | None = None) -> FurtherAnswers:
+    """The answers behind parts in a file; raises DamagedError as `read_predictions`."""
+    value, text = _parsed(path)
+    if (
+        problem := check_of(FurtherAnswers)(value)
+        or _ragged(value["parts"])
+        or _changed(text, wanted)
+    ):
         raise DamagedError(f"{_name(path)}{_said(problem)}.")
     return cast(FurtherAnswers, value)
 
 
 def parsed(path: Path) -> Any:
     """The JSON value in a file, printable; raises DamagedError where there is none."""
+    return _parsed(path)[0]
+
+
+def _parsed(path: Path) -> tuple[Any, str]:
+    """The value, and the text that it was."""
     try:
         text = path.read_text("utf-8")
         value = json.loads(text, parse_constant=_refuse_constant)
-        return printable_values(value) if may_be_odd(text) else value
+        return printable_values(value) if may_be_odd(text) else value, text
     except (OSError, ValueError, RecursionError) as error:
         reason = printable(str(error))
         raise DamagedError(
             f"{_name(path)} is no readable result ({reason}). "
             "Move it away, and its cell is run again."
         ) from error
+
+
+def _changed(text: str, wanted: str | None) -> str | None:
+    """That a file's text is not the one whose digest is wanted."""
+    changed = wanted not in (None, text_digest(text))
+    return " is not as it was written: move it away" if changed else None
 
 
 def _name(path: Path) -> str:

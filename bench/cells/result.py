@@ -306,6 +306,7 @@ class CellResult(TypedDict):
     costs: Costs | None
     data: dict[str, int]  # train_rows, dev_rows, truncated_rows
     provenance: dict[str, Any]  # commit, dirty flag, versions, hardware, time, resumes
+    answers: NotRequired[dict[str, str]]  # file of answers -> sha256 of its text
 
 
 class Predictions(TypedDict):

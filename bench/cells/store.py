@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from bench.cells.result import (
 )
 from bench.core.errors import BenchError
 from bench.core.files import atomic_write_text
+from bench.core.hashing import text_digest
 from bench.core.lease import Lease
 
 _SAY_SECONDS = 5.0
@@ -59,7 +60,7 @@ class Store:
         A failed or refused result is replaced by any later one. A finished one stays: what was
         measured since is added to it, and writing the same scores again, or a failure of the same
         cell, changes nothing, but that answers which were lost are kept again. A damaged file is
-        kept beside, as `NAME.json.damaged`.
+        kept beside, as `NAME.json.damaged`. A result knows the digests of its answers.
 
         Raises:
             BenchError: the cell is there with other scores, or the folder cannot be written.
@@ -71,9 +72,14 @@ class Store:
         with self._locked():
             old = _finished(path)
             kept = result if old is None else _renewed(path, old, result)
+            written: dict[str, str] = {}
             if rows is not None and not (old and self.has_predictions(result)):
                 atomic_write_text(self._rows(result), rows)
-            self._add(result, [each for each in behind if _is_kept(each, result, kept)])
+                written[answers_name(result)] = text_digest(rows)
+            new = [each for each in behind if _is_kept(each, result, kept)]
+            written |= self._add(result, new)
+            if written:
+                kept = {**kept, "answers": {**kept.get("answers", {}), **written}}
             if kept != old:
                 atomic_write_text(path, to_json(kept))
 
@@ -91,7 +97,8 @@ class Store:
         return result if result is not None and result["hash"] == hash else None
 
     def all(self) -> list[CellResult]:
-        """Every result that can be read, by task, method, seed and hash."""
+        """Every result that can be read, by task, method, seed and hash. That answers are lost is
+        said with what was set aside; it hides no result."""
         found: list[tuple[Path, CellResult]] = []
         self.set_aside = []
         for path in self.cells.glob("*.json"):
@@ -100,9 +107,10 @@ class Store:
                     found.append((path, read_result(path)))
                 except BenchError as error:
                     self.set_aside.append(f"set aside: {error}")
-        kept = self._without_copies(found)
+        kept = sorted(self._without_copies(found), key=order)
         self.set_aside.sort()
-        return sorted(kept, key=order)
+        self.set_aside += self._lost_answers(kept)
+        return kept
 
     def _without_copies(self, found: list[tuple[Path, CellResult]]) -> list[CellResult]:
         """The results; of a cell that is there twice with other scores, that in its own file."""
@@ -119,14 +127,31 @@ class Store:
                 self.set_aside.append(f"set aside: {path} holds other scores than {name}.")
         return kept
 
+    def _lost_answers(self, results: Iterable[CellResult]) -> list[str]:
+        """A line on the cells whose answers were kept, and are not there; none where all are."""
+        names = [
+            name
+            for result in results
+            for name in (answers_name(result), part_answers_name(result))
+            if name in result.get("answers", {}) and not _is_whole(self.cells / name)
+        ]
+        if not names:
+            return []
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        return [
+            f"answers lost: {self.cells / names[0]}{more}, missing or cut off; those to the dev "
+            "rows are made again by the command that made the cells."
+        ]
+
     def predictions(self, result: CellResult) -> Predictions | None:
-        """The answers of a finished cell, row by row; None where they were not kept.
+        """The answers of a finished cell, row by row; None where they were not kept, or are lost.
 
         Raises:
             BenchError: the file is damaged.
         """
         path = self._rows(result)
-        return read_predictions(path) if path.is_file() else None
+        wanted = result.get("answers", {}).get(path.name)
+        return read_predictions(path, wanted) if path.is_file() else None
 
     def part_answers(self, result: CellResult) -> list[PartAnswers]:
         """The answers behind the parts of a finished cell; none where they were not kept.
@@ -135,27 +160,26 @@ class Store:
             BenchError: the file is damaged.
         """
         path = self.cells / part_answers_name(result)
-        return read_part_answers(path)["parts"] if path.is_file() else []
+        wanted = result.get("answers", {}).get(path.name)
+        return read_part_answers(path, wanted)["parts"] if path.is_file() else []
 
-    def _add(self, result: CellResult, behind: Sequence[PartAnswers]) -> None:
+    def _add(self, result: CellResult, behind: Sequence[PartAnswers]) -> dict[str, str]:
         """Keep more answers behind parts of a cell beside those that are there; in place of what
-        cannot be read."""
-        there = list[PartAnswers]()
+        cannot be read. The digest of the file that was written, by its name."""
+        path, there = self.cells / part_answers_name(result), list[PartAnswers]()
         with contextlib.suppress(DamagedError):
-            there = self.part_answers(result)
+            there = read_part_answers(path)["parts"] if path.is_file() else []
         known = [(each["part"], each["on"]) for each in there]
-        if new := [each for each in behind if (each["part"], each["on"]) not in known]:
-            text = part_answers_text(result, [*there, *new])
-            atomic_write_text(self.cells / part_answers_name(result), text)
+        new = [each for each in behind if (each["part"], each["on"]) not in known]
+        if not new:
+            return {}
+        text = part_answers_text(result, [*there, *new])
+        atomic_write_text(path, text)
+        return {path.name: text_digest(text)}
 
     def has_predictions(self, result: CellResult) -> bool:
         """Whether the answers of a cell are there and were not cut off; quick."""
-        try:
-            with self._rows(result).open("rb") as file:
-                file.seek(-len(_END), os.SEEK_END)
-                return file.read() == _END
-        except OSError:
-            return False
+        return _is_whole(self._rows(result))
 
     def _rows(self, result: CellResult) -> Path:
         return self.cells / answers_name(result)
@@ -177,6 +201,16 @@ class Store:
             yield
         finally:
             lease.drop()
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file is there, and was not cut off."""
+    try:
+        with path.open("rb") as file:
+            file.seek(-len(_END), os.SEEK_END)
+            return file.read() == _END
+    except OSError:
+        return False
 
 
 def to_json(value: Mapping[str, Any]) -> str:

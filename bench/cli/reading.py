@@ -64,9 +64,10 @@ def show_boards(
     the boards are another program's to read."""
     from bench.render import FORMATS, write_all
 
-    boards = runs.board().boards
+    board = runs.board()
+    boards = board.boards
     print(FORMATS[format](boards, wide), end="\n" if format == TERMINAL else "", flush=True)
-    lines = [f"! {line}" for line in runs.set_aside]
+    lines = [f"! {line}" for line in (*runs.set_aside, *board.set_aside)]
     if write:
         lines += [f"written: {path}" for path in write_all(boards, runs.results, runs.folder)]
     for line in lines:
@@ -202,18 +203,20 @@ def show_cell(
     from bench.render.examples import Window, against, examples
     from bench.rows.lookup import Lookup
 
-    result, answers = cell_at(name)
+    said: list[str] = []
+    result, answers = cell_at(name, said)
     names, kind = ("before", "after"), "all"
     if rows is None and diff is None:
         _print_page(cell.page(result))
     elif diff is not None:
-        other, its = cell_at(diff)
+        other, its = cell_at(diff, said)
         _print_page(cell.beside(result, other, (answers, its)))
         answers, names, kind = against(answers, its), ("A", "B"), "changed"
+    _print_notes(said)
     if rows is None:
         return OK
     if answers is None:
-        raise BenchError(f"{name}: the answers were not kept, or not those of the same rows.")
+        raise BenchError(f"{name}: the answers were not kept, are damaged, or are of other rows.")
     asked = result["cell"]
     recipe = asked["training"]
     letters, validated = recipe.get("choices") == "letter", bool(recipe.get("validation"))
