@@ -52,6 +52,7 @@ class MethodSpec:
     needs: tuple[str, ...] = ()  # what it asks of a run, of bench.training.method.NEEDS
     tuned: Tuned | None = None  # how its settings were chosen, where a search did
     versions: dict[str, int] = field(default_factory=dict)  # of its parts that are not of the first
+    code: str = field(default="", compare=False)  # hash of what runs it; empty: not known
 
     @property
     def lr(self) -> float | None:

@@ -181,8 +181,12 @@ def explain(words: Sequence[str]) -> int:
         given.pop(name_of_run, None)
     jobs = jobs_of(given).jobs
     whole = {cell.hash: cell for job in jobs for cell in job.cells}
-    reasons = (each for job in jobs for each in job.reasons().items())
-    why = {cell.hash: text for text, cells in reasons for cell in cells}
+    why: dict[str, str] = {}
+    for job in jobs:
+        why |= {cell.hash: text for text, cells in job.reasons().items() for cell in cells}
+        for error, cells in job.failed.items():
+            text = f"failed before: {error} (--retry failed runs it again)"
+            why |= dict.fromkeys((cell.hash for cell in cells), text)
     found = [cell for cell in whole.values() if name in str(cell) or cell.hash.startswith(name)]
     if not found:
         raise unknown_name("cell", name, map(str, whole.values()))

@@ -31,17 +31,12 @@ class Jobs:
         from bench.render.plan import plan_text
         from bench.running.reasons import summed
 
-        texts = [
-            plan_text(
-                job.plan,
-                job.folder,
-                len(job.cells) - len(job.todo),
-                len(job.todo),
-                summed(job.reasons()),
-                width,
-            )
-            for job in self.jobs
-        ]
+        texts = []
+        for job in self.jobs:
+            failed, todo = sum(map(len, job.failed.values())), len(job.todo)
+            done, why = len(job.cells) - failed - todo, summed(job.reasons())
+            errors = summed(job.failed)
+            texts.append(plan_text(job.plan, job.folder, done, todo, why, failed, errors, width))
         return "\n".join([*([self._preset_text(width)] if self.wanted else []), *texts])
 
     def forecasts(self, width: int, probe: bool, tell: Callable[[str], None]) -> str:

@@ -17,6 +17,7 @@ from bench.rows.files import read_bytes
 from bench.training.method import Method
 
 Executor = Literal["local", "ray", "slurm"]
+Retry = Literal["failed"]
 MIXED = "mixed"
 TRACKERS = ("tensorboard", "trackio", "wandb", "mlflow")
 WHAT, HOW, WHERE = (
@@ -121,6 +122,12 @@ class Options:
     )
     per_gpu: int | None = setting(
         None, "cells that share a GPU, where they are small (1)", low=1, metavar="K", group=WHERE
+    )
+    retry: Retry | None = setting(
+        None,
+        "run cells again that failed before, though nothing of theirs has changed",
+        choices=get_args(Retry),
+        group=WHERE,
     )
     time_limit: str | None = setting(
         None,

@@ -22,10 +22,17 @@ _NAMED = 6  # cells that are named, of those that are left
 
 
 def plan_text(
-    plan: Plan, folder: Path, done: int, todo: int, why: Sequence[str] = (), width: int = WIDTH
+    plan: Plan,
+    folder: Path,
+    done: int,
+    todo: int,
+    why: Sequence[str] = (),
+    failed: int = 0,
+    errors: Sequence[str] = (),
+    width: int = WIDTH,
 ) -> str:
-    """The plan of a run, for the terminal; `why` says it of the cells to run. The folder's path
-    stays whole, to be copied."""
+    """The plan of a run, for the terminal; `why` says it of the cells to run, `errors` of those
+    that failed before and are not run again. The folder's path stays whole, to be copied."""
     spec = plan.spec
     counts = (
         (len(spec.methods), "method"),
@@ -56,12 +63,14 @@ def plan_text(
         ("seeds", [", ".join(map(str, spec.seeds))]),
         ("results", [str(folder)]),
         ("to run", why),
+        ("failed", [*errors, "--retry failed runs them again"] if failed else []),
         ("refused", in_words(spec.refused)),
         ("note", plan.notes),
     ]
     whole = math.prod(n for n, _ in counts)
     trials = whole // len(spec.seeds) - len(spec.refused)
     before = f" and {plan.tuning.trials * trials} trials before them" if plan.tuning else ""
+    counted += f"{failed} failed before, " if failed else ""
     cells = f"{whole} cells{before}, {counted}{done} done, {todo} to run"
     lines = [wrap(f"plan: {product} = {cells}", width, "  ")]
     for name, texts in told:

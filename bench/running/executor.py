@@ -40,19 +40,35 @@ _AGREE_SECONDS = 60.0  # how far one process may be behind another when a cell f
 
 
 def open_cells(
-    cells: Sequence[AnyCell], store: Store, submission: bool = False
-) -> tuple[list[AnyCell], list[CellResult]]:
-    """The cells that have no finished result, or lack in it what is asked for, and the results of
-    the others; with `submission` a cell is open too that has not answered its test rows. A trial
-    that failed has had its turn."""
-    todo, done = [], []
+    cells: Sequence[AnyCell], store: Store, submission: bool = False, retry: bool = False
+) -> tuple[list[AnyCell], dict[str, list[AnyCell]]]:
+    """The cells that have no finished result, or lack in it what is asked for, and, by what went
+    wrong, those that have failed and would do so again; unless `retry`, that is no reason to run
+    them. With `submission` a cell is open too that has not answered its test rows. A trial that
+    failed has had its turn."""
+    todo: list[AnyCell] = []
+    failed: dict[str, list[AnyCell]] = {}
     for cell in cells:
-        result = store.read(cell.identity(), cell.hash)
+        result = result_of(cell, store, retry)
         if result is not None and (is_trial(cell) or is_done(result, cell, store, submission)):
-            done.append(result)
+            continue
+        if result is not None and _would_fail_again(result, cell):
+            failed.setdefault(str(result["error"]), []).append(cell)
         else:
             todo.append(cell)
-    return todo, done
+    return todo, failed
+
+
+def result_of(cell: AnyCell, store: Store, retry: bool) -> CellResult | None:
+    """A cell's result; to `retry` what failed, that is none."""
+    result = store.read(cell.identity(), cell.hash)
+    return None if retry and result is not None and result["status"] == "failed" else result
+
+
+def _would_fail_again(result: CellResult, cell: AnyCell) -> bool:
+    """Whether a cell failed for what it is, and the code that runs it is still the same."""
+    code = result["provenance"].get("code")
+    return result["status"] == "failed" and code is not None and code == cell.method.code
 
 
 def run_in_process(
@@ -157,7 +173,7 @@ def _keep(
     except (KeyboardInterrupt, TerminatedError, TakenOverError, TimeUpError):
         raise
     except BaseException as error:  # a hook may raise anything, and call sys.exit()
-        result = failed_result(cell, _reason(error))
+        result = failed_result(cell, _reason(error), outside=_is_outside(error))
         log = _logged(cell, error, store.log(result))
         if not _all_failed():  # the others wait for this one, in the midst of the cell
             text = f"process {rank()} failed {cell}, and not all others: {result['error']}"
@@ -229,6 +245,13 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, BenchError | CellError):
         return text
     return f"{type(error).__name__}: {text}{place_of(error)}"
+
+
+def _is_outside(error: BaseException | None) -> bool:
+    """Whether a disk or a network is to blame, which may be mended before the next call."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__
+    return error is not None
 
 
 def keep_refusals(plan: Plan, store: Store) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bench.cells.cell import is_trial
@@ -46,7 +46,7 @@ def finished(job: Job, quiet: bool = False) -> Finished:
         keep_plan(job.folder, job.cells)
     left = _run(job, store, quiet)
     while job.plan.spec.searched and not left:  # trials have shown what else there is to run
-        before, job = job.todo, renewed(job)
+        before, job = job.todo, renewed(replace(job, retry=None))  # what failed now has been tried
         if job.todo == before:
             break  # nothing came of them
         if rank() == 0:
@@ -111,8 +111,8 @@ def _sweep(job: Job) -> None:
     """Delete what runs that were killed have left: temporary files, and checkpoints of cells that
     are done."""
     sweep(job.folder)
-    todo = {cell.hash for cell in job.todo}
-    done = {cell.hash[:24] for cell in job.cells if cell.hash not in todo}
+    others = {cell.hash for cells in (job.todo, *job.failed.values()) for cell in cells}
+    done = {cell.hash[:24] for cell in job.cells if cell.hash not in others}
     for path in (job.folder / "checkpoints").glob("*"):
         if path.name.partition(".")[0] in done:
             shutil.rmtree(path, ignore_errors=True)

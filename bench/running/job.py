@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,12 @@ from bench.cells.cell import AnyCell, is_trial
 from bench.cells.store import Store
 from bench.core.durations import NEVER, Deadline, seconds_of
 from bench.core.errors import BenchError
-from bench.planning.options import Executor, Options
+from bench.planning.options import Executor, Options, Retry
 from bench.planning.plan import Plan, make_plan
 from bench.planning.plugins import load_all
 from bench.planning.tuning import settled
 from bench.running.clusters import check_executor
-from bench.running.executor import open_cells
+from bench.running.executor import open_cells, result_of
 from bench.running.reasons import TRIAL, Place, place_of, reason
 from bench.running.sharing import processes
 from bench.running.workers import how_many
@@ -33,6 +34,9 @@ class Job:
     folder: Path
     cells: tuple[AnyCell, ...]
     todo: tuple[AnyCell, ...]
+    failed: Mapping[str, list[AnyCell]] = field(default_factory=dict)
+    """By what went wrong, the cells that failed before, and would do so again."""
+    retry: Retry | None = None  # whether they run all the same
     workers: int = 1  # processes that run them
     jobs: int | None = None  # as many were asked for
     per_gpu: int | None = None  # cells at once
@@ -74,6 +78,7 @@ def planned(options: Options) -> Job:
         folder=folder,
         cells=(),
         todo=(),
+        retry=options.retry,
         jobs=options.jobs,
         per_gpu=options.per_gpu,
         plugin=options.plugin,
@@ -89,17 +94,15 @@ def planned(options: Options) -> Job:
 def renewed(job: Job) -> Job:
     """The job as its folder is now: trials that have run may have shown the settings of cells, or
     of further trials."""
-    plan, store = job.plan, Store(job.folder)
+    plan, store, retry = job.plan, Store(job.folder), job.retry == "failed"
     trials: list[AnyCell] = []
     if plan.tuning is not None:
-        spec, trials = settled(
-            plan.spec, plan.tuning, lambda cell: store.read(cell.identity(), cell.hash)
-        )
+        spec, trials = settled(plan.spec, plan.tuning, lambda cell: result_of(cell, store, retry))
         plan = replace(plan, spec=spec)
     cells = (*trials, *plan.spec.cells())
-    todo, _ = open_cells(cells, store, plan.submission)
+    todo, failed = open_cells(cells, store, plan.submission, retry)
     workers = how_many(job.jobs, todo, job.per_gpu, job.executor)
-    return replace(job, plan=plan, cells=cells, todo=tuple(todo), workers=workers)
+    return replace(job, plan=plan, cells=cells, todo=tuple(todo), failed=failed, workers=workers)
 
 
 def unknown_method(job: Job, option: str) -> str:

@@ -175,5 +175,6 @@ class _Tasks:
             self.follower.display.say(f"{cell}: its process or node was lost, it runs once more")
             self.left.insert(0, cell)
         else:
-            self.follower.store.write(failed_result(cell, f"lost twice: {reason}"), None)
+            result = failed_result(cell, f"lost twice: {reason}", outside=True)
+            self.follower.store.write(result, None)
             self.follower.look()

@@ -8,7 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bench.cells.cell import AnyCell
@@ -45,7 +45,8 @@ def run_on_slurm(job: Job, store: Store, quiet: bool = False) -> list[AnyCell]:
         follower = Follower(job, store, display)
         while display.left and job.deadline.left > 0:
             count = len(display.left)
-            shift = Shift(packed(job))
+            # a cell that has failed in a shift is not left to the next
+            shift = Shift(packed(replace(job, todo=tuple(display.left))))
             with inherited_path(), executor.batch():
                 jobs = [executor.submit(shift) for _ in range(min(job.workers, count))]
             _wait(jobs, follower)

@@ -90,10 +90,16 @@ def blank_result(cell: AnyCell) -> CellResult:
 
 
 def failed_result(
-    cell: AnyCell, reason: str, status: Literal["failed", "refused"] = "failed"
+    cell: AnyCell,
+    reason: str,
+    status: Literal["failed", "refused"] = "failed",
+    outside: bool = False,
 ) -> CellResult:
-    """The result of a cell that could not be finished, or was not begun."""
-    return {**blank_result(cell), "status": status, "error": reason}
+    """The result of a cell that could not be finished, or was not begun; `outside`: what is to
+    blame is no part of it."""
+    found = blank_result(cell)
+    found["provenance"]["code"] = None if outside else cell.method.code or None
+    return {**found, "status": status, "error": reason}
 
 
 def cell_result(

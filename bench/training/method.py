@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench.cells.cell import MethodSpec
 from bench.core.errors import BenchError, unknown_name
+from bench.core.hashing import code_digest
 from bench.core.registry import Registry
 from bench.core.settings import Range, changed, check_space, parse, setting, typed
 
@@ -176,8 +177,15 @@ class Method:
     @property
     def spec(self) -> MethodSpec:
         """The method as data, which `bench.training.stack.build` makes it of again."""
-        needs = tuple(sorted(self.needs))
-        return MethodSpec(self.name, self.settings, self.label, needs, versions=self.versions)
+        needs, code = tuple(sorted(self.needs)), code_digest(self.sources)
+        return MethodSpec(
+            self.name, self.settings, self.label, needs, versions=self.versions, code=code
+        )
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """Where it is defined."""
+        return frozenset({type(self).__module__})
 
     @property
     def versions(self) -> dict[str, int]:

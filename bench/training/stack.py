@@ -125,6 +125,11 @@ class Stack(Method):
         return {name: each for part in self.parts for name, each in part.versions.items()}
 
     @property
+    def sources(self) -> frozenset[str]:
+        """Those of all parts."""
+        return frozenset().union(*(part.sources for part in self.parts))
+
+    @property
     def needs(self) -> frozenset[Need]:
         """What any part needs."""
         return frozenset().union(*(part.needs for part in self.parts))

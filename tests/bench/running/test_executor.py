@@ -49,18 +49,6 @@ def test_processes_see_whether_all_have_failed(tmp_path: Path) -> None:
             process.kill()
 
 
-@pytest.fixture
-def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The steps that finetune makes."""
-    made: list[int] = []
-
-    def count(_: Finetune, run: TrainingContext) -> None:
-        made.append(run.step)
-
-    monkeypatch.setattr(Finetune, "after_step", count)
-    return made
-
-
 @pytest.mark.parametrize("tasks", ["cola", "cola>rte"])
 def test_a_failure_while_it_is_scored_keeps_the_training(
     tiny_causal: Path,
