@@ -8,19 +8,23 @@ import sys
 from collections.abc import Sequence
 
 from bench.core.errors import BenchError, TerminatedError, unknown_name
-from bench.core.stops import catch_stops
+from bench.core.stops import catch_stops, ignore_stops
 
 INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    catch_stops()
     try:
-        return _run(list(sys.argv[1:] if argv is None else argv))
+        catch_stops()
+        code = _run(list(sys.argv[1:] if argv is None else argv))
     except (KeyboardInterrupt, TerminatedError) as stop:
+        ignore_stops()
         print("stopped. The same command goes on from here.", file=sys.stderr)
         return stop.code if isinstance(stop, TerminatedError) else INTERRUPTED
+    if argv is None:  # the process ends here
+        ignore_stops()
+    return code
 
 
 def _run(words: list[str]) -> int:

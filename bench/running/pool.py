@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import send_handle
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from bench.cells.cell import AnyCell
 from bench.cells.store import Store
@@ -25,7 +26,7 @@ from bench.running.estimates import Estimates
 from bench.running.order import next_cell
 from bench.running.progress import Display
 from bench.running.server import END, FORK
-from bench.running.worker import BROKEN, FREE
+from bench.running.worker import BROKEN, FREE, STOPPED
 
 if TYPE_CHECKING:
     from bench.running.job import Job
@@ -72,20 +73,22 @@ class Server:
             )
         self._ask((job.plugin, job.task_file), job)
 
-    def fork(self, gpu: str | None) -> tuple[int, Connection]:
-        """A new worker's process id and the pipe to it.
+    def fork(self, gpu: str | None) -> tuple[int, Connection, IO[bytes]]:
+        """A new worker's process id, the pipe to it, and the file of its last words if it crashes.
 
         Raises:
             BenchError: a method is known to this process alone.
         """
         ours, theirs = socket.socketpair()
+        trace = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the worker
         with theirs:
             self._ask((FORK, gpu))
-            send_handle(self.control, theirs.fileno(), self.process.pid)
+            for end in (theirs, trace):
+                send_handle(self.control, end.fileno(), self.process.pid)
         answer = self._answer()
         if isinstance(answer, str):
             raise BenchError(answer)
-        return answer, Connection(ours.detach())
+        return answer, Connection(ours.detach()), trace
 
     def exit_code(self, pid: int) -> int:
         """That of a worker that has ended, negative of a signal."""
@@ -125,6 +128,7 @@ class _Worker:
     number: int
     pid: int
     pipe: Connection
+    trace: IO[bytes]
     cell: AnyCell | None = None
     tried: bool = False  # whether it has said how the cell went
 
@@ -242,16 +246,18 @@ class _Pool:
         """Keep why the cell of a dead worker has no result, and put a new one in its place."""
         from bench.running.result_building import failed_result
 
-        cell, reason = worker.cell, _cause(self.server.exit_code(worker.pid))
+        cell, code = worker.cell, self.server.exit_code(worker.pid)
         assert cell is not None, "only busy workers are listened to"
         worker.pipe.close()
         if not worker.tried:
-            result = failed_result(cell, reason)
-            log = self.store.log(result)
-            atomic_write_text(log, f"{cell}\n{reason}\n")
-            self.store.write(result, None)
             if worker.number not in self.display.running:
                 self.display.start(cell, worker=worker.number)
+            at = self.display.running[worker.number].where()
+            reason, outside = _cause(code)
+            result = failed_result(cell, reason, outside=outside)
+            log = self.store.log(result)
+            atomic_write_text(log, f"{cell}\n{reason}\nlast seen at: {at}\n{_last_words(worker)}")
+            self.store.write(result, None)
             self.display.end(cell, result, log, worker=worker.number)
         self.workers[self.workers.index(worker)] = self._new(worker.number)
 
@@ -273,10 +279,21 @@ class _Pool:
             os.kill(worker.pid, number)
 
 
-def _cause(code: int) -> str:
-    """Why a process is no more."""
-    if code >= 0:
-        return f"its process ended in the midst, with exit code {code}"
-    name = signal.Signals(-code).name
-    memory = "; the system does so when memory runs out" if -code == signal.SIGKILL else ""
-    return f"its process was ended by {name}{memory}"
+def _last_words(worker: _Worker) -> str:
+    """Where a worker was when it crashed; empty where it was ended otherwise."""
+    worker.trace.seek(0)
+    return worker.trace.read().decode(errors="replace")
+
+
+_CRASHES = signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL
+"""What ends a process for what it does itself."""
+
+
+def _cause(code: int) -> tuple[str, bool]:
+    """Why a process is no more, and whether that came from outside."""
+    number = signal.SIGTERM if code == STOPPED else -code
+    if number <= 0:
+        return f"its process ended in the midst, with exit code {code}", False
+    memory = "; the system does so when memory runs out" if number == signal.SIGKILL else ""
+    name = signal.Signals(number).name
+    return f"its process was ended by {name}{memory}", number not in _CRASHES

@@ -6,8 +6,10 @@ first process alone, which tells each worker once.
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
+import signal
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 from typing import TYPE_CHECKING
@@ -25,34 +27,39 @@ def main(handle: int) -> None:
     """Serve the process at the other end of a socket, until it is gone.
 
     What comes is first the files of plug-ins, then the job, whose pickle may need them, then
-    requests: (FORK, gpu) and a pipe, which a worker gets, answered by its process id; (END, that)
-    answered by its exit code, negative of a signal. Where the job needs what only the other process
-    knows, each request for a worker is answered by a line that says so.
+    requests: (FORK, gpu), a pipe, which a worker gets, and a file for its last words if it crashes,
+    answered by its process id; (END, that) answered by its exit code, negative of a signal. Where
+    the job needs what only the other process knows, each request for a worker is answered by a line
+    that says so.
     """
-    control = Connection(handle)
     faulthandler.enable(all_threads=False)
+    # the other process ends this one; a worker lets signals in once it can act on them
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    with contextlib.suppress(EOFError, ConnectionError):
+        _serve(Connection(handle))
+
+
+def _serve(control: Connection) -> None:
     load_all(*control.recv())
     job: Job = control.recv()
     refusal = unknown_method(job, f"--jobs {job.workers}")
     if not refusal:
         _import(job)
     while True:
-        try:
-            word, value = control.recv()
-        except EOFError:
-            return
+        word, value = control.recv()
         if word == END:
             control.send(os.waitstatus_to_exitcode(os.waitpid(value, 0)[1]))
             continue
-        pipe = recv_handle(control)
+        pipe, trace = recv_handle(control), recv_handle(control)
         if refusal:
             control.send(refusal)
             continue
         pid = os.fork()
         if pid == 0:
             control.close()
-            _become_worker(job, Connection(pipe), value)
+            _become_worker(job, Connection(pipe), value, trace)
         os.close(pipe)
+        os.close(trace)
         control.send(pid)
 
 
@@ -66,12 +73,13 @@ def _import(job: Job) -> None:
     torch.set_num_threads(max(1, cores() // job.workers) if gpus() else 1)
 
 
-def _become_worker(job: Job, pipe: Connection, gpu: str | None) -> None:
+def _become_worker(job: Job, pipe: Connection, gpu: str | None, trace: int) -> None:
     """Work, and end without going back to where this process was forked."""
     from bench.running.worker import work
 
     code = 1
     try:
+        faulthandler.enable(trace)
         if gpu is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = gpu
         code = work(job, pipe)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FREE, BROKEN = "free", "broken"
 _SAY_SECONDS = 0.1  # between two words on how far a cell is
-_STOPPED = 143
+STOPPED = 143
 
 
 def work(job: Job, pipe: Connection) -> int:
@@ -36,6 +36,7 @@ def work(job: Job, pipe: Connection) -> int:
     """
     catch_stops()
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         teller = Teller(pipe)
         store = Store(job.folder)
         runner = CellRunner(job.plan, job.todo, store, job.folder, teller, job.deadline)
@@ -48,7 +49,7 @@ def work(job: Job, pipe: Connection) -> int:
     except EOFError:
         return 0
     except (KeyboardInterrupt, TerminatedError):
-        return _STOPPED
+        return STOPPED
     except BaseException:
         traceback.print_exc()
     finally:

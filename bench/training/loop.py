@@ -24,6 +24,7 @@ from bench.core.errors import (
     UnfitCheckpointError,
 )
 from bench.core.hashing import derive_seed
+from bench.core.stops import error_of, is_new_wish
 from bench.network.batches import micro_batches, step_batches
 from bench.network.checkpointing import activations_recomputed
 from bench.network.compilation import Clock, compile_clock, compiled
@@ -269,7 +270,8 @@ class _Loop:
 
     @contextlib.contextmanager
     def _deferred_signals(self) -> Iterator[None]:
-        """Collect SIGINT and SIGTERM instead of acting on them; a second one acts at once."""
+        """Collect SIGINT and SIGTERM instead of acting on them; another one, a second later or
+        more, acts at once."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -280,9 +282,12 @@ class _Loop:
                 signal.signal(number, handler)
 
         def note(number: int, frame: Any) -> None:
-            restore()
-            self.caught.append(_stop(number))
-            self._say("train")
+            new = is_new_wish()
+            if not self.caught:
+                self.caught.append(error_of(number))
+                self._say("train")
+            elif new:
+                raise error_of(number)
 
         for number in previous:
             signal.signal(number, note)
@@ -389,8 +394,3 @@ class _Loop:
                 checkpoint.save(self.folder, run, self.method, self.optimizer, self.record)
             except BenchError as error:
                 print(f"no checkpoint at step {run.step} of {run.cell}: {error}", file=sys.stderr)
-
-
-def _stop(number: int) -> BaseException:
-    """What a caught signal raises in the end."""
-    return KeyboardInterrupt() if number == signal.SIGINT else TerminatedError(128 + number)

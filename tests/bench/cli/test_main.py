@@ -101,6 +101,16 @@ def test_a_failed_cell_is_shown_and_the_others_finish(
     code, out, _ = run("status", tmp_path / "run")
     assert code == 0
     assert "6 done, 2 failed, 0 refused, 0 stopped" in out
+    code, out, err = run(*words)  # they would fail again
+    assert (code, err.count("[")) == (1, 0)
+    assert "= 8 cells, 2 failed before, 6 done, 0 to run" in out.replace("\n  ", " ")
+    assert "  failed     2 ValueError: seed one is bad (mine.py:7)\n" in out
+    assert "--retry failed runs them again" in out and "fragile seed 1 failed: ValueError" in out
+    code, out, _ = run("explain", "fragile x cola x seed 1", *words)
+    assert code == 0 and "failed before: ValueError: seed one is bad (mine.py:7) (--retry" in out
+    code, out, err = run(*words, "--retry", "failed")
+    assert (code, err.count(": FAILED, ")) == (1, 2) and "6 done, 2 to run" in out
+    assert run(*words, "--retry", "all")[0] == 2
     plugin.write_text(plugin.read_text().replace("== 1", "== 99"))
     # the mended cells run again, and only they
     code, out, _ = run(*words)
@@ -240,6 +250,43 @@ def test_a_stop_waits_for_an_import_to_end(tmp_path: Path, name: str, code: int)
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.stdout == "imported whole\n"
+    said = "stopped. The same command goes on from here.\n"
+    assert (done.returncode, done.stderr) == (code, said)
+
+
+_LEAVING = """\
+import atexit, os, signal, sys, time
+from bench.cli import commands
+from bench.cli.main import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the shell may ignore it
+def again():
+    os.kill(os.getpid(), signal.{name})
+    time.sleep(0.01)
+atexit.register(again)
+class Odd:
+    def __del__(self):
+        again()
+def run(words):
+    odd = Odd()
+    del odd
+    try:
+        time.sleep(60)
+    finally:
+        again()
+commands.run = run
+sys.argv[1:] = ["--x"]
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_stop_that_comes_again_while_it_leaves_is_no_traceback(name: str, code: int) -> None:
+    """The first comes while an object goes, where Python drops errors; others while what runs is
+    left, and behind the last line."""
+    done = subprocess.run(
+        [sys.executable, "-c", _LEAVING.format(name=name)], cwd=ROOT,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
     said = "stopped. The same command goes on from here.\n"
     assert (done.returncode, done.stderr) == (code, said)
 

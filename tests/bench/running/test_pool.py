@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +92,9 @@ def test_two_workers_give_what_one_process_gives(world: World, tmp_path: Path) -
             ("crashes", "its process was ended by SIGSEGV"),
         )
     }
-    assert all(bad.log is not None for bad in two.failed)
+    logs = {bad.method: bad.log.read_text() for bad in two.failed if bad.log is not None}
+    assert "\nlast seen at: " in logs["dies"]
+    assert "Segmentation fault" in logs["crashes"] and 'dies.py", line 18 in' in logs["crashes"]
     assert len(two.results) == 4 * 2
     entries = [path.name for path in (tmp_path / "two" / "cache").iterdir()]
     assert entries and not any(name.endswith(".lock") for name in entries)
@@ -183,6 +187,26 @@ def _pause_and_go_on(parent: int, folder: Path) -> None:
 def _state(pid: int) -> str:
     """Of a process: "T" where it is stopped."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@pytest.mark.parametrize("said", [[], [((), ())]])
+def test_the_process_that_forks_workers_goes_in_silence(said: list[object]) -> None:
+    """Whenever the other one is gone, also before it has said anything."""
+    ours, theirs = socket.socketpair()
+    script = f"from bench.running.server import main; main({theirs.fileno()})"
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-c", script],
+            cwd=ROOT,
+            pass_fds=[theirs.fileno()],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    with Connection(ours.detach()) as control:
+        for word in said:
+            control.send(word)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
 
 
 class Mine(Method):

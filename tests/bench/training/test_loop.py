@@ -123,6 +123,33 @@ def test_ctrl_c_ends_the_step_writes_a_checkpoint_and_stops(
         assert torch.equal(value, weights(rest)[name]), name
 
 
+@pytest.mark.parametrize(("seconds", "steps"), [(1.0, [2]), (0.0, [])])
+def test_a_signal_that_comes_again_at_once_is_the_same_wish(
+    tiny_causal: Path,
+    tiny_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    steps: list[int],
+) -> None:
+    """A key that was pressed twice, a scheduler that says it twice: the step and its checkpoint
+    are not lost. Later it is meant."""
+
+    def impatient(_: Finetune, run: Any) -> None:
+        if run.step == 2:
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("bench.core.stops._ONE_WISH_SECONDS", seconds)
+    monkeypatch.setattr(Finetune, "after_step", impatient)
+    stage = stage_for(plan_for(["finetune"], ["cola"], tiny_causal, tiny_data), tmp_path)
+    folder = tmp_path / "checkpoint"
+    with pytest.raises(TerminatedError):
+        train(stage.run, stage.method, folder)
+    made = folder.glob("checkpoint.json")
+    assert [json.loads(path.read_text())["step"] for path in made] == steps
+
+
 @pytest.mark.parametrize(
     ("number", "stops"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, TerminatedError)]
 )
