@@ -15,6 +15,7 @@ from bench.board.one_seed import Answers, right_rows
 from bench.board.statistics import ALPHA, Comparison
 from bench.board.verdicts import JUDGED
 from bench.cells.cell import THEN
+from bench.cells.recipe import MEASURED
 from bench.cells.result import CellResult
 from bench.scoring.metrics import is_lower
 
@@ -72,22 +73,29 @@ def compare(
 
 
 def settings_of(result: CellResult) -> dict[str, Any]:
-    """What a cell was run with, by path: `train.lr`, `lwf.interval`, `model.hash`."""
+    """What a cell was run with, by path: `train.lr`, `lwf.interval`, `model.hash`. Of a method that
+    forgets nothing there is no forgetting task."""
     cell: Mapping[str, Any] = result["cell"]
-    method = cell["method"]
-    rest = {k: v for k, v in cell.items() if k not in (*_NAMES, "settings", "training")}
+    method, unread = cell["method"], () if cell["forget"]["tasks"] else ("forget",)
+    rest = {k: v for k, v in cell.items() if k not in (*_NAMES, *unread, "settings", "training")}
     parts = {"train": cell["training"], method: cell["settings"], **rest}
     return {name.removeprefix("."): value for name, value in flat("", parts).items()}
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """A line for each setting that differs, the methods' and the recipe's first."""
-    names = dict.fromkeys([*old, *new])
+    """A line for each setting that differs, the methods' and the recipe's first; but for what only
+    says what is measured, which identities before 0.5.0 had too, where one side lacks it."""
+    names = [n for n in dict.fromkeys([*old, *new]) if (n in old and n in new) or not _measures(n)]
     found = [name for name in names if old.get(name) != new.get(name)]
     return [
         f"{name}: {_value(old.get(name))} -> {_value(new.get(name))}"
         for name in sorted(found, key=lambda name: (_is_hash(name), "." not in name, name))
     ]
+
+
+def _measures(name: str) -> bool:
+    first, _, rest = name.partition(".")
+    return first in ("retention", "lm_eval", "forget") or (first == "train" and rest in MEASURED)
 
 
 def _is_hash(name: str) -> bool:

@@ -91,6 +91,8 @@ def _changes(old: Any, new: Any) -> list[str]:
     found = []
     for part in dict.fromkeys([*new, *old]):
         was, now = old.get(part), new.get(part)
+        if part == "text" and was is None:  # before 0.5.0 it was that which is scored
+            was = (old.get("retention") or {}).get("hash") or ""
         if was == now or part in _MEASURED:
             continue
         if part in ("settings", "training"):

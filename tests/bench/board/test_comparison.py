@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from scipy.stats import ttest_rel
 
-from bench.board.comparison import changes, compare
+from bench.board.comparison import changes, compare, settings_of
 from bench.cells.result import CellResult, Predictions
 from bench.cells.store import Store
 from bench.render.comparison import page
@@ -91,6 +91,21 @@ def test_settings_come_before_hashes() -> None:
         "suite_version: 1 -> 2",
         "model.hash: x -> y",
         f"task_hash: {'a' * 12} -> {'b' * 12}",
+    ]
+
+
+def test_what_is_only_measured_is_no_setting() -> None:
+    """Identities before 0.5.0 had it, and the forgetting tasks of methods that read none."""
+    nothing = {"forget": {"tasks": [], "hash": ""}}
+    old = result(training={**TRAINING, "max_eval": 9}, retention={"hash": "x"}, lm_eval=[])
+    new = result(training=TRAINING, **nothing)
+    assert changes(settings_of(old), settings_of(new)) == []
+    assert compare([old], [new]).changed == () and compare([old], [new]).alone == ()
+    other = result(training={**TRAINING, "max_eval": 8}, forget={"tasks": ["sst2"], "hash": "y"})
+    assert changes(settings_of(old), settings_of(other)) == [
+        "forget.tasks: rte -> sst2",
+        "train.max_eval: 9 -> 8",
+        "forget.hash: rows-['rte'] -> y",
     ]
 
 

@@ -7,6 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Container
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +237,10 @@ def test_why_says_nothing_of_what_only_measures(folder: Path) -> None:
     old["cell"]["training"] |= {"max_eval": 4, "retention_tokens": 8192, "forget_rows": 256}
     found = reason(cell, [old], Store(folder / "elsewhere"))
     assert found == f"suite version 0.4.0 -> {SCORES_VERSION}: scores may change"
+    reads = replace(cell, method=replace(cell.method, needs=("text",)))
+    for text, more in ((reads.retention.hash, ""), ("another", "; the text that it reads changed")):
+        old["cell"]["retention"] = {"hash": text}
+        assert reason(reads, [old], Store(folder / "elsewhere")) == found + more
 
 
 def test_explain(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
