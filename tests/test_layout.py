@@ -51,8 +51,9 @@ TESTED_IN = {
     "bench.running.worker bench.running.workers",
     "bench/running/test_on_slurm.py": "bench.running.clusters bench.running.remote",
     "bench/running/test_memory.py": "bench.core.memory",
-    "bench/speed/test_speed.py": "bench.speed.__main__ bench.speed.cells bench.speed.grid "
-    "bench.speed.jobs bench.speed.loop bench.speed.options bench.speed.scoring bench.speed.start "
+    "bench/speed/test_speed.py": "bench.speed.__main__ bench.speed.boards bench.speed.cells "
+    "bench.speed.grid bench.speed.jobs bench.speed.loop bench.speed.options bench.speed.scoring "
+    "bench.speed.start "
     "bench.speed.timing",
     "test_papers.py": "bench.core.version",
     "bench/training/test_loop.py": "bench.training.checkpoint bench.training.context "

@@ -5,8 +5,8 @@ scipy.stats takes a second to import, which `table DIR` would pay: only scipy.sp
 
 from __future__ import annotations
 
+import functools
 import math
-import statistics
 from bisect import bisect_left
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -61,7 +61,9 @@ def estimate(values: Sequence[float]) -> Estimate | None:
     mean = math.fsum(values) / n
     if n == 1:
         return Estimate(1, mean, None)
-    spread = statistics.stdev(values)
+    apart = [value - values[0] for value in values]  # exactly 0 where all are the same
+    middle = math.fsum(apart) / n
+    spread = math.hypot(*(each - middle for each in apart)) / math.sqrt(n - 1)
     return Estimate(n, mean, _t_quantile(n - 1) * (spread / math.sqrt(n)), spread)
 
 
@@ -232,6 +234,7 @@ def _differences(ours: Mapping[K, float], theirs: Mapping[K, float]) -> list[flo
     return [value - theirs[key] for key, value in ours.items() if key in theirs]
 
 
+@functools.cache
 def _t_quantile(freedom: int, comparisons: int = 1) -> float:
     """How many standard errors the interval reaches to each side."""
     from scipy.special import stdtrit

@@ -1,7 +1,7 @@
 """The speed script: it runs, its arithmetic is right, and the loop is not grossly slow.
 
-Each command of bench.speed.cells, bench.speed.grid, bench.speed.jobs, bench.speed.options,
-bench.speed.scoring runs once.
+Each command of bench.speed.boards, bench.speed.cells, bench.speed.grid, bench.speed.jobs,
+bench.speed.options, bench.speed.scoring runs once.
 """
 
 from __future__ import annotations
@@ -180,3 +180,14 @@ def test_a_grid_is_timed_beside_its_cells_alone(
     assert "finetune,recadam on cola, 1 seeds" in capsys.readouterr().out
     # the second cell finds tokens and the base's scores
     assert json.loads(file.read_text())["grid / its cells alone"]["ratio"] < 0.95
+
+
+def test_boards_of_many_cells_are_timed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, like = tmp_path / "found.json", Path(__file__).parents[3] / "results/boards/stories260K"
+    words = ["boards", "--cells", "60", "--rounds", "1", "--like", str(like)]
+    assert main([*words, "--json", str(file)]) == 0
+    found = json.loads(file.read_text())
+    assert set(found) == {"boards: table", "boards: report"}
+    assert all(times["CPU s"] > 0 for times in found.values())
+    assert "60 cells like one of" in capsys.readouterr().out
+    assert main(["boards", "--like", str(tmp_path)]) == 2
