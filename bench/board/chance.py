@@ -67,14 +67,16 @@ def _twins(cells: Sequence[CellResult], names: Mapping[MethodKey, str]) -> list[
         if cell["chance"] and cell["chance"]["after"]["share"] < 1:
             place = cell["cell"]["seed"], cell["chance"]["after"]["hash"]
             groups.setdefault(place, []).append(cell)
-    lines = []
+    twins: dict[tuple[tuple[str, ...], int], list[str]] = {}
     for (seed, _), found in sorted(groups.items()):
         if len(found) > 1:
-            them = sorted(_name(cell, names) for cell in found)
-            rows = found[0]["data"]["dev_rows"]
-            who = f"{', '.join(them[:-1])} and {them[-1]}"
-            lines.append(f"{who} gave the same answers to all {rows} rows, seed {seed}")
-    return lines
+            them = tuple(sorted(_name(cell, names) for cell in found))
+            twins.setdefault((them, found[0]["data"]["dev_rows"]), []).append(str(seed))
+    return [
+        f"{', '.join(them[:-1])} and {them[-1]} gave the same answers to all {rows} rows, "
+        f"seed {', '.join(seeds)}"
+        for (them, rows), seeds in twins.items()
+    ]
 
 
 def _name(cell: CellResult, names: Mapping[MethodKey, str]) -> str:

@@ -32,7 +32,7 @@ def _one_seed(board: Board) -> list[Section]:
     """A row per task and method that has one seed, where answers are at hand."""
     columns = (
         Column("task", words=LABEL, left=True),
-        Column("method", words=LABEL),
+        Column("method", words=LABEL, left=True),
         Column("rows"),
         Column("only it\nright", 8),
         Column("only finetune\nright", 8),
@@ -63,7 +63,7 @@ def _searches(board: Board) -> list[Section]:
     """A row per task and method whose settings were searched."""
     columns = (
         Column("task", words=LABEL, left=True),
-        Column("method", words=LABEL),
+        Column("method", words=LABEL, left=True),
         Column("trials"),
         Column("failed", 3),
         Column("searched", 6, words=28, left=True),
@@ -329,7 +329,7 @@ def _rankings(board: Board) -> list[Section]:
     headings = "rise", "unlearned", "rank:\nrise", "limit", "taught:\nAUC", "by rise"
     columns = (
         Column("task", words=LABEL, left=True),
-        Column("method", words=LABEL),
+        Column("method", words=LABEL, left=True),
         Column("n"),
         *(Column(heading, 9) for heading in (*headings, "others:\nAUC", "by rise")),
     )

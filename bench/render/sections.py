@@ -39,7 +39,7 @@ class Page:
 def page(board: Board) -> Page:
     """The board in words."""
     return Page(
-        heading=_heading(board),
+        heading=heading(board),
         facts=_facts(board),
         sections=tuple(sections(board)),
         legend=_legend(board),
@@ -68,7 +68,7 @@ def averages_first(board: Board) -> tuple[Table, ...]:
     return (*found[count:], *found[:count])
 
 
-def _heading(board: Board) -> str:
+def heading(board: Board) -> str:
     """What the board is of, and whether an older suite made it."""
     version = board.shared["suite_version"]
     age = f" (older suite version {version}, this is {SUITE_VERSION})" if is_older(version) else ""
@@ -225,8 +225,8 @@ def _verdicts(board: Board) -> list[Section]:
         rows.append((*said, *(verdict_text(verdict, name) for name in JUDGED), _seeds(verdict)))
     title = (
         "Against finetune: paired t-tests over seeds at 5 %, Holm over this board's tasks and "
-        "methods (the average by itself); better, worse: the gain with its 95 % interval; no "
-        "difference shown (±: what would have been)"
+        "methods (the average by itself); better, worse: by how many points, and nats per token, "
+        "with the 95 % interval; no difference shown (±: what would have been)"
     )
     return [Section(title, columns, tuple(rows), board.limits)] if rows else []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,15 +21,16 @@ from bench.render.page.flips import flips
 from bench.render.page.recadam import drift_by_k
 from bench.render.page.selection import confidence, selection
 from bench.render.page.svg import Look
-from bench.render.page.tables import Looks, section_table, swatch
+from bench.render.page.tables import Looks, named, section_table
 from bench.render.page.tags import Markup, joined, tag
 from bench.render.page.tradeoff import tradeoff
 from bench.render.section import Section
-from bench.render.sections import page
+from bench.render.sections import Page, heading, page
 from bench.render.wording import one_line
 from bench.rows.lookup import Lookup
 
 _FOLDER = Path(__file__).parent
+_FEW = 4  # tasks that tell a board from others
 
 
 @dataclass(frozen=True)
@@ -112,21 +114,34 @@ class _Part:
 
 
 def titles_of(boards: Sequence[Board]) -> list[str]:
-    """What boards are called: those of one heading get what differs in what their cells share."""
-    headings = [page(board).heading for board in boards]
+    """What boards are called: those of one heading get what differs in what their cells share, or
+    else their tasks."""
+    headings = [heading(board) for board in boards]
     shared = [cell_table.flat("", board.shared) for board in boards]
     titles = []
-    for heading, mine in zip(headings, shared, strict=True):
-        twins = [its for other, its in zip(headings, shared, strict=True) if other == heading]
+    for name_, mine in zip(headings, shared, strict=True):
+        twins = [its for other, its in zip(headings, shared, strict=True) if other == name_]
         names = [name for name in mine if any(its.get(name) != mine[name] for its in twins)]
         differ = (f"{name.rpartition('.')[2]}={mine[name]}" for name in names)
-        titles.append(one_line(", ".join([heading, *differ])))
-    return titles
+        titles.append(one_line(", ".join([name_, *differ])))
+    counts = Counter(titles)
+    return [
+        f"{title}: {_tasks(board)}" if counts[title] > 1 else title
+        for title, board in zip(titles, boards, strict=True)
+    ]
+
+
+def _tasks(board: Board) -> str:
+    """Such as "qasc, forgetting recall_classes"."""
+    names = [table.title for table in board.tables]
+    forget = sorted({task for table in board.tables for task in table.forget})
+    said = ", ".join(names) if len(names) <= _FEW else f"{len(names)} tasks"
+    return one_line(f"{said}, forgetting {', '.join(forget)}" if forget else said)
 
 
 def _board(board: Board, number: int, title: str, shown: Shown) -> Markup:
     looks, words = looks_of(board), page(board)
-    parts = [part for part in _parts(board, looks, shown) if part.blocks]
+    parts = [part for part in _parts(board, words, looks, shown) if part.blocks]
     anchors = [f"board-{number}-{i}" for i in range(len(parts))]
     links = [
         tag("li", tag("a", part.title, href=f"#{anchor}"))
@@ -150,7 +165,7 @@ def _board(board: Board, number: int, title: str, shown: Shown) -> Markup:
 def _legend(looks: Looks) -> Markup:
     """A button per method, which brings it forward everywhere on the board."""
     buttons = [
-        tag("button", swatch(look), look.name, type="button", aria_pressed="false",
+        tag("button", named(look), type="button", aria_pressed="false",
             data_m=look.number)
         for look in sorted(looks.values(), key=lambda look: look.number)
     ]  # fmt: skip
@@ -159,14 +174,13 @@ def _legend(looks: Looks) -> Markup:
     return tag("div", *buttons, hint, class_="legend", role="group", aria_label=said, title=said)
 
 
-def _parts(board: Board, looks: Looks, shown: Shown) -> list[_Part]:
+def _parts(board: Board, words: Page, looks: Looks, shown: Shown) -> list[_Part]:
     def drawn(*figures: Figure) -> list[Markup]:
         return [figure(one, looks) for one in figures if one.drawings]
 
     def tabled(*sections: Section | None) -> list[Markup]:
         return [section_table(one, looks) for one in sections if one]
 
-    words = page(board)
     flipped = flips(board, shown.answers, shown.lookup, looks)
     limits = [tag("ul", *(tag("li", line) for line in board.limits), class_="notes")]
     return [
@@ -213,7 +227,7 @@ _VERDICTS = (
     "Each method against finetune, on the same seeds: paired t-tests over seeds at 5 %, corrected "
     "for all tasks and methods of the board (Holm). Better and worse: by how much, with the 95 % "
     "interval. No difference shown is not equality: ± says how large one surely would have been "
-    "seen."
+    "seen. Best score first."
 )
 _TRADEOFF = (
     "What a method gains on the task, and what the model forgets of what it knew. Up and to the "

@@ -94,7 +94,7 @@ def _share(found: Counted) -> str:
     number = f"{found.answers:.0f}"
     if found.conflicting is None or not found.answers:
         return number
-    return f"{number}, {found.conflicting / found.answers:.0%} outdated"
+    return f"{number}, {100 * found.conflicting / found.answers:.0f} % outdated"
 
 
 def _said(found: Counted) -> str:

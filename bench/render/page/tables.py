@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from bench.render.page.svg import Look
@@ -9,6 +10,7 @@ from bench.render.page.tags import Markup, joined, tag
 from bench.render.section import Column, Section
 
 _WORDY = 24  # characters from which on a column's cells are sentences
+_JOINT = re.compile(r"(?=\[)|(?<=[,+])")
 _MANY = 8  # rows from which on a filter helps
 Looks = Mapping[str, Look]
 """What a method is called -> how it is drawn."""
@@ -72,10 +74,17 @@ def _row(columns: Sequence[Column], row: Sequence[str], looks: Looks) -> Markup:
         best = text.startswith("*") and not column.left
         shown: str = tag("b", text[1:]) if best else text
         if look:
-            shown = joined(swatch(look), text)
+            shown = named(look)
         name, more = ("th", {"scope": "row"}) if i == 0 else ("td", {})
         cells.append(tag(name, shown, class_=_side(column), **more))
     return tag("tr", *cells, data_m=number)
+
+
+def named(look: Look) -> Markup:
+    """A method's mark and name; a long name may be broken at its joints."""
+    first, *rest = _JOINT.split(look.name)
+    name = tag("span", first, *(each for part in rest for each in (tag("wbr"), part)))
+    return joined(swatch(look), name)
 
 
 def swatch(look: Look) -> Markup:

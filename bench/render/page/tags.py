@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-_EMPTY = frozenset({"input", "meta", "br", "path", "line", "rect", "circle", "use", "polyline"})
+_PLAIN = ("input", "meta", "br", "wbr")
+_EMPTY = frozenset({*_PLAIN, "path", "line", "rect", "circle", "use", "polyline"})
 
 
 class Markup(str):
@@ -25,9 +26,7 @@ def tag(name: str, /, *children: Child, **attributes: object) -> Markup:
         if value is not None and value is not False
     )
     if name in _EMPTY and not children:
-        return Markup(
-            f"<{name}{given}>" if name in ("input", "meta", "br") else f"<{name}{given}/>"
-        )
+        return Markup(f"<{name}{given}>" if name in _PLAIN else f"<{name}{given}/>")
     return Markup(f"<{name}{given}>{joined(*children)}</{name}>")
 
 

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 from bench.board.leaderboard import AVERAGE, Board
 from bench.board.verdicts import Verdict
-from bench.render.page.tables import Looks, scrolled, swatch
+from bench.render.page.tables import Looks, named, scrolled
 from bench.render.page.tags import Markup, joined, tag
 from bench.render.wording import MISSING, measure_text, one_line, verdict_text
 
-_ASKED = {"after": "On the task", "retention": "What it knew before"}
+_ASKED = {
+    "after": "On the task: points of its score",
+    "retention": "What it knew before: loss on other text, nats per token",
+}
 _FEW = 5  # tasks that a card names
 _DIFFERENCE = {"after": "gain", "retention": "retention"}
 """What is judged -> the measure in whose form its difference is written."""
@@ -36,7 +39,7 @@ def _card(board: Board, method: str, looks: Looks) -> Markup:
     mine = [verdict for verdict in board.verdicts if verdict.method == method]
     lines = [_line(title, mine, name) for name, title in _ASKED.items()]
     lines.append(tag("p", tag("span", "Cost", class_="asked"), _cost(board, method)))
-    head = tag("h4", swatch(looks[method]), method)
+    head = tag("h4", named(looks[method]))
     return tag("section", head, *lines, class_="card", data_m=looks[method].number)
 
 
@@ -104,11 +107,11 @@ def _matrix_of(
     heads += [tag("th", titles[task], scope="col") for task in there]
     rows = []
     for method in dict.fromkeys(method for method, _ in found):
-        head = tag("th", swatch(looks[method]), method, class_="l", scope="row")
+        head = tag("th", named(looks[method]), class_="l", scope="row")
         cells = [_matrix_cell(found.get((method, task)), name) for task in there]
         rows.append(tag("tr", head, *cells, data_m=looks[method].number))
-    unit = "points" if name == "after" else "nats per token; less is better"
-    caption = f"{title}: difference to finetune, {unit}"
+    way = "" if name == "after" else " (less is better)"
+    caption = f"{title}{way}; difference to finetune"
     body = tag("thead", tag("tr", *heads)), tag("tbody", *rows)
     table = scrolled(tag("table", *body, aria_label=caption), caption)
     return tag("div", tag("p", caption, class_="caption"), table, class_="block")

@@ -48,9 +48,10 @@ def test_answers_that_are_all_the_same_have_a_note_also_before() -> None:
 def test_two_methods_with_the_same_answers_raise_an_alarm() -> None:
     one = [cell(seed=seed, answers=f"x{seed}") for seed in (0, 1)]
     other = [cell("lwf", seed=0, answers="x0"), cell("lwf", seed=1, answers="x0")]
-    (board,) = boards([*one, *other, cell("ewc", seed=1)])
+    again = [cell(method, seed=2, answers="x2") for method in ("lwf", "finetune")]
+    (board,) = boards([*one, *other, cell("ewc", seed=1), *again])
     assert [note for note in board.tables[0].notes if "gave" in note] == [
-        "finetune and lwf gave the same answers to all 50 rows, seed 0"
+        "finetune and lwf gave the same answers to all 50 rows, seed 0, 2"
     ]
     constant = [cell(m, answers="all 0", alike=(0.5, 1.0)) for m in ("finetune", "lwf")]
     assert not any("gave" in note for note in boards(constant)[0].tables[0].notes)

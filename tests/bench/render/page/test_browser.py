@@ -104,7 +104,10 @@ def test_keys_press_headings_and_open_the_data_of_a_plot(page: Browser) -> None:
 def test_it_is_as_wide_as_its_window_in_both_colours(
     page: Browser, tmp_path: Path, width: int, dark: bool
 ) -> None:
-    page.open(tmp_path / "report.html", width, dark)
+    long = "lwf:oracle[samples=1000,share=1.0,interval=1,weight=0.3]"
+    cells = [*rich.cells(), *(rich.cell(long, "cola", seed) for seed in range(3))]
+    (tmp_path / "long.html").write_text(render(rich.shown(cells)), "utf-8")
+    page.open(tmp_path / "long.html", width, dark)
     assert page.ask("document.documentElement.scrollWidth") <= width
     paper = page.ask("getComputedStyle(document.body).backgroundColor")
     assert paper == ("rgb(22, 24, 28)" if dark else "rgb(255, 255, 255)")

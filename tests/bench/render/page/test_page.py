@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[4]
 class Outline(HTMLParser):
     """Elements that were opened, in order, with their attributes; those that are open."""
 
-    EMPTY = ("meta", "input", "br")
+    EMPTY = ("meta", "input", "br", "wbr")
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -101,7 +101,11 @@ def test_every_figure_of_a_board_is_on_it_as_in_the_other_forms(
     found = made()
     text = render(Shown("x", found, lambda _: None, Lookup("micro")))
     plain = unescape(
-        re.sub(r"<(?!b>|/b>)[^>]*>", "\n", text.replace("<b>", "*").replace("</b>", ""))
+        re.sub(
+            r"<(?!b>|/b>)[^>]*>",
+            "\n",
+            text.replace("<wbr>", "").replace("<b>", "*").replace("</b>", ""),
+        )
     )
     lines = set(plain.split("\n"))
     for board in found:
@@ -132,6 +136,11 @@ def test_boards_of_one_heading_are_told_apart_by_what_differs() -> None:
     ]  # fmt: skip
     text = render(Shown("x", found, lambda _: None, Lookup("micro")))
     assert all(text.count(f">{title}<") == 2 for title in titles), "a link and a heading"
+    pairs = ("rte", "sst2"), ("cola", "mrpc")
+    learned = [result("lwf", a, forget={"tasks": [b], "hash": b}) for a, b in pairs]
+    assert sorted(titles_of(boards(learned))) == [
+        "stories260K on data: CoLA, forgetting mrpc", "stories260K on data: RTE, forgetting sst2",
+    ]  # fmt: skip
 
 
 def test_elements_are_closed_and_ids_are_met(text: str) -> None:
