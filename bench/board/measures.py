@@ -106,8 +106,10 @@ def _of_matrix(
     return lambda result: measure(result["sequence"]["matrix"]) if result["sequence"] else None
 
 
-def _flip(which: Literal["lost", "gained"]) -> Callable[[CellResult], float | None]:
-    return lambda result: result["flips"][which] if result["flips"] else None
+def _flip(
+    which: Literal["lost", "gained", "lost_adjusted", "gained_adjusted"],
+) -> Callable[[CellResult], float | None]:
+    return lambda result: result["flips"].get(which) if result["flips"] else None
 
 
 _SCORES = (
@@ -120,6 +122,7 @@ _LOSSES = (
     "token."
 )
 _FLIPS = "lost, gained: answers that were right and are wrong now, and the reverse, in percent."
+_ADJUSTED = "lost adj, gained adj: what of that is beyond guessing anew."
 _SEQUENCES = (
     "Sequences: R[k][i] is the score on task i after stage k of T (R[0]: the base model). before "
     "and after are the means of R[0] and R[T] over all tasks; backward and forgetting (max over "
@@ -162,6 +165,14 @@ MEASURES: list[Measure] = [
     Measure("lost", "lost\n%", SHARE, _flip("lost"), ".1f", _FLIPS, better="less", importance=3),
     Measure(
         "gained", "gained\n%", SHARE, _flip("gained"), ".1f", _FLIPS, better="more", importance=3
+    ),
+    Measure(
+        "lost_adjusted", "lost\nadj %", SHARE, _flip("lost_adjusted"), ".1f", _ADJUSTED,
+        better="less", show="known", importance=2,
+    ),
+    Measure(
+        "gained_adjusted", "gained\nadj %", SHARE, _flip("gained_adjusted"), ".1f", _ADJUSTED,
+        better="more", show="known", importance=2,
     ),
     Measure(
         "drift", "drift", "squared distance", lambda result: result["drift"], ".2e",

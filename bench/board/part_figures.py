@@ -27,6 +27,18 @@ def figures(result: CellResult, parts: Iterable[PartAnswers]) -> Figures:
     return found
 
 
+def _scores(_: CellResult, part: PartAnswers) -> Figures:
+    """Accuracies of their own, and the ceiling of forgetting."""
+    found: Figures = {}
+    for name, rows in part["rows"].items():
+        for when in _BOTH:
+            place = f"ceiling.{when}" if name == "ceiling" else f"scores.{when}.{name}"
+            found[place] = _mean(_right(rows, when))
+        if name == "ceiling":
+            found["ceiling.rows"] = len(rows["id"])
+    return found
+
+
 def _retention(result: CellResult, part: PartAnswers) -> Figures:
     means = {f"retention.{when}": _read(part, when) for when in _BOTH}
     found: Figures = {"retention.tokens": sum(_tokens(part)), **means}
@@ -103,6 +115,7 @@ def _probe(result: CellResult, part: PartAnswers) -> Figures:
 
 _BOTH = ("before", "after")
 _OF: dict[str, Callable[[CellResult, PartAnswers], Figures]] = {
+    "scores": _scores,
     "retention": _retention,
     "forgotten": _forgotten,
     "facts": _facts,

@@ -26,10 +26,13 @@ FIGURES = (
 learning curve, and the scores of a sequence."""
 _ON_TASKS = ("retain_tasks", "path")
 """Parts whose rows are of tasks that `on` names with the hashes of their rows."""
+_ON_OWN = ("path", "probe")
+"""Parts that have rows of the cell's own task."""
 _TRAIN = "train-"
 """In front of the ids of training rows: those that are scored were split off for validation."""
 _WORDS = (
     "scores.primary", "scores.notes", "retention.text", "forgotten.tasks", "lm_eval.version",
+    "ceiling.answers",
 )  # fmt: skip
 _NEAR = 1e-9
 """Relative: libraries of another version may sum in another order."""
@@ -118,10 +121,12 @@ def _sets(
     for part in behind:
         on = part["on"].get("retain_tasks", part["on"]) if part["part"] in _ON_TASKS else {}
         hashes = {task: its[1] for task, its in on.get("tasks", {}).items()}
-        hashes |= {cell["task"]: own} if part["part"] in ("path", "probe") else {}
-        for task in part["rows"].keys() & hashes.keys():
-            rows = part["rows"][task]
-            yield f" of {part['part']} {task}", [task], hashes[task], _pairs(rows)
+        for name, rows in part["rows"].items():
+            what = f" of {part['part']} {name}"
+            if part["part"] == "scores" or (name == cell["task"] and part["part"] in _ON_OWN):
+                yield what, [cell["task"]], own, _pairs(rows)
+            elif name in hashes:
+                yield what, [name], hashes[name], _pairs(rows)
 
 
 def _pairs(rows: Predictions | Answered) -> Iterable[tuple[str, Any]]:

@@ -345,7 +345,7 @@ class PartAnswers(TypedDict):
 
     part: str  # of `bench.cells.measured.PARTS`
     on: dict[str, Any]  # as in `measured`
-    rows: dict[str, Answered]  # by task; of facts: settled, disputed
+    rows: dict[str, Answered]  # by task; of facts settled, disputed, of scores by what it gives
     text: ReadText | None
 
 

@@ -259,13 +259,13 @@ def verify(words: Sequence[str]) -> int:
     from bench.render.verification import report, written_otherwise
     from bench.rows.lookup import Lookup
 
-    found, rows = gathered([given["folder"]]), Lookup(given.get("data", "micro"))
+    place = given["folder"]
+    found, rows = gathered([place]), Lookup(given.get("data", "micro"))
     done = [result for result in found.results if result["status"] == "done"]
     cells = [verify(one, found.answers(one), rows, found.part_answers(one)) for one in done]
-    written = written_otherwise(
-        given["folder"] / "leaderboard.json", boards(found.results, found.answers)
-    )
-    print(report(given["folder"], cells, written, window()))
+    beside = (place if place.is_dir() else place.parent) / "leaderboard.json"
+    written = written_otherwise(beside, boards(found.results, found.answers))
+    print(report(place, cells, written, window()))
     _print_notes(found.set_aside)
     bad = found.set_aside or written or any(one.differ for one in cells)
     return FAILED_CELLS if bad else OK

@@ -15,13 +15,13 @@ from bench.network.encoding import encode
 from bench.network.likelihood import TaskModel
 from bench.network.loading import load_language_model
 from bench.rows.portions import VALIDATION
-from bench.rows.source import source_named
+from bench.rows.source import source_named, source_of
 from bench.rows.task import Row, Task, task_hash
 from bench.running.workspace import Workspace
 from bench.scoring import evaluation as ev
 from bench.scoring import glue_server, lm_eval
 from bench.scoring.metrics import on_split
-from bench.scoring.predictions import Outputs, predict, task_scores
+from bench.scoring.predictions import Outputs, predict, struck_out, task_scores
 from bench.training.context import TrainingContext
 
 if TYPE_CHECKING:
@@ -142,6 +142,30 @@ class Measuring:
         task, rows = known
         encoded = encode(rows, task, self.run.tokenizer, "causal", self.run.max_length)
         return Questions(task, rows, encoded)
+
+    @cached_property
+    def foils(self) -> list[int | None]:
+        """Of each dev row the wrong answer that was planted; none of validation rows alone."""
+        if "dev" not in self.dev:
+            return []
+        data = self.cell.data.source
+        source = source_of(self.task, data)
+        by_id = {row["id"]: row for row in self.workspace.rows_of(self.task, data, "dev")}
+        return [source.foil(by_id[name]) for name in self.dev["dev"].ids]
+
+    @property
+    def disputed(self) -> list[tuple[str, int]]:
+        """Id and right answer of the dev rows to which planted knowledge gives another."""
+        dev = self.dev.get("dev")
+        rows = zip(dev.ids, dev.gold, self.foils, strict=True) if dev else ()
+        return [(name, gold) for name, gold, foil in rows if foil is not None]
+
+    def struck_out(self, found: Measured) -> list[int] | None:
+        """What is answered to them with the planted answer struck out; None where no answer is
+        chosen."""
+        if "dev" not in found.outputs:
+            return None
+        return struck_out(self.task, self.dev["dev"], found.outputs["dev"], self.foils)
 
     def task_scores(self, outputs: dict[str, Outputs]) -> tuple[dict[str, float], list[str]]:
         """The task's metrics on dev, and on each further split with the split's name in front;

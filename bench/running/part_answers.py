@@ -11,7 +11,15 @@ from bench.cells.result import Answered, PartAnswers, ReadText
 from bench.network.batches import Encoded
 from bench.rows.task import Task
 from bench.running.measuring import Measured, Measuring
-from bench.scoring.predictions import Outputs, correct, gold_losses, predict
+from bench.scoring.metrics import on_split
+from bench.scoring.predictions import (
+    NORMALISED,
+    Outputs,
+    correct,
+    gold_losses,
+    normalised,
+    predict,
+)
 
 if TYPE_CHECKING:
     from bench.network.running_text import TextLoss
@@ -32,6 +40,7 @@ def part_answers(
     both = {"before": before, "after": after}
     walk = {f"{alpha:g}": found for alpha, found in path.items()}
     found: dict[str, tuple[dict[str, Answered], ReadText | None]] = {
+        "scores": (_scores(measuring, both), None),
         "retention": ({}, _text(both)),
         "forgotten": (_forgotten(measuring, both), None),
         "facts": (_facts(measuring, both), None),
@@ -43,6 +52,27 @@ def part_answers(
         for part, (rows, text) in found.items()
         if part in asked and (rows or text)
     ]
+
+
+def _scores(measuring: Measuring, models: Models) -> dict[str, Answered]:
+    """What is not in the cell's predictions: choices by likelihood per byte, by metric, and answers
+    with the planted one struck out."""
+    found: dict[str, Answered] = {}
+    for split, rows in measuring.dev.items():
+        by_byte = {
+            name: likeliest
+            for name, m in models.items()
+            if split in m.outputs
+            and (likeliest := normalised(measuring.task, rows, m.outputs[split])) is not None
+        }
+        if by_byte:
+            name = on_split(split, NORMALISED)
+            found[name] = {"id": rows.ids, "gold": rows.gold, "answers": by_byte}
+    struck = {name: measuring.struck_out(m) for name, m in models.items()}
+    if answers := {name: each for name, each in struck.items() if each}:
+        ids, gold = map(list, zip(*measuring.disputed, strict=True))
+        found["ceiling"] = {"id": ids, "gold": gold, "answers": answers}
+    return found
 
 
 def _text(models: Models) -> ReadText | None:

@@ -24,19 +24,17 @@ from bench.cells.result import (
 from bench.core.memory import above, higher, peak_memory_mib
 from bench.core.provenance import provenance
 from bench.network.running_text import TextLoss
-from bench.rows.source import source_of
 from bench.running.measuring import Measured, Measuring
 from bench.running.part_answers import shortened
 from bench.scoring import lm_eval
 from bench.scoring.chance import given, majority
-from bench.scoring.metrics import on_split
+from bench.scoring.metrics import accuracy, on_split
 from bench.scoring.predictions import (
     correct,
     flips_of,
     gold_loss,
     predict,
     rise_error,
-    struck_out,
     task_scores,
 )
 from bench.training.loop import TrainingRecord
@@ -163,7 +161,7 @@ def _scored(
             "after": given(answers[1]),
         },
         "flips": flips_of(stage.task, dev, before.outputs[split], after.outputs[split]),
-        "ceiling": _ceiling_result(cell, stage, before, after),
+        "ceiling": _ceiling_result(stage, before, after),
         "data": {
             "train_rows": len(stage.run.train_rows),
             "dev_rows": len(dev),
@@ -283,26 +281,17 @@ def _facts_result(measuring: Measuring, before: Measured, after: Measured) -> Fa
     return {"settled": recall(False), "disputed": recall(True)}
 
 
-def _ceiling_result(
-    cell: Cell, stage: CellSession, before: Measured, after: Measured
-) -> Ceiling | None:
-    split, dev = stage.shown
-    if split != "dev":
-        return None
-    data = cell.data.source
-    source = source_of(stage.task, data)
-    by_id = {row["id"]: row for row in stage.workspace.rows_of(stage.task, data, "dev")}
-    foils = [source.foil(by_id[name]) for name in dev.ids]
-    was, now = (
-        struck_out(stage.task, dev, found.outputs["dev"], foils) for found in (before, after)
-    )
+def _ceiling_result(stage: CellSession, before: Measured, after: Measured) -> Ceiling | None:
+    measuring = stage.measuring
+    gold = [answer for _, answer in measuring.disputed]
+    was, now = (measuring.struck_out(found) for found in (before, after))
     if not was or not now:
         return None
     return {
-        "rows": len(was),
-        "answers": len(stage.task.labels),
-        "before": sum(was) / len(was),
-        "after": sum(now) / len(now),
+        "rows": len(gold),
+        "answers": len(measuring.task.labels),
+        "before": accuracy(gold, was),
+        "after": accuracy(gold, now),
     }
 
 

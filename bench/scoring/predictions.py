@@ -47,30 +47,38 @@ def predict(task: Task, rows: Encoded, outputs: Outputs) -> list[Any]:
 
 def struck_out(
     task: Task, rows: Encoded, outputs: Outputs, foils: Sequence[int | None]
-) -> list[bool] | None:
-    """Of each row that has a foil, whether the right answer is the likeliest but for the foil: what
-    a model would answer if it forgot the foil and nothing else. None where no answer is chosen.
+) -> list[int] | None:
+    """Of each row that has a foil, which answer is the likeliest but for the foil: what a model
+    would answer if it forgot the foil and nothing else. None where no answer is chosen.
 
     foils: [rows], an index into the row's answers or None.
     """
     if task.kind not in ("classification", "multiple_choice"):
         return None
-    found = zip(_comparable(task, rows, outputs), rows.gold, foils, strict=True)
-    left = [
-        ([-math.inf if i == foil else score for i, score in enumerate(row)], gold)
-        for row, gold, foil in found
-        if foil is not None
-    ]
-    return [_best([row]) == [gold] for row, gold in left]
+    return _best(
+        [
+            [-math.inf if i == foil else score for i, score in enumerate(row)]
+            for row, foil in zip(_comparable(task, rows, outputs), foils, strict=True)
+            if foil is not None
+        ]
+    )
 
 
 def task_scores(task: Task, rows: Encoded, outputs: Outputs) -> tuple[dict[str, float], list[str]]:
     """Each of the task's metrics -> its value; and what is to be known of these values."""
     plain = [name for name in task.metrics if name != NORMALISED]
     found, notes = score(plain, rows.references, predict(task, rows, outputs))
-    if NORMALISED in task.metrics and rows.answers:  # a head's outputs are no likelihoods
-        found[NORMALISED] = accuracy(rows.gold, _best(_divided(outputs.scores, rows.sizes)))
+    if (likeliest := normalised(task, rows, outputs)) is not None:
+        found[NORMALISED] = accuracy(rows.gold, likeliest)
     return found, notes
+
+
+def normalised(task: Task, rows: Encoded, outputs: Outputs) -> list[int] | None:
+    """The likeliest choice of each row by log-likelihood per byte; None where the task is not
+    scored by it, and of a head, whose outputs are no likelihoods."""
+    if NORMALISED not in task.metrics or not rows.answers:
+        return None
+    return _best(_divided(outputs.scores, rows.sizes))
 
 
 def correct(task: Task, rows: Encoded, predicted: Sequence[Any]) -> list[bool] | None:

@@ -8,7 +8,10 @@ from typing import Any
 import torch
 
 from bench.board.leaderboard import boards
+from bench.board.part_figures import figures
+from bench.board.verification import verify
 from bench.render import terminal
+from bench.rows.lookup import Lookup
 from bench.running.single import run_cell
 from bench.selfcheck.world import only_cell, plan_for, workspace_for
 from tasks.micro.facts import fact_rows
@@ -63,7 +66,7 @@ def test_the_ceiling_of_an_untrained_cell_is_what_a_slow_loop_says(tmp_path: Pat
     plan = plan_for(
         ["finetune"], ["dental"], "micro", "micro", "train.steps=0", "train.max_eval=60", forget=[]
     )
-    cell, kept, _ = run_cell(only_cell(plan), workspace_for(plan, tmp_path), False)
+    cell, kept, behind = run_cell(only_cell(plan), workspace_for(plan, tmp_path), False)
     net, tokenizer = loaded("micro")
     right = []
     for row in rows("dental", "dev"):
@@ -76,6 +79,10 @@ def test_the_ceiling_of_an_untrained_cell_is_what_a_slow_loop_says(tmp_path: Pat
     share = sum(right) / len(right)
     assert cell["ceiling"] == {"rows": len(right), "answers": 4, "before": share, "after": share}
     assert 20 < len(right) < 40
+    checked = verify(cell, kept, Lookup("micro"), behind)
+    assert (checked.differ, checked.unchecked) == ((), ("drift", "costs"))
+    told = {"scores.after.accuracy_norm", "ceiling.after", "facts.settled.before"}
+    assert told <= figures(cell, behind).keys()
 
 
 def test_boards_show_the_change_of_settled_facts_where_there_are_any() -> None:
