@@ -17,7 +17,7 @@ class Drawing:
     """One panel of a figure."""
 
     title: str  # such as its task's
-    drawing: Markup
+    markup: Markup
     rows: tuple[tuple[str, ...], ...]  # its data, in the columns of the figure
 
 
@@ -34,7 +34,7 @@ class Figure:
 def figure(found: Figure, looks: Looks) -> Markup:
     """As HTML."""
     drawn = [
-        tag("div", tag("h5", one.title), one.drawing, class_="drawing") for one in found.drawings
+        tag("div", tag("h5", one.title), one.markup, class_="drawing") for one in found.drawings
     ]
     rows = [row for one in found.drawings for row in one.rows]
     data = table(f"{found.title}: the data", found.columns, rows, looks)
