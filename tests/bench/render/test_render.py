@@ -164,7 +164,10 @@ def test_csv_and_json_hold_the_same_tidy_rows_in_full_precision() -> None:
             f"{name}_verdict {name}_p {name}_p_exact {name}_p_holm {name}_seen {name}_seeds_needed"
         )
 
-    names = "retention forgotten facts lost gained drift backward forward forgetting seconds"
+    names = (
+        "retention forgotten facts lost gained lost_adjusted gained_adjusted drift backward "
+        "forward forgetting seconds"
+    )
     plain = " ".join(
         f"{spread(name)} {name}_difference {name}_difference_half_width" for name in names.split()
     )
