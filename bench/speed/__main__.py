@@ -10,7 +10,7 @@ from pathlib import Path
 
 import bench.speed
 from bench.core.errors import BenchError, CellError
-from bench.speed import boards, grid, jobs, kernels, loop, methods, scoring, start
+from bench.speed import boards, grid, jobs, kernels, loop, methods, scaling, scoring, start
 from bench.speed.options import positive
 
 _COMMANDS = {
@@ -22,6 +22,7 @@ _COMMANDS = {
     "methods": methods,
     "kernels": kernels,
     "boards": boards,
+    "growth": scaling,
 }
 
 

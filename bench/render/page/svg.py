@@ -13,6 +13,12 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 92.0, 24.0, 40.0
 _CHARACTER, _LINE = 5.7, 12.0  # of a label, in the units of the drawing
 _LONGEST = 15  # characters of a label
 _ROOM = 0.06  # around the data, as a share of it
+_COLOURS = ("#555", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d00")
+_STYLE = (
+    "text{font:11px sans-serif;fill:#333}.line{fill:none;stroke:currentColor;stroke-width:1.8}"
+    ".mark,.name{fill:currentColor}.grid{stroke:#ddd}.axis{stroke:#333}.lead{stroke:#bbb}"
+    + "".join(f".m{number}{{color:{colour}}}" for number, colour in enumerate(_COLOURS))
+)
 _SHAPES = (
     "M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0z",
     "M-3.6,-3.6h7.2v7.2h-7.2z",
@@ -124,6 +130,7 @@ class Plot:
     x_name: str
     y_name: str
     x_log: bool = False
+    y_log: bool = False
     height: float = HEIGHT
     left: float = _LEFT
     right: float = _RIGHT
@@ -132,7 +139,7 @@ class Plot:
 
     def __post_init__(self) -> None:
         self.across = Axis(*self.x, self.left, WIDTH - self.right, self.x_log)
-        self.up = Axis(*self.y, self.height - _BOTTOM, 4.0 if self.rows else _TOP)
+        self.up = Axis(*self.y, self.height - _BOTTOM, 4.0 if self.rows else _TOP, self.y_log)
 
     def line(self, look: Look, points: Sequence[tuple[float, float]], kind: str = "line") -> None:
         """A line through the points."""
@@ -256,6 +263,13 @@ class Plot:
         box = f"0 0 {WIDTH:.0f} {self.height:.0f}"
         label = f"{title}. {described}"
         return tag("svg", *parts, viewBox=box, role="img", aria_label=label)
+
+    def file(self, title: str, described: str) -> str:
+        """The whole drawing as a file of its own, with its colours in it."""
+        drawn = str(self.markup(title, described))
+        start = '<svg xmlns="http://www.w3.org/2000/svg" '
+        body = drawn.removeprefix("<svg ").partition(">")
+        return f"{start}{body[0]}><style>{_STYLE}</style>{body[2]}\n"
 
     def _frame(self) -> list[Markup]:
         bottom = self.up.start
