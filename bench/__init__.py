@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bench.core.errors import BenchError
     from bench.core.settings import Range, setting
     from bench.rows.task import Files, Task, register_task
-    from bench.training.method import Card, Method, register_method
+    from bench.training.method import Card, Keeps, Method, Reads, register_method
 
 __version__ = SUITE_VERSION
 
@@ -23,8 +23,10 @@ _HOME = {
     "BenchError": "bench.core.errors",
     "Card": "bench.training.method",
     "Files": "bench.rows.task",
+    "Keeps": "bench.training.method",
     "Method": "bench.training.method",
     "Range": "bench.core.settings",
+    "Reads": "bench.training.method",
     "Task": "bench.rows.task",
     "compare": "bench.api",
     "load": "bench.api",
@@ -37,8 +39,10 @@ __all__ = [
     "BenchError",
     "Card",
     "Files",
+    "Keeps",
     "Method",
     "Range",
+    "Reads",
     "Task",
     "compare",
     "load",

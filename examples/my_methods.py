@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-from bench import Card, Method, register_method, setting
+from bench import Card, Keeps, Method, register_method, setting
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class L2SP(Method):
         equation="L = L_task + (α/2) ‖θ − θ0‖²",
         defaults="mine",
         passes="none",
-        memory=1.25,  # θ0
     )
     Config = L2SPConfig
+    keeps = Keeps(theta0=1)  # in memory, beside what plain fine-tuning takes
     off = {"alpha": 0.0}  # with these settings it is plain fine-tuning
     meaning = "retains"  # what selfcheck measures
 

@@ -43,7 +43,6 @@ class BSS(Method):
         equation="L = L_task + η Σ_{i≤k} σ_{−i}(F)²",
         defaults="η = 1e-3 and k = 1: the paper (secondary)",
         passes="none; one singular value decomposition of [batch, hidden size] per step",
-        memory=1.0,
     )
     Config = BSSConfig
     config: BSSConfig

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.core.settings import Range, setting
-from bench.training.method import Card, Method, Role, register_method
+from bench.training.method import Card, Keeps, Method, Role, register_method
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +49,6 @@ class ChildTuning(Method):
         equation="θ ← θ − η Adam(g ⊙ M);  F: M ~ Bernoulli(p) / p;  D: M = [F_i in the top p]",
         defaults="p and fisher_rows: this suite",
         passes="F: none; D: one over fisher_rows rows of the task before training",
-        memory=1.25,
     )
     Config = ChildTuningConfig
     config: ChildTuningConfig
@@ -66,6 +65,16 @@ class ChildTuning(Method):
     def roles(self) -> frozenset[Role]:
         """Masks the gradients."""
         return frozenset({"mask"})
+
+    @property
+    def keeps(self) -> Keeps:  # type: ignore[override]
+        """D's child, a byte for each weight."""
+        return Keeps(importance=0.25 if self.config.mode == "D" else 0.0)
+
+    @property
+    def prepares(self) -> Keeps:  # type: ignore[override]
+        """F, twice, for its largest values are sought among all."""
+        return Keeps(importance=2 + 3 * self.config.p if self.config.mode == "D" else 0.0)
 
     def prepare(self, run: TrainingContext) -> None:
         """Choose D's child."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.core.settings import Range, setting
-from bench.training.method import Card, Method, Need, Role, register_method
+from bench.training.method import Card, Keeps, Method, Need, Role, register_method
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,12 +49,13 @@ class EWC(Method):
         "and runs from 0.25 to 1e12 in public code (seen); F scaled to mean 1 for that reason, and "
         "its texts: this suite",
         passes="one over the texts before training (and their sampling), once per model",
-        memory=1.5,
     )
     Config: ClassVar[type] = EWCConfig
     config: EWCConfig
     off = {"strength": 0.0}
     holds = {"strength": 1e9}
+    keeps = Keeps(theta0=1, importance=1)
+    prepares = Keeps(importance=2)  # F, and scaled
     meaning = "retains"
     quick = {"blocks": 8}
     text_setting: ClassVar[str] = "fisher"
@@ -89,10 +90,14 @@ class EWC(Method):
 
     def prepare(self, run: TrainingContext) -> None:
         """Estimate F at θ0, once for all cells of a model, and scale it."""
+        import torch
+
         fisher = self.importance(run)
         total = sum(float(f.double().sum()) for f in fisher.values())
         mean = total / sum(f.numel() for f in fisher.values()) if self.config.normalise else 1.0
-        self.stiffness = {name: f * (self.config.strength / mean) for name, f in fisher.items()}
+        held = getattr(torch, run.cell.training.importance)
+        scale = self.config.strength / mean
+        self.stiffness = {name: (f * scale).to(held) for name, f in fisher.items()}
 
     def importance(self, run: TrainingContext) -> dict[str, Tensor]:
         """F, by parameter."""
@@ -109,7 +114,7 @@ class EWC(Method):
         for name, parameter in run.loaded.pretrained():
             if parameter.grad is not None and name in self.stiffness:
                 moved = parameter.detach().float() - run.anchor[name]
-                parameter.grad.addcmul_(self.stiffness[name], moved)
+                parameter.grad.addcmul_(self.stiffness[name].to(moved.dtype), moved)
 
     def _penalty(self, run: TrainingContext) -> float:
         """(λ/2) Σ F (θ − θ0)²."""

@@ -15,5 +15,4 @@ class Finetune(Method):
         equation="L = L_task",
         defaults="the run's recipe: this suite",
         passes="none",
-        memory=1.0,
     )

@@ -39,7 +39,6 @@ class Freeze(Method):
         equation="θ_l = θ0_l for the embeddings and the bottom blocks",
         defaults="half of the blocks: this suite",
         passes="none, and no backward pass below the lowest block that is trained",
-        memory=0.6,
     )
     Config = FreezeConfig
     config: FreezeConfig
@@ -63,10 +62,15 @@ class Freeze(Method):
         Raises:
             CellError: more blocks to freeze than there are, or none that can be told apart.
         """
-        self.frozen = [parameter for parameter in self._below(run.net) if parameter.requires_grad]
-        for parameter in self.frozen:
-            parameter.requires_grad_(False)
+        before = [parameter for parameter in run.net.parameters() if parameter.requires_grad]
+        self.trains(run.net)
+        self.frozen = [parameter for parameter in before if not parameter.requires_grad]
         return run.adamw()
+
+    def trains(self, net: nn.Module) -> None:
+        """What lies above the frozen blocks."""
+        for parameter in self._below(net):
+            parameter.requires_grad_(False)
 
     def _below(self, net: nn.Module) -> list[nn.Parameter]:
         """The parameters of the embeddings and the bottom blocks."""

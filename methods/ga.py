@@ -45,7 +45,6 @@ class GA(ForgetLoss):
         equation="L = L_task + w E_{D_F} [log π(y | x)]",
         defaults="w, the rows and the bound: this suite",
         passes="one forward and backward pass on a batch of D_F per step",
-        memory=1.0,
     )
     Config = GAConfig
     config: GAConfig

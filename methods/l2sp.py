@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.core.settings import Range, setting
-from bench.training.method import Card, Method, Role, register_method
+from bench.training.method import Card, Keeps, Method, Role, register_method
 
 if TYPE_CHECKING:
     from bench.training.context import TrainingContext
@@ -40,12 +40,12 @@ class L2SP(Method):
         equation="L = L_task + (α/2) ‖θ − θ0‖² + (β/2) ‖θ_head‖²",
         defaults="α, β, and the recipe's weight decay beside them: this suite",
         passes="none",
-        memory=1.25,
     )
     Config = L2SPConfig
     config: L2SPConfig
     off = {"alpha": 0.0, "beta": 0.0}
     holds = {"alpha": 1e6}
+    keeps = Keeps(theta0=1)
     meaning = "retains"
 
     @property

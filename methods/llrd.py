@@ -41,7 +41,6 @@ class LLRD(Method):
         equation="η_l = η ξ^(depth of l from the top)",
         defaults="ξ: this suite",
         passes="none",
-        memory=1.0,
     )
     Config = LLRDConfig
     config: LLRDConfig

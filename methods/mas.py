@@ -45,7 +45,6 @@ class MAS(EWC):
         equation="L = L_task + (λ/2) Σ_i Ω_i (θ_i − θ0_i)²,  Ω_i = E_x |∂‖f(x)‖²/∂θ_i|",
         defaults="λ, the scale of Ω and its texts, all as EWC's: this suite",
         passes="one over the texts before training (and their sampling), once per model",
-        memory=1.5,
     )
     Config = MASConfig
     config: MASConfig  # type: ignore[assignment]

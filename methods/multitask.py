@@ -37,7 +37,6 @@ class Multitask(ForgetLoss):
         equation="L = L_task + w L_others",
         defaults="w = 1, and the rows: this suite",
         passes="one forward and backward pass on a batch of the other tasks per step",
-        memory=1.0,
     )
     Config = MultitaskConfig
     config: MultitaskConfig

@@ -45,7 +45,6 @@ class NPO(ForgetLoss):
         defaults="w, β and the rows: this suite",
         passes="a forward pass over D_F before training; one forward and backward pass on a batch "
         "of it per step",
-        memory=1.0,
     )
     Config = NPOConfig
     config: NPOConfig

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.core.settings import Range, setting
-from bench.training.method import Card, Need, register_method
+from bench.training.method import Card, Need, Reads, register_method
 from methods.shared.auxiliary_loss import AuxiliaryLoss
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from bench.cells.recipe import Training
     from bench.network.batches import Batch
     from bench.training.context import TrainingContext
     from methods.shared.answers import AnswerSet
@@ -53,7 +54,6 @@ class Replay(AuxiliaryLoss):
         defaults="share, w and blocks: this suite; in the paper 1 % of pretraining data stops the "
         "loss of it (secondary)",
         passes="writing the text; one forward and backward pass on share x batch blocks per step",
-        memory=1.0,
     )
     Config = ReplayConfig
     config: ReplayConfig
@@ -72,9 +72,20 @@ class Replay(AuxiliaryLoss):
         """A model that writes text, or a text to read."""
         return frozenset({"generation"} if self.config.source == "sampled" else {"text"})
 
-    def batch_size(self, run: TrainingContext) -> int:
+    def batch_size(self, recipe: Training) -> int:
         """Blocks per step."""
-        return max(1, round(self.config.share * run.cell.training.batch_size))
+        return max(1, round(self.config.share * recipe.batch_size))
+
+    @property
+    def count(self) -> int:
+        """Blocks."""
+        return self.config.blocks
+
+    def reads(self, recipe: Training) -> Reads | None:
+        """The blocks of a step."""
+        from bench.network.running_text import BLOCK
+
+        return Reads(self.batch_size(recipe), tokens=BLOCK) if self.weight else None
 
     def gather(self, run: TrainingContext) -> AnswerSet:
         """The blocks."""

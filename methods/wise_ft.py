@@ -34,7 +34,6 @@ class WiSEFT(Method):
         equation="θ = (1 − α) θ0 + α θ_ft",
         defaults="α = 1/2: this suite",
         passes="none",
-        memory=1.0,
     )
     Config = WiSEFTConfig
     config: WiSEFTConfig

@@ -19,6 +19,7 @@ TESTED_IN = {
     "bench.core.text",
     "bench/cli/test_main.py": "bench.render.plan bench.render.status bench.running.job "
     "bench.running.progress",
+    "bench/running/test_forecast.py": "bench.render.memory",
     "bench/cli/test_presets.py": "bench.cli.jobs bench.cli.reproducing bench.render.presets",
     "bench/gradients/test_collect.py": "bench.gradients.layers",
     "bench/network/test_likelihood.py": "bench.network.limits bench.network.probes",
@@ -51,6 +52,7 @@ TESTED_IN = {
     "bench.running.worker bench.running.workers",
     "bench/running/test_on_slurm.py": "bench.running.clusters bench.running.remote",
     "bench/running/test_memory.py": "bench.core.memory",
+    "bench/speed/test_scaling.py": "bench.speed.sizes",
     "bench/speed/test_speed.py": "bench.speed.__main__ bench.speed.boards bench.speed.cells "
     "bench.speed.grid bench.speed.jobs bench.speed.loop bench.speed.options bench.speed.scoring "
     "bench.speed.start "
@@ -60,7 +62,7 @@ TESTED_IN = {
     "bench.training.schedule methods.finetune",
     "bench/network/test_batches.py": "bench.cells.recipe",
     "bench/training/test_narrow_weights.py": "bench.training.adamw",
-    "bench/training/test_precision.py": "methods.shared.task_fisher",
+    "bench/training/test_precision.py": "bench.network.precision methods.shared.task_fisher",
     "methods/test_auxiliary_loss.py": "methods.ga methods.multitask methods.npo methods.replay "
     "methods.shared.auxiliary_rows",
     "methods/test_bss.py": "methods.shared.features",

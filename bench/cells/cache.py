@@ -50,6 +50,17 @@ class Cache:
         stored: dict[str, Tensor] = load_file(path)
         return stored
 
+    def mapped(
+        self, kind: str, key: Any, compute: Callable[[], dict[str, Tensor]]
+    ) -> dict[str, Tensor]:
+        """The same, mapped from their file: what is not looked at takes no memory, and the system
+        may take back what is."""
+        from safetensors.torch import load_file
+
+        self.tensors(kind, key, compute)
+        found: dict[str, Tensor] = load_file(self._path(kind, key, "safetensors"))
+        return found
+
     def put_tensors(
         self, kind: str, key: Any, value: dict[str, Tensor], seconds: float
     ) -> dict[str, Tensor]:

@@ -12,7 +12,10 @@ from bench.core.settings import setting
 MEASURED = ("max_eval", "retention_tokens", "forget_rows", "score", "eval_every")
 """Fields of the recipe that say what is scored, and leave no trace in the weights (but those by
 which they are selected)."""
-LATER = ("select", "eval_every", "validation", "checkpointing", "weights")
+LATER = (
+    *("select", "eval_every", "validation", "checkpointing", "weights"),
+    *("tf32", "importance"),
+)
 """Fields of the recipe that came after the first results with these scores: an identity has them
 where they are not the default, so that those results keep their hashes."""
 BEST_ON_VALIDATION, BEST_ON_DEV = "best-on-validation", "best-on-dev"
@@ -92,6 +95,12 @@ class Training:
         "what they are held in, with their gradients and θ0; moments, differences to θ0, Fisher "
         "and losses stay float32",
         choices=("float32", "bfloat16"),
+    )
+    tf32: bool = setting(
+        False, "let NVIDIA's GPUs round the factors of float32 products to TF32, while training"
+    )
+    importance: str = setting(
+        "float32", "what F and Ω of ewc and mas are held in", choices=("float32", "bfloat16")
     )
     checkpointing: bool = setting(
         False, "compute activations again in the backward pass: less memory, the same gradients"

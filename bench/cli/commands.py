@@ -28,19 +28,21 @@ def run(words: Sequence[str]) -> int:
         return USAGE
     given = parser.read(words)
     dry_run = given.pop("dry_run", False)
-    if (probe := given.pop("probe", False)) and not dry_run:
-        raise BenchError("--probe is for --dry-run.")
+    probe, card = given.pop("probe", False), given.pop("card", None)
+    for name in (name for name, asked in (("probe", probe), ("card", card)) if asked):
+        if not dry_run:
+            raise BenchError(f"--{name} is for --dry-run.")
     from bench.api import Runs, load
     from bench.render.plan import left_text
     from bench.running.finishing import finished
     from bench.running.job import renewed
     from bench.running.sharing import rank
 
-    asked = jobs_of(given)
+    asked = jobs_of(given, dry_run)
     if rank() == 0:
         print(asked.plans(window()), flush=True)
     if dry_run:
-        print(asked.forecasts(window(), probe, partial(print, file=sys.stderr)))
+        print(asked.forecasts(window(), probe, card, partial(print, file=sys.stderr)))
         return OK
     asked.require()
     done = [finished(renewed(job)) for job in asked.jobs]
@@ -177,7 +179,7 @@ def explain(words: Sequence[str]) -> int:
     parser.add_argument("cell", metavar="CELL", help=about)
     given = parser.read(words)
     name = given.pop("cell")
-    for name_of_run in ("dry_run", "probe"):
+    for name_of_run in ("dry_run", "probe", "card"):
         given.pop(name_of_run, None)
     jobs = jobs_of(given).jobs
     whole = {cell.hash: cell for job in jobs for cell in job.cells}

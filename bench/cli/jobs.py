@@ -39,13 +39,25 @@ class Jobs:
             texts.append(plan_text(job.plan, job.folder, done, todo, why, failed, errors, width))
         return "\n".join([*([self._preset_text(width)] if self.wanted else []), *texts])
 
-    def forecasts(self, width: int, probe: bool, tell: Callable[[str], None]) -> str:
-        """What each job will take, for the terminal; `probe` measures, and `tell` is told of it."""
+    def forecasts(
+        self, width: int, probe: bool, gib: float | None, tell: Callable[[str], None]
+    ) -> str:
+        """What each job will take, for the terminal, here or on a GPU of so many `gib`; `probe`
+        measures, and `tell` is told of it."""
+        from bench.planning.compatibility import in_words
         from bench.render.plan import forecast_text
         from bench.running.forecast import forecasts
+        from bench.running.room import beyond, card, here
 
+        place = card(gib) if gib else here()
         return "\n\n".join(
-            forecast_text(forecasts(job, probe, tell), job.workers, width) for job in self.jobs
+            forecast_text(
+                forecasts(job, probe, tell, place.on_gpu),
+                job.workers,
+                in_words(beyond(job.plan, place)),
+                width=width,
+            )
+            for job in self.jobs
         )
 
     def _preset_text(self, width: int) -> str:
@@ -72,9 +84,9 @@ class Jobs:
         raise BenchError(f"nothing of {name} can run here: {lines}")
 
 
-def jobs_of(given: dict[str, Any]) -> Jobs:
-    """The jobs of what is asked for by name, `preset` and `config` among it. Parts of a preset
-    whose model or data is not here are left out.
+def jobs_of(given: dict[str, Any], dry: bool = False) -> Jobs:
+    """The jobs of what is asked for by name, `preset` and `config` among it; `dry` ones are not to
+    run. Parts of a preset whose model or data is not here are left out.
 
     Raises:
         BenchError: a mistake in what was asked for.
@@ -84,14 +96,14 @@ def jobs_of(given: dict[str, Any]) -> Jobs:
     words = dict(given)
     name, config = words.pop("preset", None), words.pop("config", None)
     if name is None:
-        return Jobs((planned(read(words, config)),))
+        return Jobs((planned(read(words, config), dry),))
     if config is not None:
         raise BenchError("--preset and --config are both files of options: give one of them.")
     wanted = presets.wanted(preset_of(name, words), words)
     jobs, missing = [], []
     for options in wanted.runs:
         try:
-            jobs.append(planned(options))
+            jobs.append(planned(options, dry))
         except BenchError as error:
             missing.append(error)
     return Jobs(tuple(jobs), wanted, tuple(missing))

@@ -63,10 +63,8 @@ stopped by Ctrl-C, 143 by SIGTERM.
 """
 
 
-_DEVICE = ("--gpu", "--gpus", "--device", "--cuda", "--cpu")
-_DEVICE_ADVICE = (
-    "A GPU is used where there is one; did you mean CUDA_VISIBLE_DEVICES=0 before the command?"
-)
+_DEVICE = ("--gpu", "--gpus", "--cuda", "--cpu")
+_DEVICE_ADVICE = "A GPU is used where there is one; did you mean --device cuda:0, or --device cpu?"
 
 
 class Parser(argparse.ArgumentParser):
@@ -130,7 +128,20 @@ def run_parser(before: str = "") -> Parser:
     )
     about = "with --dry-run: measure a few steps of what nothing is known of"
     groups[WHERE].add_argument("--probe", action="store_true", help=about)
+    about = "with --dry-run: what it would take on a GPU of so many GiB"
+    groups[WHERE].add_argument("--card", type=_gib, metavar="GIB", help=about)
     return parser
+
+
+def _gib(word: str) -> float:
+    """A size over 0."""
+    try:
+        found = float(word)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise argparse.ArgumentTypeError(f"{word!r} is no number of GiB above 0")
+    return found
 
 
 def add_options(parser: Parser, *names: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _MEMORY = Path("/proc/meminfo")
+_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def cores() -> int:
@@ -35,18 +36,48 @@ def gpus() -> list[str]:
 
 def gpu_names() -> list[str]:
     """What NVIDIA's GPUs are, all of them; without torch."""
+    return _asked_of_gpus("name")
+
+
+def _asked_of_gpus(what: str) -> list[str]:
+    """What nvidia-smi says of each GPU."""
     command = shutil.which("nvidia-smi")
     if command is None:
         return []
-    query = [command, "--query-gpu=name", "--format=csv,noheader"]
+    query = [command, f"--query-gpu={what}", "--format=csv,noheader,nounits"]
     found = subprocess.run(query, capture_output=True, text=True, check=False, timeout=10)
     return found.stdout.strip().splitlines() if found.returncode == 0 else []
 
 
+def gpu_capabilities() -> list[float]:
+    """The compute capability of each of NVIDIA's GPUs, all of them; without torch."""
+    return [float(found) for found in _asked_of_gpus("compute_cap")]
+
+
+def gpu_bytes() -> list[int]:
+    """How much memory each of NVIDIA's GPUs has, all of them; without torch."""
+    return [int(mib) * 2**20 for mib in _asked_of_gpus("memory.total") if mib.isdigit()]
+
+
 def available_bytes() -> int | None:
     """Memory that processes can still have; None where the system cannot tell."""
+    return _memory("MemAvailable:")
+
+
+def total_bytes() -> int | None:
+    """Memory that processes have in all, in a container no more than its limit; None where the
+    system cannot tell."""
+    whole = _memory("MemTotal:")
+    try:
+        limit = int(_LIMIT.read_text())
+    except (OSError, ValueError):  # no container; "max"
+        return whole
+    return limit if whole is None else min(whole, limit)
+
+
+def _memory(key: str) -> int | None:
     try:
         lines = _MEMORY.read_text().splitlines()
     except OSError:
         return None
-    return next((1024 * int(x.split()[1]) for x in lines if x.startswith("MemAvailable:")), None)
+    return next((1024 * int(x.split()[1]) for x in lines if x.startswith(key)), None)

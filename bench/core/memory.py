@@ -4,11 +4,37 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 IMPORTED_MIB = 512.0  # of a process before its model
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a cell takes at its peak, in bytes by what they are for: on a GPU, or without one in
+    this machine's memory."""
+
+    at: str  # when that is: prepare, train or score
+    weights: float
+    gradients: float
+    moments: float  # and the float32 copies of narrow weights
+    theta0: float
+    importance: float  # F, Ω, masks
+    star: float  # θ*, or a mixture
+    teacher: float
+    passes: float  # activations, logits and what else a pass takes for a while
+    process: float  # before its model
+    host: float  # of the machine's memory, beside a GPU's
+    operations: float  # of its training, floating-point
+
+    @property
+    def device(self) -> float:
+        """All of it where the weights lie."""
+        copies = self.weights + self.gradients + self.moments + self.theta0 + self.importance
+        return copies + self.star + self.teacher + self.passes + self.process
 
 
 def release_memory() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +28,28 @@ class Loaded:
     info: ModelInfo
     net: Any  # transformers.PreTrainedModel
     base: dict[str, Tensor]
+
+    @contextmanager
+    def holding(self, values: Mapping[str, Tensor]) -> Iterator[None]:
+        """Inside, the pretrained parameters have these values, and may change; afterwards all
+        parameters have their own again, of which those that are θ0 are not copied meanwhile."""
+        import torch
+
+        parameters = dict(self.net.named_parameters())
+        with torch.no_grad():
+            own = {n: p.detach().clone() for n, p in parameters.items() if not self._is_base(n, p)}
+            for name in self.base:
+                parameters[name].copy_(values[name])
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, parameter in parameters.items():
+                    parameter.copy_(own[name] if name in own else self.base[name])
+
+    def _is_base(self, name: str, value: Tensor) -> bool:
+        """Whether a parameter is at its θ0."""
+        return name in self.base and bool((value == self.base[name].to(value.device)).all())
 
     def pretrained(self) -> list[tuple[str, nn.Parameter]]:
         """The parameters that have a pretrained value, by name."""

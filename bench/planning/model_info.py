@@ -37,10 +37,12 @@ _OWNERS = {
 }
 
 
-def describe(name: str, kind: ModelKind | None = None, trusted: bool = False) -> ModelInfo:
+def describe(
+    name: str, kind: ModelKind | None = None, trusted: bool = False, weightless: bool = False
+) -> ModelInfo:
     """What `name` stands for: an embedded model, a folder or a hub id, each also as TITLE=NAME,
     which is then called TITLE. `kind` overrides what the configuration says; the Python code that
-    lies beside the weights of a `trusted` one may run.
+    lies beside the weights of a `trusted` one may run; a folder may be `weightless`.
 
     Raises:
         BenchError: no such folder, no network, no safetensors or damaged ones, no tokenizer or
@@ -61,7 +63,7 @@ def describe(name: str, kind: ModelKind | None = None, trusted: bool = False) ->
     model_files.check_sizes(config, name)
     if not any((folder / file).is_file() for file in _TOKENIZER_FILES):
         raise BenchError(f"model {name}: no tokenizer ({', '.join(_TOKENIZER_FILES)}) in {folder}.")
-    if revision is None and not list(folder.glob("*.safetensors")):
+    if revision is None and not weightless and not list(folder.glob("*.safetensors")):
         raise BenchError(f"model {name}: no *.safetensors in {folder} (pickles are not loaded).")
     model_files.check_config(config, name, trusted)
     if revision is None:

@@ -120,6 +120,16 @@ class Options:
     slurm: tuple[str, ...] = setting(
         (), "for submitit: partition=P,gpus_per_node=1", metavar="N=V,N=V", group=WHERE
     )
+    device: str | None = setting(
+        None, "cpu, cuda, cuda:1 or mps (a GPU where there is one)", metavar="D", group=WHERE
+    )
+    theta0: str | None = setting(
+        None,
+        "where θ0 lies: beside the weights (device), or in a file that is read tensor by tensor "
+        "(disk); left out, on disk where it has no room beside them",
+        choices=("device", "disk"),
+        group=WHERE,
+    )
     per_gpu: int | None = setting(
         None, "cells that share a GPU, where they are small (1)", low=1, metavar="K", group=WHERE
     )

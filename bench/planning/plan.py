@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,11 +19,12 @@ from bench.cells.cell import (
     RetentionSpec,
     TaskSpec,
 )
-from bench.cells.grid import RunSpec
+from bench.cells.grid import RefusalKey, RunSpec
 from bench.cells.recipe import BEST_ON_DEV, BEST_ON_VALIDATION, Training
 from bench.cells.weights import bound_of
 from bench.core.errors import BenchError, RefusedError
 from bench.core.hashing import digest
+from bench.core.memory import Footprint
 from bench.core.settings import parse
 from bench.planning.compatibility import head_notes, in_words, refusals
 from bench.planning.method_names import chosen
@@ -55,6 +56,8 @@ class Plan:
     keep_bytes: float = 0.0  # of tuned weights in the run's folder
     tracker: str | None = None  # whom curves and scores are told, too
     tuning: Tuning | None = None  # the search that each method gets first
+    device: str = ""  # what computes, in words
+    on_disk: bool = False  # whether θ0 is read from a file, tensor by tensor
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,12 @@ class Forecast:
     memory_mib: float | None  # the most of any
     time_by: str  # how sure the time is: that of the least sure cell
     memory_by: str
+    footprint: Footprint | None = None  # of that cell, by arithmetic
 
 
-def make_plan(options: Options) -> Plan:
-    """Check everything that can be checked without loading a model.
+def make_plan(options: Options, weightless: bool = False) -> Plan:
+    """Check everything that can be checked without loading a model; a `weightless` plan is not to
+    run, and its models may be folders without weights.
 
     Raises:
         BenchError: a name, a value, a file or a combination that cannot work.
@@ -79,7 +84,7 @@ def make_plan(options: Options) -> Plan:
     if not options.methods or not options.tasks:
         raise BenchError("name at least one method and one task: --methods lwf --tasks cola")
     methods, groups = _methods(options), groups_of(options.tasks)
-    models = _models(options)
+    models = _models(options, weightless)
     training = tuple(_training(options, model) for model in models)
     lm_eval.check(options.lm_eval)
     _check_tracker(options.tracker)
@@ -134,6 +139,18 @@ def make_plan(options: Options) -> Plan:
         )
     keep = bound_of(options.keep_weights)
     return Plan(spec, material, notes, options.submission, keep, options.tracker, tuning)
+
+
+def also_refused(plan: Plan, options: Options, found: Mapping[RefusalKey, str]) -> Plan:
+    """The plan, with more cells that cannot run.
+
+    Raises:
+        RefusedError: nothing that was asked for is left.
+    """
+    spec = replace(plan.spec, refused={**found, **plan.spec.refused})
+    tasks = [plan.material.tasks[task.name] for task in spec.tasks]
+    _check_rest(options, spec, tasks)
+    return replace(plan, spec=spec)
 
 
 def _tuning(options: Options, methods: Sequence[Method], spec: RunSpec) -> Tuning | None:
@@ -208,10 +225,10 @@ def _methods(options: Options) -> tuple[Method, ...]:
     return chosen(names, options.settings)
 
 
-def _models(options: Options) -> tuple[ModelInfo, ...]:
+def _models(options: Options, weightless: bool) -> tuple[ModelInfo, ...]:
     """Raises BenchError where two have one name, by which boards and refusals tell them apart."""
     models = tuple(
-        describe(name, options.kind, options.trust_remote_code)
+        describe(name, options.kind, options.trust_remote_code, weightless)
         for name in dict.fromkeys(options.model)
     )
     for name in (model.name for model in models):

@@ -14,6 +14,7 @@ from bench.core.settings import allowed, spelled, typed
 from bench.planning.plugins import place_of
 from bench.render.layout import WIDTH, table, wrap
 from bench.render.section import Column
+from bench.render.wording import kept
 from bench.rows.source import embedded_models, sources_by_name
 from bench.rows.task import SPLITS
 from bench.training.method import NEEDS, ROLES, CommonSettings
@@ -63,7 +64,7 @@ def _card(cls: type[Method], width: int) -> list[str]:
         f"  needs: {needs or 'nothing'}",
         f"  in a stack: {roles or 'never (it names no role)'}",
         f"  extra passes: {card.passes}",
-        f"  memory: {card.memory:g} x finetune's (derived: copies of the weights)",
+        f"  kept in memory beside weights, gradients and moments: {kept(plain)}",
     ]
     lines += [
         f"  {cls.name}:{variant}: {', '.join(f'{k}={typed(v)}' for k, v in values.items())}"

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from bench.planning.plugins import load_builtin
+from bench.render.wording import kept
 from bench.training.method import METHODS
 
 START = "<!-- methods: python -m bench.render.method_table docs/methods.md -->\n"
@@ -31,14 +32,15 @@ def with_methods(text: str) -> str:
 
 
 def _table() -> str:
-    lines = ["| name | what | equation | paper | extra passes | memory |"]
-    lines.append("|---|---|---|---|---|---:|")
+    lines = ["| name | what | equation | paper | extra passes | kept in memory beside |"]
+    lines.append("|---|---|---|---|---|---|")
     for name in sorted(METHODS.names()):
         if not METHODS.get(name).__module__.startswith("methods."):
             continue  # of a plug-in
         card = METHODS.get(name).card
         paper = _ARXIV.sub(r"[\1](https://arxiv.org/abs/\1)", card.paper)
-        cells = (f"`{name}`", card.title, card.equation, paper, card.passes, f"{card.memory:g}×")
+        held = kept(METHODS.get(name)())
+        cells = (f"`{name}`", card.title, card.equation, paper, card.passes, held)
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines) + "\n"
 

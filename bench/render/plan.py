@@ -14,6 +14,7 @@ from bench.planning.compatibility import in_words
 from bench.planning.plan import Forecast, Plan
 from bench.planning.tuning import SEED
 from bench.render.layout import WIDTH, table, wrap
+from bench.render.memory import memory_lines
 from bench.render.section import Column
 from bench.rows.portions import VALIDATION, portions
 from bench.rows.source import places
@@ -61,6 +62,7 @@ def plan_text(
         ("retain", _named([task.name for task in spec.besides.retain_tasks])),
         ("lm-eval", _named(spec.besides.lm_eval)),
         ("seeds", [", ".join(map(str, spec.seeds))]),
+        ("device", [plan.device] if plan.device else []),
         ("results", [str(folder)]),
         ("to run", why),
         ("failed", [*errors, "--retry failed runs them again"] if failed else []),
@@ -80,8 +82,11 @@ def plan_text(
     return "\n".join(lines) + "\n"
 
 
-def forecast_text(found: Sequence[Forecast], workers: int, width: int = WIDTH) -> str:
-    """What a plan will take: a line for each method, and the whole."""
+def forecast_text(
+    found: Sequence[Forecast], workers: int, beyond: Sequence[str] = (), width: int = WIDTH
+) -> str:
+    """What a plan will take: a line for each method, the whole, what of memory is for what, and
+    why there is none for what is `beyond` it."""
     if not found:
         return "nothing is to run"
     headings = ("method", 24), ("cells", 0), ("time", 0), ("by", 16), ("MiB", 0), ("by", 16)
@@ -104,7 +109,10 @@ def forecast_text(found: Sequence[Forecast], workers: int, width: int = WIDTH) -
         said += f", about {clock(sum(known) / workers)} with --jobs {workers}"
     if not known:
         said = "estimate: time unknown, for no cell like these was run; --probe tries a few steps"
-    return "\n".join([wrap(said, width, "  "), "", *table(columns, rows, width)[0]])
+    lines = [wrap(said, width, "  "), "", *table(columns, rows, width)[0]]
+    lines += memory_lines(found, width)
+    lines += [wrap(f"no room: {line}", width, "  ") for line in beyond]
+    return "\n".join(lines)
 
 
 def left_text(left: Sequence[AnyCell], cells: int, stopped: int, width: int = WIDTH) -> str:

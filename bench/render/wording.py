@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import TYPE_CHECKING
+
 from bench.board.measures import measure_named, scale
 from bench.board.rows import Row
 from bench.board.statistics import Estimate
 from bench.board.verdicts import Verdict
 
+if TYPE_CHECKING:
+    from bench.training.method import Keeps, Method
+
 MISSING = "-"
+HELD = {"theta0": "θ0", "importance": "F", "star": "θ*", "teacher": "teacher"}
+"""What a method may hold beside the network, as `bench.Keeps` has it -> in words."""
 
 
 def one_line(text: str) -> str:
     """`text` without line breaks and runs of blanks."""
     return " ".join(text.split())
+
+
+def kept(method: Method) -> str:
+    """What a method holds in memory beside weights, gradients and moments, in copies of the
+    weights: "θ0, F; while it prepares 2 F"."""
+    held, prepared = _copies(method.keeps), _copies(method.prepares)
+    first = f"while it prepares {prepared}" if prepared else ""
+    return "; ".join(filter(None, (held, first))) or "nothing"
+
+
+def _copies(found: Keeps) -> str:
+    counts = dataclasses.asdict(found).items()
+    parts = [(f"{count:g} " if count != 1 else "") + HELD[name] for name, count in counts if count]
+    return ", ".join(parts)
 
 
 def mean_text(found: Estimate | None, form: str, factor: int = 100) -> str:

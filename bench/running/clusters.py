@@ -31,6 +31,8 @@ def check_executor(options: Options) -> None:
             raise BenchError(f"{flag} is for --executor {owner}.")
     if name == "local":
         return
+    if options.device:
+        raise BenchError(f"--device is for --executor local; {name} gives each job its own.")
     if processes() > 1:
         raise BenchError(
             f"--executor {name}: accelerate's processes share each cell; leave one of them out."

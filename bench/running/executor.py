@@ -122,6 +122,7 @@ class CellRunner:
             plan.submission,
             plan.keep_bytes,
             plan.tracker,
+            plan.on_disk,
         )
 
     def run(

@@ -11,21 +11,18 @@ from bench.cells.cell import AnyCell, Cell, TaskSequence, label_of
 from bench.cells.store import Store
 from bench.core.errors import BenchError
 from bench.core.machine import available_bytes, gpus
-from bench.core.memory import training_mib
+from bench.core.memory import Footprint
 from bench.planning.plan import Forecast
 from bench.running.estimates import ALIKE, HERE, PROBED, ROUGH, Estimates
 from bench.running.job import Job
-from bench.running.workers import parameters
-from bench.training.method import METHODS
 
 _STEPS, _ROWS, _TOKENS = 6, 64, 2048  # of a probe
-_CHARACTERS = 4  # of a token
 ARITHMETIC = "arithmetic"
 """How sure memory is of which nothing was measured."""
 _SURE = (HERE, ALIKE, PROBED, ROUGH)
 
 
-def forecasts(job: Job, probe: bool, tell: Callable[[str], None]) -> list[Forecast]:
+def forecasts(job: Job, probe: bool, tell: Callable[[str], None], on_gpu: bool) -> list[Forecast]:
     """Of what is to run, by method; by cells that are in the folder, and if asked by a `probe` of
     what nothing is known of, of which `tell` is told. Nothing is written into the folder."""
     estimates = Estimates.of_plan(job.plan, Store(job.folder).all())
@@ -34,16 +31,17 @@ def forecasts(job: Job, probe: bool, tell: Callable[[str], None]) -> list[Foreca
     by_method: dict[str, list[AnyCell]] = {}
     for cell in job.todo:
         by_method.setdefault(label_of(cell), []).append(cell)
-    return [_of_method(name, cells, estimates, job) for name, cells in by_method.items()]
+    return [_of_method(name, cells, estimates, job, on_gpu) for name, cells in by_method.items()]
 
 
-def _of_method(name: str, cells: Sequence[AnyCell], estimates: Estimates, job: Job) -> Forecast:
+def _of_method(
+    name: str, cells: Sequence[AnyCell], estimates: Estimates, job: Job, on_gpu: bool
+) -> Forecast:
     found = [estimates.of(cell) for cell in cells]
     known = [one for one in found if one is not None]
-    measured = [one.memory_mib for one in known if one.memory_mib]
-    memory = max(measured, default=None) or max(
-        (mib for cell in cells if (mib := _arithmetic(cell, job))), default=None
-    )
+    measured = [one.memory_mib for one in known if one.memory_mib and on_gpu == bool(gpus())]
+    largest = _largest(cells, job, on_gpu)
+    memory = max(measured, default=None) or (largest.device / 2**20 if largest else None)
     sure = max((one.sure for one in known), key=_SURE.index, default="")
     whole = len(known) == len(cells)
     return Forecast(
@@ -53,26 +51,17 @@ def _of_method(name: str, cells: Sequence[AnyCell], estimates: Estimates, job: J
         memory_mib=memory,
         time_by=sure if whole else "",
         memory_by=sure if measured else ARITHMETIC if memory else "",
+        footprint=largest,
     )
 
 
-def _arithmetic(cell: AnyCell, job: Job) -> float | None:
-    """MiB of a cell's process, or on its GPU, by what it holds; None where the model's files are
-    not on this machine."""
-    first = cell.stages[0] if isinstance(cell, TaskSequence) else cell
-    count = parameters(first.model)
-    if not count:
-        return None
-    parts = (METHODS.get(name).card.memory for name in first.method.name.split("+"))
-    copies = 4 * (1 + sum(part - 1 for part in parts))
-    recipe, rows = first.training, job.plan.material.rows
-    longest = max(
-        sum(len(str(value)) for value in row.values())
-        for row in rows[first.task.name, first.data.source, "train"]
-    )
-    length = min(recipe.max_length, longest // _CHARACTERS + 1)
-    batch = min(recipe.micro_batch or recipe.batch_size, recipe.batch_size)
-    return training_mib(count, first.model.hidden_size, copies, batch, length, bool(gpus()))
+def _largest(cells: Sequence[AnyCell], job: Job, on_gpu: bool) -> Footprint | None:
+    """The largest of cells that differ in more than their seed; None where none can be told."""
+    from bench.running.footprint import tried
+
+    apart = {cell.identity()["task"] + cell.identity()["model"]["hash"]: cell for cell in cells}
+    found = [tried(cell, job.plan, on_gpu) for cell in apart.values()]
+    return max(filter(None, found), key=lambda one: one.device, default=None)
 
 
 def _probe(job: Job, estimates: Estimates, tell: Callable[[str], None]) -> None:
@@ -117,5 +106,5 @@ def _unknown(cells: Sequence[AnyCell], estimates: Estimates) -> Iterator[Cell]:
 
 
 def _has_room(cell: Cell, job: Job) -> bool:
-    needed, free = _arithmetic(cell, job), available_bytes()
-    return bool(gpus()) or (needed is not None and (free is None or needed * 2**20 < free))
+    needed, free = _largest([cell], job, bool(gpus())), available_bytes()
+    return bool(gpus()) or (needed is not None and (free is None or needed.device < free))

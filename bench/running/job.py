@@ -12,12 +12,14 @@ from bench.cells.store import Store
 from bench.core.durations import NEVER, Deadline, seconds_of
 from bench.core.errors import BenchError
 from bench.planning.options import Executor, Options, Retry
-from bench.planning.plan import Plan, make_plan
+from bench.planning.plan import Plan, also_refused, make_plan
 from bench.planning.plugins import load_all
 from bench.planning.tuning import settled
+from bench.running import device
 from bench.running.clusters import check_executor
 from bench.running.executor import open_cells, result_of
 from bench.running.reasons import TRIAL, Place, place_of, reason
+from bench.running.room import here, with_room
 from bench.running.sharing import processes
 from bench.running.workers import how_many
 from bench.training.stack import build
@@ -61,16 +63,26 @@ class Job:
         return found
 
 
-def planned(options: Options) -> Job:
-    """Load the plug-ins, plan, and look at what is done already. Nothing is written.
+def planned(options: Options, dry: bool = False) -> Job:
+    """Load the plug-ins, plan, and look at what is done already. Nothing is written. A `dry` job
+    is not to run: its models need no weights, and its cells no room.
 
     Raises:
         BenchError: a name, a value, a file or a combination that cannot work.
     """
     deadline = _deadline(options.time_limit)
     check_executor(options)
+    device.use(options.device)
     own = load_all(options.plugin, options.task_file)
-    plan = make_plan(replace(options, tasks=options.tasks or own))
+    plan = make_plan(replace(options, tasks=options.tasks or own), weightless=dry)
+    plan = replace(plan, on_disk=options.theta0 == "disk")
+    if options.executor == "local":
+        for recipe in plan.spec.training:
+            device.check(recipe)
+        plan = replace(plan, device=device.told())
+        if processes() == 1 and not dry:
+            plan, found = with_room(plan, here(), may_move=options.theta0 is None)
+            plan = also_refused(plan, options, found)
     names = "-".join(model.name.replace("/", "--") for model in plan.spec.models)
     folder = options.out or Path("results", "local", names)
     job = Job(

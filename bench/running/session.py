@@ -19,7 +19,7 @@ from bench.core.hashing import derive_seed
 from bench.core.memory import above, higher, memory_mib, release_memory
 from bench.network.batches import Encoded
 from bench.network.limits import context_length
-from bench.network.loading import load
+from bench.network.loading import Loaded, load
 from bench.rows.label_names import head_order
 from bench.rows.portions import VALIDATION
 from bench.rows.source import source_named, source_of
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 class CellSession:
     """A cell's model, data and clock between its base and its result."""
 
-    def __init__(self, cell: Cell, workspace: Workspace) -> None:
+    def __init__(self, cell: Cell, workspace: Workspace, loaded: Loaded | None = None) -> None:
+        """Load the cell's model, unless there is one whose weights are its base's."""
         from accelerate import Accelerator
 
         self.clock = self.start = time.perf_counter()
@@ -57,9 +58,9 @@ class CellSession:
         self.tokenizer = workspace.tokenizer(cell.model)
         self.head_seed = derive_seed(cell.task.name, cell.seed, "head")
         release_memory()  # of the cell before
-        order = head_order(self.task, cell.model.head)
-        held = cell.training.weights
-        self.loaded = load(cell.model, self.task.outputs, self.head_seed, order, held)
+        self.loaded = loaded or self._load()
+        if workspace.on_disk and loaded is None:
+            self.loaded.base = self._on_disk()
         length = min(cell.training.max_length, context_length(self.loaded.net))
         recipe, rows = cell.training, workspace.encoded_rows
         self.dev = {
@@ -91,16 +92,29 @@ class CellSession:
             ),
             cache=self.cache,
             progress=workspace.progress,
-            finetuned=partial(finetuned, cell, workspace, self.cache),
+            finetuned=partial(finetuned, cell, workspace, self.cache, self.loaded),
             prompt_rows=partial(_prompt_rows, workspace, cell),
             source=source_named(cell.data.source),
             judge=self._judge(),
             micro_batch=workspace.micro_batch,
+            on_disk=workspace.on_disk,
         )
         self.measuring = Measuring(cell, self.task, self.run, workspace, self.dev, scored, retained)
         self.probing: Probing | None = None  # where the training is watched
         self.loaded_mib = memory_mib()
         self.lap("load")
+
+    def _load(self) -> Loaded:
+        cell, task = self.cell, self.task
+        order, held = head_order(task, cell.model.head), cell.training.weights
+        return load(cell.model, task.outputs, self.head_seed, order, held)
+
+    def _on_disk(self) -> dict[str, Tensor]:
+        """θ0, mapped from a file of the run's cache."""
+        cell = self.cell
+        head = cell.task.hash if cell.model.kind == "encoder" else None  # its labels' order
+        key = [cell.model.hash, cell.model.kind, cell.training.weights, head]
+        return self.cache.mapped("theta0", key, lambda: self.loaded.base)
 
     @property
     def shown(self) -> tuple[str, Encoded]:
@@ -211,20 +225,22 @@ def _scored(recipe: Training, splits: Sequence[str]) -> tuple[str, ...]:
 
 
 def finetuned(
-    cell: Cell, workspace: Workspace, cache: Cache, steps: int | None
+    cell: Cell, workspace: Workspace, cache: Cache, loaded: Loaded, steps: int | None
 ) -> dict[str, Tensor]:
-    """See `TrainingContext.finetuned`. It knows no session: a session that it knew would know it
-    too, and neither would leave memory with its cell."""
+    """See `TrainingContext.finetuned`. The network is lent for it, so that there are never two. It
+    knows no session: a session that it knew would know it too, and neither would leave memory with
+    its cell."""
 
     def compute() -> dict[str, Tensor]:
         plain = METHODS.get(REFERENCE)
         total = cell.steps if steps is None else min(steps, cell.steps)
         other = dataclasses.replace(cell, method=plain(plain.Config()).spec, steps=total)
         other = dataclasses.replace(other, besides=Besides())
-        inner = CellSession(other, workspace)
-        record = train(inner.run, inner.method, None)
-        cache.compile_seconds += record["compile"]
-        return {name: p.detach() for name, p in inner.run.net.named_parameters()}
+        with loaded.holding(loaded.base):
+            inner = CellSession(other, workspace, loaded)
+            record = train(inner.run, inner.method, None)
+            cache.compile_seconds += record["compile"]
+            return {name: p.detach().clone() for name, p in loaded.net.named_parameters()}
 
     return cache.tensors("finetuned", _finetuned_key(cell, steps), compute)
 

@@ -35,6 +35,7 @@ class Workspace:
     submission: bool = False  # whether GLUE's test rows are answered too
     keep_bytes: float = 0.0  # of tuned weights in the run's folder
     tracker: str | None = None  # whom the curve is told, too
+    on_disk: bool = False  # whether θ0 is read from a file, tensor by tensor
     micro_batch: int | None = None  # in place of the recipe's, where memory ran out
     tokenizers: dict[str, Any] = field(default_factory=dict)
     encoded: dict[tuple[Any, ...], Encoded] = field(default_factory=dict)

@@ -97,9 +97,10 @@ def _recadam_error(net: Any, compiled: bool) -> float:
             parameter.grad = torch.randn_like(parameter)
             gradients[name].append(parameter.grad)
         optimizer.step()
-    anchors = dict(zip(parameters, optimizer.targets[0], strict=True))
     expected = {
-        name: references.recadam(start, gradients[name], anchors[name], schedule, LR, GAMMA, DECAY)
+        name: references.recadam(
+            start, gradients[name], optimizer.anchor[name], schedule, LR, GAMMA, DECAY
+        )
         for name, start in starts.items()
     }
     return relative_error({name: p.detach() for name, p in parameters.items()}, expected)

@@ -40,27 +40,33 @@ class MasterAdamW(torch.optim.AdamW):
         assert closure is None, "the loop computes the loss"
         for group in self.param_groups:
             found = [p for p in group["params"] if p.grad is not None]
-            states = [self.state_of(p) for p in found]
-            weights = [s.get("master", p) for s, p in zip(states, found, strict=True)]
-            if not found:
-                continue
-            adamw(
-                weights,
-                [p.grad.to(w.dtype) for p, w in zip(found, weights, strict=True)],
-                [state["exp_avg"] for state in states],
-                [state["exp_avg_sq"] for state in states],
-                [],
-                [state["step"] for state in states],
-                fused=True,
-                amsgrad=False,
-                maximize=False,
-                beta1=group["betas"][0],
-                beta2=group["betas"][1],
-                lr=group["lr"],
-                weight_decay=group["weight_decay"],
-                eps=group["eps"],
-            )
-            round_to(found, weights)
+            narrow = any(p.dtype != wide(p) for p in found)
+            # one at a time, float32 copies of their gradients take no memory to speak of
+            for part in ([p] for p in found) if narrow else filter(None, [found]):
+                self._move(part, group)
+
+    def _move(self, found: list[Tensor], group: dict[str, Any]) -> None:
+        """The update of some parameters of a group."""
+        states = [self.state_of(p) for p in found]
+        weights = [s.get("master", p) for s, p in zip(states, found, strict=True)]
+        gradients = [p.grad for p in found if p.grad is not None]
+        adamw(
+            weights,
+            [g.to(w.dtype) for g, w in zip(gradients, weights, strict=True)],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [],
+            [state["step"] for state in states],
+            fused=True,
+            amsgrad=False,
+            maximize=False,
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+        )
+        round_to(found, weights)
 
     def state_of(self, p: Tensor, steps: int = 0) -> dict[str, Tensor]:
         """What is kept of a parameter; begun where there is nothing, `steps` steps having been."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -39,6 +39,23 @@ class Look(TypedDict):
     nats: list[float]  # of each block of the retention text
 
 
+@dataclass(frozen=True)
+class _Read(Mapping[str, Tensor]):
+    """Tensors of a file, each read and put on a device when it is asked for."""
+
+    tensors: Mapping[str, Tensor]
+    device: torch.device
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.tensors[name].to(self.device)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+
 @dataclass
 class TrainingContext:
     """One cell while it runs. Methods read everything and write only through its functions.
@@ -71,6 +88,7 @@ class TrainingContext:
     probe: Callable[[TrainingContext], Look] | None = None
     """What the weights as they are score on a few rows, every `cell.recipe.eval_every` steps."""
     micro_batch: int | None = None  # in place of the recipe's, where memory ran out
+    on_disk: bool = False  # whether θ0 is a file, of which a tensor is read when it is asked for
     model: nn.Module = field(init=False)
     task_model: TaskModel = field(init=False)
     optimizer: Any = field(init=False)  # accelerate's wrapper of the method's optimizer
@@ -100,8 +118,11 @@ class TrainingContext:
         return self.cell.steps
 
     @property
-    def anchor(self) -> dict[str, Tensor]:
-        """θ0 of every pretrained parameter, on the device; never changed."""
+    def anchor(self) -> Mapping[str, Tensor]:
+        """θ0 of every pretrained parameter, on the device; never changed. Where it is on disk, it
+        is there for as long as the caller holds it."""
+        if self.on_disk:
+            return _Read(self.loaded.base, self.device)
         if not self._anchor:  # filled in place: the views of a stack's parts share it
             self._anchor |= {name: x.to(self.device) for name, x in self.loaded.base.items()}
         return self._anchor

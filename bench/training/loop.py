@@ -28,6 +28,7 @@ from bench.core.stops import error_of, is_new_wish
 from bench.network.batches import micro_batches, step_batches
 from bench.network.checkpointing import activations_recomputed
 from bench.network.compilation import Clock, compile_clock, compiled
+from bench.network.precision import tf32
 from bench.training import checkpoint
 from bench.training.context import Look, TrainingContext
 from bench.training.memory import is_out_of_memory
@@ -237,7 +238,8 @@ class _Loop:
         before, compiled_before = record["train"], record["compile"]
         task, seed = run.cell.task.name, run.cell.seed
         order = step_batches(run.train_rows, self.recipe, task, seed, run.step, end)
-        with self._deferred_signals(), self._compiler() as clock, self._recomputing():
+        rounding = tf32(self.recipe.tf32)
+        with self._deferred_signals(), self._compiler() as clock, self._recomputing(), rounding:
             for indices in order:
                 self._step(indices)
                 self._look()

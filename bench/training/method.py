@@ -100,8 +100,35 @@ class Card:
     equation: str
     defaults: str  # "NAMES: ORIGIN; NAMES: ORIGIN"
     passes: str  # forward and backward passes beside plain fine-tuning's
-    memory: float  # peak of weights, gradients, moments and what the method keeps on the device,
-    # by plain fine-tuning's (4 copies of the weights)
+
+
+@dataclass(frozen=True)
+class Keeps:
+    """What a method holds beside the network, its gradients and the optimizer's moments, at one
+    time, in copies of the pretrained weights. The plan adds it up before anything starts."""
+
+    theta0: float = 0.0  # θ0 where the weights lie, as `run.anchor` gives it
+    importance: float = 0.0  # a float32 value of each weight: F, Ω, a mask
+    star: float = 0.0  # other weights of this network: θ*, a mixture
+    teacher: float = 0.0  # a second network
+
+    def __add__(self, other: Keeps) -> Keeps:
+        """What two methods hold that run at once, and share θ0."""
+        return Keeps(
+            max(self.theta0, other.theta0),
+            self.importance + other.importance,
+            self.star + other.star,
+            self.teacher + other.teacher,
+        )
+
+
+@dataclass(frozen=True)
+class Reads:
+    """Rows that a method passes forward and backward beside the task's own batch."""
+
+    rows: int
+    among: int = 0  # rows of the forgetting tasks, the longest of which these may be
+    tokens: int = 0  # or of running text, each of them predicted
 
 
 class Method:
@@ -129,6 +156,10 @@ class Method:
     quick: ClassVar[dict[str, Any]] = {}
     """Settings that suit a tiny model and a dozen steps: little to prepare, a plain effect."""
     common = CommonSettings()
+    keeps: Keeps = Keeps()
+    """What it holds while it trains; may be a property, where that depends on the settings."""
+    prepares: Keeps = Keeps()
+    """What it holds in `prepare`, before there are gradients and moments."""
 
     def __init__(self, config: Any = None) -> None:
         self.config = self.Config() if config is None else config
@@ -201,6 +232,14 @@ class Method:
     def roles(self) -> frozenset[Role]:
         """What this method, with these settings, does to a run; none said: it is not stacked."""
         return frozenset()
+
+    def reads(self, recipe: Training) -> Reads | None:
+        """The largest batch of other rows that it passes through the network, while it trains."""
+        return None
+
+    def trains(self, net: Any) -> None:
+        """Leave of the network what is trained: freeze the rest, put adapters in. The plan, which
+        wants to know how much that is, asks it of a network without values."""
 
     def refuses(self, model: ModelInfo, recipe: Training) -> str | None:
         """Why these settings cannot work with this model and recipe; asked before anything runs."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from functools import partial
+from functools import partial, reduce
+from operator import add
 from typing import TYPE_CHECKING, Any
 
-from bench.training.method import METHODS, Method, Need, Role
+from bench.training.method import METHODS, Keeps, Method, Need, Reads, Role
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -147,6 +148,26 @@ class Stack(Method):
         if len(set(rates.values())) > 1:
             return f"a stack has one learning rate, and here are {' and '.join(rates)}"
         return next(filter(None, (part.refuses(model, recipe) for part in self.parts)), None)
+
+    @property
+    def keeps(self) -> Keeps:  # type: ignore[override]
+        """What all parts hold."""
+        return reduce(add, (part.keeps for part in self.parts))
+
+    @property
+    def prepares(self) -> Keeps:  # type: ignore[override]
+        """What all parts hold."""
+        return reduce(add, (part.prepares for part in self.parts))
+
+    def reads(self, recipe: Training) -> Reads | None:
+        """The most rows that a part reads."""
+        found = filter(None, (part.reads(recipe) for part in self.parts))
+        return max(found, key=lambda one: one.rows * (one.tokens or 1), default=None)
+
+    def trains(self, net: Any) -> None:
+        """What no part freezes."""
+        for part in self.parts:
+            part.trains(net)
 
     def prepare(self, run: TrainingContext) -> None:
         """Each part in turn."""

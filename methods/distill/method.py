@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.core.settings import Range, setting
-from bench.training.method import Card, Method, Role, register_method
+from bench.training.method import Card, Keeps, Method, Role, register_method
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,11 +43,11 @@ class Distill(Method):
         defaults="T = 2: the paper (secondary); w = 1, and the factor T², which keeps w's "
         "meaning at any T: this suite",
         passes="the teacher's forward pass per step, and the vocabulary's logits at all positions",
-        memory=1.25,
     )
     Config = DistillConfig
     config: DistillConfig
     off = {"weight": 0.0}
+    keeps = Keeps(teacher=1)
     meaning = "retains"
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Collection, Container
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,24 +13,23 @@ from transformers.pytorch_utils import Conv1D
 from bench.core.errors import CellError
 
 if TYPE_CHECKING:
-    from bench.training.context import TrainingContext
     from methods.lora.settings import LoRAConfig
 
 
-def attach(run: TrainingContext, config: LoRAConfig) -> LoraModel:
-    """Put adapters beside the target layers of `run.net` and freeze all other pretrained weights.
+def attach(net: Any, pretrained: Collection[str], config: LoRAConfig, seed: int) -> LoraModel:
+    """Put adapters beside the target layers of `net` and freeze all `pretrained` weights, by name.
 
-    A is drawn from (task, seed). The result's `merge_and_unload()` undoes it.
+    A is drawn from `seed`. The result's `merge_and_unload()` undoes it.
 
     Raises:
         CellError: the model has no such layers.
     """
-    layers = target_layers(run.net, run.loaded.base, config.targets)
-    new = [p for name, p in run.net.named_parameters() if name not in run.loaded.base]
+    layers = target_layers(net, pretrained, config.targets)
+    new = [p for name, p in net.named_parameters() if name not in pretrained]
     with torch.random.fork_rng():
-        torch.manual_seed(run.seed("lora"))
+        torch.manual_seed(seed)
         tuner = LoraModel(
-            run.net,
+            net,
             LoraConfig(
                 r=config.r,
                 lora_alpha=config.alpha,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.training.method import Card, Method, Role, register_method
 from methods.lora.settings import LoRAConfig
@@ -32,7 +32,6 @@ class LoRA(Method):
         defaults="lr_factor, of LoRA over full fine-tuning: Tinker's cookbook (secondary, from "
         "thinkingmachines.ai/blog/lora); r, α and targets: this suite",
         passes="none",
-        memory=0.3,
     )
     Config = LoRAConfig
     config: LoRAConfig
@@ -65,8 +64,17 @@ class LoRA(Method):
         """
         from methods.lora.adapters import attach, faster
 
-        self.tuner = attach(run, self.config)
+        self.tuner = attach(run.net, run.loaded.base, self.config, run.seed("lora"))
         return run.adamw(faster(run.parameter_groups(), self.config.lr_factor))
+
+    def trains(self, net: Any) -> None:
+        """The adapters, and a new head."""
+        from methods.lora.adapters import attach
+
+        body = f"{net.base_model_prefix}."
+        generates = net.get_output_embeddings() is not None
+        names = [name for name, _ in net.named_parameters() if generates or name.startswith(body)]
+        attach(net, names, self.config, 0)
 
     def finish(self, run: TrainingContext) -> None:
         """Merge the adapters into the weights, and take them out."""

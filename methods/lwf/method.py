@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.training.method import Card, Need, Role, register_method
+from bench.training.method import Card, Keeps, Need, Role, register_method
 from methods.lwf.settings import LWFConfig
 from methods.shared.auxiliary_loss import AuxiliaryLoss
 
@@ -42,7 +42,6 @@ class LWF(AuxiliaryLoss):
         "read as steps of their own, without a cap",
         passes="before training a fine-tuning run for θ*_L, generation, and one pass each over "
         "D_self and D_L; then one forward and backward pass on a batch of D_U per interval steps",
-        memory=1.25,
     )
     Config = LWFConfig
     variants: ClassVar[dict[str, dict[str, Any]]] = {
@@ -83,6 +82,16 @@ class LWF(AuxiliaryLoss):
         if self.config.select == "oracle":
             needs.add("truth")
         return frozenset(needs)
+
+    @property
+    def count(self) -> int:
+        """Answers, at most."""
+        return self.config.samples
+
+    @property
+    def prepares(self) -> Keeps:  # type: ignore[override]
+        """θ*, F and F (θ0 − θ*), where answers are weighed by them."""
+        return Keeps(star=1, importance=2) if "finetuned" in self.needs else Keeps()
 
     def refuses(self, model: ModelInfo, recipe: Training) -> str | None:
         """A taper without a cap to taper to."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -65,7 +64,7 @@ def _weigh(run: TrainingContext, config: LWFConfig, answers: AnswerSet) -> dict[
     """The parts of FC, and every answer's loss at θ*_L."""
     star = {n: v.to(run.device) for n, v in run.finetuned(config.theta_l_steps).items()}
     star = {name: star[name] for name in run.loaded.base}
-    with _weights(run, star):
+    with run.loaded.holding(star):
         tuned = _per_token(losses_now(run, answers), answers)
         fisher = (
             task_fisher(run, config.fisher_rows)
@@ -90,22 +89,6 @@ def _mean_losses(run: TrainingContext) -> Losses:
         return run.example_losses(net, batch) / tokens_of(batch).to(run.device)
 
     return losses
-
-
-@contextmanager
-def _weights(run: TrainingContext, values: dict[str, Tensor]) -> Iterator[None]:
-    """Put other values into the pretrained parameters, and their own back."""
-    parameters = dict(run.loaded.pretrained())
-    own = {name: p.detach().clone() for name, p in parameters.items()}
-    with torch.no_grad():
-        for name, p in parameters.items():
-            p.copy_(values[name])
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for name, p in parameters.items():
-                p.copy_(own[name])
 
 
 def select(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.core.settings import Range, setting
-from bench.training.method import Card, Method, Role, register_method
+from bench.training.method import Card, Keeps, Method, Role, register_method
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,11 +46,11 @@ class Mixout(Method):
         equation="L_task(((1 − M) θ0 + M θ − p θ0) / (1 − p))",
         defaults="p: this suite; what is mixed: the official code (seen)",
         passes="none",
-        memory=1.75,
     )
     Config = MixoutConfig
     config: MixoutConfig
     off = {"p": 0.0}
+    keeps = Keeps(theta0=1, star=2)  # θ, which the mixture stands in for, and M / (1 − p)
     meaning = "retains"
 
     def __init__(self, config: MixoutConfig | None = None) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.core.settings import Range, setting
-from bench.training.method import Card, Method, Role, register_method
+from bench.training.method import Card, Keeps, Method, Role, register_method
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -84,7 +84,6 @@ class RecAdam(Method):
         "it reports the best score of all its evaluations on dev (seen), this suite that of the "
         "last weights",
         passes="none",
-        memory=1.25,
     )
     Config = RecAdamConfig
     variants: ClassVar[dict[str, dict[str, Any]]] = {
@@ -98,6 +97,7 @@ class RecAdam(Method):
     }
     config: RecAdamConfig
     holds = {"gamma": 1024.0, "t0": 100_000}
+    keeps = Keeps(theta0=1)
     meaning = "retains"
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
-from bench.training.adamw import MasterAdamW, round_to, wide
+from bench.training.adamw import MasterAdamW, round_to
 
 if TYPE_CHECKING:
     from bench.network.loading import Loaded
@@ -55,7 +55,7 @@ class RecAdamW(MasterAdamW):
 
     Args:
         groups: as for AdamW, with `names` and `pretrained`.
-        anchor: θ0 by name.
+        anchor: θ0 by name, looked up at each step, tensor by tensor (all at once if `compiled`).
         compiled: let `torch.compile` make one pass over memory of the rule. Otherwise AdamW's
             fused step is one, and the pull a second.
         anneal_task: whether λ stands in the first line; otherwise 1 does, and λ in the second
@@ -69,7 +69,7 @@ class RecAdamW(MasterAdamW):
     def __init__(
         self,
         groups: list[dict[str, Any]],
-        anchor: dict[str, Tensor],
+        anchor: Mapping[str, Tensor],
         schedule: Schedule,
         gamma: float,
         compiled: bool = False,
@@ -80,44 +80,40 @@ class RecAdamW(MasterAdamW):
         self.schedule, self.gamma, self.last_lambda = schedule, gamma, 0.0
         self.anneal_task = anneal_task
         self.recall = _in_one_pass if compiled else _in_two_passes
-        self.targets: list[list[Tensor]] = []
+        self.anchor = anchor
         for group in self.param_groups:
             missing = [name for name in group["names"] if name not in anchor]
             if group["pretrained"] and missing:
                 raise ValueError(f"no pretrained value for {missing[0]}")
-            pairs = zip(group["names"], group["params"], strict=True)
-            own = [anchor[name].to(wide(p)) for name, p in pairs] if group["pretrained"] else []
-            self.targets.append(own)
             group.setdefault("t", 0)
-        if not any(self.targets):
+        if not any(group["pretrained"] and group["params"] for group in self.param_groups):
             raise ValueError("RecAdam has nothing to recall: no parameter is pretrained")
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         """One update."""
         assert closure is None, "the loop computes the loss"
-        for group, targets in zip(self.param_groups, self.targets, strict=True):
-            members = self._members(group, targets)
+        for group in self.param_groups:
             group["t"] += 1
             weight = self.last_lambda = self.schedule(group["t"])
-            if not members.weights:
-                continue
-            if targets:
-                task = weight if self.anneal_task else 1.0
-                self.recall(members, group, task, 1 - weight, self.gamma)
-            else:
-                _in_two_passes(members, group, 1.0, 0.0, self.gamma)
-            round_to(members.params, members.weights)
+            for members in self._members(group):
+                if group["pretrained"]:
+                    task = weight if self.anneal_task else 1.0
+                    self.recall(members, group, task, 1 - weight, self.gamma)
+                else:
+                    _in_two_passes(members, group, 1.0, 0.0, self.gamma)
+                round_to(members.params, members.weights)
 
-    def _members(self, group: dict[str, Any], targets: list[Tensor]) -> _Members:
-        """The parameters of a group that have a gradient, and all that moves them."""
-        members = _Members()
-        for i, p in enumerate(group["params"]):
+    def _members(self, group: dict[str, Any]) -> Iterator[_Members]:
+        """The parameters of a group that have a gradient, and all that moves them; narrow ones one
+        by one, so that float32 copies of their gradients take no memory to speak of."""
+        members = _Members(self.anchor)
+        for name, p in zip(group["names"], group["params"], strict=True):
             if p.grad is None:
                 if self.state[p]:
                     self.state[p]["step"] += 1  # the group's clock goes on
                 continue
-            state = self.state_of(p, group["t"])
+            state = self.state_of(p, group["t"] - 1)
             weight = state.get("master", p)
             members.params.append(p)
             members.weights.append(weight)
@@ -125,21 +121,32 @@ class RecAdamW(MasterAdamW):
             members.m.append(state["exp_avg"])
             members.v.append(state["exp_avg_sq"])
             members.steps.append(state["step"])
-            members.anchors += targets[i : i + 1]
-        return members
+            members.names.append(name)
+            if weight is not p:
+                yield members
+                members = _Members(self.anchor)
+        if members.weights:
+            yield members
 
 
 @dataclass
 class _Members:
-    """The parameters of a group that have a gradient, in the same order in every list."""
+    """Parameters of a group that have a gradient, in the same order in every list."""
 
+    theta0: Mapping[str, Tensor]
+    names: list[str] = field(default_factory=list)
     params: list[Tensor] = field(default_factory=list)
     weights: list[Tensor] = field(default_factory=list)  # params, or their float32 copies
     gradients: list[Tensor] = field(default_factory=list)
     m: list[Tensor] = field(default_factory=list)
     v: list[Tensor] = field(default_factory=list)
     steps: list[Tensor] = field(default_factory=list)
-    anchors: list[Tensor] = field(default_factory=list)  # θ0; empty where nothing is pulled
+
+    @property
+    def anchors(self) -> Iterator[Tensor]:
+        """θ0 of each, one after the other, for it may be read from disk."""
+        for name, weight in zip(self.names, self.weights, strict=True):
+            yield self.theta0[name].to(weight.dtype)
 
 
 def _in_two_passes(
@@ -171,7 +178,8 @@ def _in_two_passes(
         eps=group["eps"] / math.sqrt(1 - beta2 ** group["t"]),
     )
     if pull:
-        torch._foreach_lerp_(x.weights, x.anchors, pull)
+        for weight, anchor in zip(x.weights, x.anchors, strict=True):
+            weight.lerp_(anchor, pull)
 
 
 def _in_one_pass(
@@ -183,7 +191,7 @@ def _in_one_pass(
     pull, keep = group["lr"] * recall * gamma, 1 - group["lr"] * group["weight_decay"]
     changing = torch.tensor([size, group["eps"], pull, keep], dtype=x.weights[0].dtype).unbind()
     torch._foreach_add_(x.steps, 1)
-    _compiled()(x.weights, x.gradients, x.m, x.v, x.anchors, beta1, beta2, *changing)
+    _compiled()(x.weights, x.gradients, x.m, x.v, list(x.anchors), beta1, beta2, *changing)
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.training.method import Method, Need, Role
+from bench.training.method import Method, Need, Reads, Role
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,10 +53,20 @@ class AuxiliaryLoss(Method):
     ) -> Tensor | None:
         """The term, from −log π [n] of the rows `indices`; None where it has no gradient."""
 
-    def batch_size(self, run: TrainingContext) -> int:
+    def batch_size(self, recipe: Training) -> int:
         """Rows per step."""
         size: int = self.config.batch_size
         return size
+
+    def reads(self, recipe: Training) -> Reads | None:
+        """The rows of a step."""
+        return Reads(self.batch_size(recipe), among=self.count) if self.weight else None
+
+    @property
+    def count(self) -> int:
+        """How many rows are gathered."""
+        count: int = self.config.rows
+        return count
 
     def prepare(self, run: TrainingContext) -> None:
         """Gather the rows."""
@@ -84,7 +94,7 @@ class AuxiliaryLoss(Method):
         from methods.shared.answers import turn_of
         from methods.shared.auxiliary_rows import token_mean
 
-        indices = turn_of(run, self.rows, self.batch_size(run), turn)
+        indices = turn_of(run, self.rows, self.batch_size(run.cell.training), turn)
         batch = self.rows.batch(indices, run.tokenizer.pad_token_id).to(run.device)
         losses = example_losses(run.model, batch)
         value = float(token_mean(losses.detach(), batch))

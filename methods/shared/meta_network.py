@@ -18,7 +18,7 @@ def complaint(model: ModelInfo, check: Callable[[Any], object]) -> str | None:
     None where it raises none, and where the network cannot be built without its weights: then the
     cell will tell.
     """
-    net = _skeleton(model)
+    net = _network(model)
     try:
         if net is not None:
             check(net)
@@ -28,18 +28,10 @@ def complaint(model: ModelInfo, check: Callable[[Any], object]) -> str | None:
 
 
 @functools.cache
-def _skeleton(model: ModelInfo) -> Any | None:
-    """The network on torch's meta device, from the configuration alone: names and shapes."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
+def _network(model: ModelInfo) -> Any | None:
+    from bench.network.outline import skeleton
 
-    causal = model.kind == "causal"
-    factory = AutoModelForCausalLM if causal else AutoModelForSequenceClassification
     try:
-        config = AutoConfig.from_pretrained(
-            model.source, revision=model.revision, trust_remote_code=model.trusted
-        )
-        with torch.device("meta"):
-            return factory.from_config(config, trust_remote_code=model.trusted)
+        return skeleton(model)
     except Exception:  # whatever an architecture does when it is built without values
         return None

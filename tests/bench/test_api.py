@@ -145,7 +145,7 @@ class Fails(Method):
     """Fails at one seed."""
 
     name = "fails_at"
-    card = Card("t", "p", "e", "d", "none", 1.0)
+    card = Card("t", "p", "e", "d", "none")
     Config = _Settings
 
     def after_step(self, run: Any) -> None:

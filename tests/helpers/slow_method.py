@@ -7,7 +7,7 @@ from bench import Card, Method, register_method
 
 @register_method("slow")
 class Slow(Method):
-    card = Card("t", "p", "e", "d", "none", 1.0)
+    card = Card("t", "p", "e", "d", "none")
 
     def after_step(self, run):
         if not Path(__file__).with_name("quick").exists():

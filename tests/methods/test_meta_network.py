@@ -47,7 +47,7 @@ def test_what_cannot_be_built_is_no_complaint(world: World, tmp_path: Path) -> N
 def test_a_model_without_blocks_is_refused_by_what_needs_them(
     method: str, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(meta_network, "_skeleton", lambda model: nn.Sequential(nn.Linear(2, 2)))
+    monkeypatch.setattr(meta_network, "_network", lambda model: nn.Sequential(nn.Linear(2, 2)))
     with pytest.raises(RefusedError, match="Sequential has no list of blocks of one class"):
         world.plan(method, "causal")
     world.plan("l2sp", "causal")

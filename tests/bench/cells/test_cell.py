@@ -28,7 +28,7 @@ class Config:
 
 @register_method("mine")
 class Mine(Method):
-    card = Card("t", "p", "e", "d", "none", 1.0)
+    card = Card("t", "p", "e", "d", "none")
     Config = Config
     roles = frozenset({"pull"})
 """

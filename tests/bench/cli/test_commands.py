@@ -19,7 +19,7 @@ from bench import Card, Method, register_method
 
 @register_method("mine")
 class Mine(Method):
-    card = Card("My own method", "p", "e", "d", "none", 1.0)
+    card = Card("My own method", "p", "e", "d", "none")
 """
 TASK = """\
 name = "spam"

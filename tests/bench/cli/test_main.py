@@ -74,7 +74,7 @@ _FRAGILE = """\
 from bench import Card, Method, register_method
 @register_method("fragile")
 class Fragile(Method):
-    card = Card("t", "p", "e", "d", "none", 1.0)
+    card = Card("t", "p", "e", "d", "none")
     def after_step(self, run):
         if run.cell.seed == 1:
             raise ValueError("seed one is bad")
@@ -185,7 +185,7 @@ from bench import Card, Method, register_method
 
 @register_method("tells")
 class Tells(Method):
-    card = Card("t", "p", "e", "d", "none", 1.0)
+    card = Card("t", "p", "e", "d", "none")
 
     def after_step(self, run):
         Path(__file__).with_name("trains").touch()

@@ -25,7 +25,7 @@ class MineConfig:
 
 @register_method("{name}")
 class Mine(Method):
-    card = Card("t", "p", "e", "d", "none", 1.0)
+    card = Card("t", "p", "e", "d", "none")
     Config = MineConfig
 """
 

@@ -22,7 +22,7 @@ class SolverConfig:
 
 
 class Solver(Method):
-    card = Card("t", "p", "e", "d", "none", 1.0)
+    card = Card("t", "p", "e", "d", "none")
     Config = SolverConfig
     variants = {"last": {"order": "last"}, "deep": {"order": "last", "depth": 3}}
 

@@ -24,7 +24,7 @@ def fail():
 
 @register_method('broken')
 class Broken(Method):
-    card = Card('t', 'p', 'e', 'd', 'none', 1.0)
+    card = Card('t', 'p', 'e', 'd', 'none')
     {decorator}
     def {hook}(self, *given):
         fail()

@@ -10,6 +10,7 @@ import pytest
 from bench.cli.main import main
 from bench.planning.plugins import load_builtin
 from bench.render import cards
+from bench.render.wording import kept
 from bench.training.method import METHODS
 
 load_builtin()
@@ -30,7 +31,7 @@ def test_a_card_says_it_all_in_lines_that_fit(
     words = " ".join(shown.split())
     told = (cls.__doc__, cls.card.equation, cls.card.paper, cls.card.defaults, cls.card.passes)
     assert [text for text in told if " ".join(str(text).split()) not in words] == []
-    assert f"memory: {cls.card.memory:g} x finetune's" in words
+    assert f"gradients and moments: {kept(cls())}" in words
 
 
 def test_a_range_is_never_broken_and_words_are_explained() -> None:

@@ -1,4 +1,4 @@
-"""What a dry run says a grid will take, against what it then takes."""
+"""What a dry run says a grid will take, against what it then takes; and in bench.render.memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.core.memory import IMPORTED_MIB, training_mib
+from bench.core.memory import IMPORTED_MIB, Footprint, training_mib
 from bench.planning.options import read
 from bench.planning.plan import Forecast
 from bench.render.plan import forecast_text
@@ -31,15 +31,15 @@ def job_of(world: World, folder: Path, **more: object) -> Job:
 def test_a_dry_run_is_held_against_the_run(world: World, tmp_path: Path) -> None:
     """By a probe, by shorter cells, and by cells of another seed."""
     folder, told = tmp_path / "run", list[str]()
-    before = forecasts(job_of(world, folder), probe=False, tell=told.append)
+    before = forecasts(job_of(world, folder), probe=False, tell=told.append, on_gpu=False)
     assert [(one.seconds, one.memory_by) for one in before] == [(None, ARITHMETIC)] * 2
-    probed = forecasts(job_of(world, folder), probe=True, tell=told.append)
+    probed = forecasts(job_of(world, folder), probe=True, tell=told.append, on_gpu=False)
     assert told == [f"probe: 6 steps of {name} x cola x seed 0" for name in ("finetune", "l2sp")]
     assert not folder.exists()
     results = finished(job_of(world, folder), quiet=True).results
     taken = {r["labels"]["method"]: r["costs"] for r in results}
-    longer = forecasts(job_of(world, folder, steps=80), probe=False, tell=told.append)
-    others = forecasts(job_of(world, folder, first_seed=1), probe=False, tell=told.append)
+    longer = forecasts(job_of(world, folder, steps=80), False, told.append, on_gpu=False)
+    others = forecasts(job_of(world, folder, first_seed=1), False, told.append, on_gpu=False)
     for found, sure in ((probed, PROBED), (longer, ALIKE), (others, HERE)):
         assert [(one.method, one.cells, one.time_by) for one in found] == [
             ("finetune", 1, sure),
@@ -67,7 +67,13 @@ def test_memory_by_arithmetic() -> None:
 
 def test_what_is_printed_of_it(run: Run, world: World, tmp_path: Path) -> None:
     known = Forecast("lwf", 6, 90.0, 700.0, HERE, HERE)
-    text = forecast_text([known, Forecast("ewc", 6, None, 512.0, "", ARITHMETIC)], 2, 80)
+    sizes = dict.fromkeys(("weights", "gradients", "moments", "theta0", "passes"), 2.0**20)
+    none = dict.fromkeys(("importance", "star", "teacher", "process"), 0.0)
+    held = Footprint(at="train", **sizes, **none, host=2.0**30, operations=3e15)
+    ewc = Forecast("ewc", 6, None, 512.0, "", ARITHMETIC, held)
+    text = forecast_text([known, ewc], 2, ["ewc on m (cola): it takes more"], 80)
+    assert "1       1      1   1       1    5  1024  train      3" in text
+    assert "θ*" not in text and "no room: ewc on m (cola): it takes more" in text
     assert "12 cells, more than 1:30 one after the other, about 45 s with --jobs 2" in text
     assert all(word in text for word in ("lwf", "1:30", "700", "measured here", "arithmetic", "?"))
     assert max(map(len, text.splitlines())) <= 80

@@ -34,7 +34,7 @@ from bench import Card, Method, register_method
 
 @register_method("dies")
 class Dies(Method):
-    card = Card("t", "p", "e", "d", "none", 1.0)
+    card = Card("t", "p", "e", "d", "none")
 
     def after_step(self, run):
         if run.step == 2:
@@ -42,7 +42,7 @@ class Dies(Method):
 
 @register_method("crashes")
 class Crashes(Method):
-    card = Card("t", "p", "e", "d", "none", 1.0)
+    card = Card("t", "p", "e", "d", "none")
 
     def after_step(self, run):
         if run.step == 2:
@@ -107,7 +107,7 @@ from bench import Card, Method, register_method
 
 @register_method("slow")
 class Slow(Method):
-    card = Card("t", "p", "e", "d", "none", 1.0)
+    card = Card("t", "p", "e", "d", "none")
 
     def after_step(self, run):
         Path(__file__).with_name(f"seed{run.cell.seed}").touch()
@@ -213,7 +213,7 @@ class Mine(Method):
     """Known to this process alone."""
 
     name = "mine"
-    card = Card("t", "p", "e", "d", "none", 1.0)
+    card = Card("t", "p", "e", "d", "none")
 
 
 def test_a_method_of_this_process_alone_is_refused(

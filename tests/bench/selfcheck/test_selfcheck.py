@@ -25,7 +25,7 @@ class Settings:
 @register_method('wrong')
 class Wrong(Method):
     '''Wrong in one way.'''
-    card = Card('t', 'p', 'e', 'd', 'none', 1.0)
+    card = Card('t', 'p', 'e', 'd', 'none')
     Config = Settings
 """
 IDLE = HEAD + "    meaning = 'retains'\n"

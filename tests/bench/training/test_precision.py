@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from bench.planning.plugins import load_builtin
 from bench.scoring.evaluation import drift
 from bench.selfcheck.world import plan_for, stage_for, trained, weights
 from bench.training.method import METHODS
+from methods.finetune import Finetune
 from methods.shared.task_fisher import task_fisher
 
 load_builtin()
@@ -81,3 +83,22 @@ def test_importance_is_the_same_whatever_the_precision(
     (plain, change), (narrow, other) = found
     assert all(torch.equal(plain[name], narrow[name]) for name in plain)
     assert torch.equal(change, other)
+
+
+def test_tf32_is_for_training_alone(
+    tiny_causal: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bench.network.precision tells torch in each step, not what scores; a CPU is not asked."""
+    seen: list[str] = []
+    loss = Finetune.loss
+
+    def noted(self: Finetune, run: Any, batch: Any) -> Any:
+        seen.append(torch.get_float32_matmul_precision())
+        return loss(self, run, batch)
+
+    monkeypatch.setattr(Finetune, "loss", noted)
+    for word in ("false", "true"):
+        plan = plan_for(["finetune"], ["cola"], tiny_causal, tiny_data, f"train.tf32={word}")
+        trained(plan, tmp_path / word)
+        assert torch.get_float32_matmul_precision() == "highest"
+    assert seen == ["highest"] * 4 + ["high"] * 4

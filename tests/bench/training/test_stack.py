@@ -21,7 +21,7 @@ from bench.training.stack import Stack, clash, in_order
 
 load_builtin()
 NAMES = [name for name in METHODS.names() if METHODS.get(name).off is not None]
-CARD = Card("t", "p", "e", "d", "none", 1.0)
+CARD = Card("t", "p", "e", "d", "none")
 
 
 class Part(Method):

@@ -1,0 +1,53 @@
+"""What of a cell's memory is for what, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.planning.plan import Forecast
+from bench.render.layout import table, wrap
+from bench.render.section import MOST, Column
+from bench.render.wording import HELD
+
+_LARGE = 10 * 2**30  # bytes from which on they are said in GiB
+_PARTS = {
+    "weights": "weights",
+    "gradients": "gra-\ndients",
+    "moments": "mo-\nments",
+    "theta0": HELD["theta0"],
+    "importance": HELD["importance"],
+    "star": HELD["star"],
+    "teacher": "tea-\ncher",
+    "passes": "passes",
+    "process": "pro-\ncess",
+    "device": "all",
+    "host": "host",
+}
+"""Parts of a footprint -> the headings of their columns."""
+
+
+def memory_lines(found: Sequence[Forecast], width: int) -> list[str]:
+    """Of each method at the peak of its largest cell, by arithmetic; nothing where none is known.
+    Columns in which nobody has anything are left out."""
+    known = [(one.method, one.footprint) for one in found if one.footprint]
+    if not known:
+        return []
+    largest = max(max(one.device, one.host) for _, one in known)
+    unit, size, form = ("GiB", 2**30, ".1f") if largest > _LARGE else ("MiB", 2**20, ".0f")
+    parts = [part for part in _PARTS if any(getattr(one, part) for _, one in known)]
+    columns = [Column("method", words=24, left=True)]
+    columns += [Column(_PARTS[part], MOST - (part != "device")) for part in parts]
+    columns += [Column("while", 1, left=True), Column("PFLOP", 2)]
+    rows = [
+        (
+            method,
+            *(format(getattr(one, part) / size, form) for part in parts),
+            one.at,
+            f"{one.operations / 1e15:.2g}",
+        )
+        for method, one in known
+    ]
+    where = "of a GPU, and of its host" if any(one.host for _, one in known) else "of this machine"
+    said = f"memory {where} by arithmetic, in {unit}, at the peak of each method's largest cell; "
+    said += "passes: activations, logits and the like; PFLOP: what its training computes"
+    return ["", wrap(said, width, "  "), "", *table(columns, rows, width)[0]]

@@ -1,0 +1,285 @@
+"""What a cell takes of memory, and computes, before anything is loaded.
+
+Copies of the weights are counted by its method's word; passes over its longest rows are made
+through a network without values.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import logging
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from bench.cells.cell import AnyCell, Cell, MethodSpec, ModelInfo, TaskSequence
+from bench.core.memory import IMPORTED_MIB, Footprint
+from bench.network.batches import Encoded, collate
+from bench.network.encoding import encode
+from bench.network.likelihood import longest
+from bench.network.limits import context_length, vocabulary
+from bench.network.loading import load_tokenizer
+from bench.network.outline import (
+    Shape,
+    emptied,
+    operations,
+    read,
+    scored,
+    skeleton,
+    trained,
+)
+from bench.network.running_text import BLOCK
+from bench.planning.plan import Plan
+from bench.rows.portions import subset
+from bench.rows.task import Row
+from bench.scoring.evaluation import length_batches
+from bench.training.method import Keeps, Method, Reads
+from bench.training.stack import build
+
+log = logging.getLogger(__name__)
+_ROWS, _READ, _TEXT = 128, 16, 32  # examples side by side: scored, for a Fisher, of running text
+_SOME = 64  # rows of which the middling one is looked for
+_WIDE = 4  # bytes of what is float32 whatever the weights are held in
+_ON_GPU_MIB = 2048.0  # of a process whose model is on a GPU
+
+
+def tried(cell: AnyCell, plan: Plan, on_gpu: bool) -> Footprint | None:
+    """Its `footprint`; None where the network, or the tokenizer, does not lend itself to it."""
+    try:
+        return footprint(cell, plan, on_gpu)
+    except Exception as error:
+        log.info("no memory by arithmetic for %s: %s", cell, error)
+        return None
+
+
+def footprint(cell: AnyCell, plan: Plan, on_gpu: bool) -> Footprint:
+    """The most that a cell takes at one time, on a GPU or in this machine's memory.
+
+    Raises:
+        Exception: whatever an architecture, or its tokenizer, does without values.
+    """
+    stages = cell.stages if isinstance(cell, TaskSequence) else (cell,)
+    stages = tuple(replace(stage, model=stages[0].model) for stage in stages)
+    parts = (part for stage in stages for part in parts_of(stage, plan, on_gpu))
+    return max(parts, key=lambda one: one.device)
+
+
+def parts_of(cell: Cell, plan: Plan, on_gpu: bool) -> list[Footprint]:
+    """What a cell takes while it trains, while it scores and, if its method does, prepares."""
+    method = build(cell.method)
+    own = type(method).trains is not Method.trains
+    frozen = json.dumps([cell.method.name, cell.method.settings]) if own else ""
+    outputs = plan.material.tasks[cell.task.name].outputs
+    outline = _outline(cell.model, outputs, cell.training.weights, frozen)
+    return _Cell(cell, method, outline, plan, on_gpu).parts()
+
+
+@dataclass(frozen=True, eq=False)
+class _Outline:
+    """A network without values, and bytes of what goes with it."""
+
+    net: Any
+    count: int  # weights
+    weights: int
+    gradients: int
+    moments: int  # and float32 copies of narrow weights
+
+
+@lru_cache(maxsize=64)
+def _outline(model: ModelInfo, outputs: int, weights: str, frozen: str) -> _Outline:
+    """Of a model's network, of which the method `frozen` (its name and settings) trains a part."""
+    net = skeleton(model, outputs, dtype=getattr(torch, weights))
+    whole = list(net.parameters())
+    if frozen:
+        name, settings = json.loads(frozen)
+        build(MethodSpec(name, settings, name)).trains(net)
+    emptied(net)
+    learned = [p for p in net.parameters() if p.requires_grad]
+    copies = 2 if weights == "float32" else 3
+    return _Outline(
+        net,
+        count=sum(p.numel() for p in whole),
+        weights=sum(p.nbytes for p in net.parameters()),
+        gradients=sum(p.nbytes for p in learned),
+        moments=sum(p.numel() for p in learned) * _WIDE * copies,
+    )
+
+
+@lru_cache(maxsize=256)
+def _trained(
+    outline: _Outline, shapes: tuple[Shape, ...], precision: str, checkpointing: bool
+) -> int:
+    return trained(outline.net, shapes, precision, checkpointing)
+
+
+@lru_cache(maxsize=256)
+def _operations(outline: _Outline, shape: Shape) -> int:
+    return operations(outline.net, shape)
+
+
+@lru_cache(maxsize=256)
+def _read(outline: _Outline, shape: Shape) -> int:
+    return read(outline.net, shape)
+
+
+@lru_cache(maxsize=256)
+def _scored(outline: _Outline, shape: Shape) -> int:
+    return scored(outline.net, shape)
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A cell with all that its footprint is made of."""
+
+    cell: Cell
+    method: Method
+    outline: _Outline
+    plan: Plan
+    on_gpu: bool
+
+    def parts(self) -> list[Footprint]:
+        """See `parts_of`."""
+        whole, kept, prepared = self.outline, self.method.keeps, self.method.prepares
+        step = self._step()
+        parts = [
+            self._part("train", kept, whole.gradients, whole.moments, step - whole.gradients),
+            self._part("score", kept, 0, whole.moments, self._score()),
+        ]
+        if prepared != Keeps():
+            parts.append(self._part("prepare", prepared, 0, 0, self._prepare()))
+        computed = self._computed()
+        return [replace(part, operations=computed) for part in parts]
+
+    def _part(
+        self, name: str, held: Keeps, gradients: float, moments: float, passes: float
+    ) -> Footprint:
+        """What is there at one time. Without a GPU θ0, from which every cell's drift is measured,
+        lies where the weights do; on disk it takes nothing."""
+        weights = self.outline.weights
+        base = 0 if self.plan.on_disk else weights
+        process = (_ON_GPU_MIB if self.on_gpu else IMPORTED_MIB) * 2**20
+        return Footprint(
+            at=name,
+            weights=weights,
+            gradients=gradients,
+            moments=moments,
+            theta0=base * (held.theta0 if self.on_gpu else 1),
+            importance=self.outline.count * held.importance * self._importance_bytes(name),
+            star=weights * held.star,
+            teacher=weights * held.teacher,
+            passes=passes,
+            process=0.0 if self.on_gpu else process,
+            host=process + base + weights if self.on_gpu else 0.0,  # and weights to be written
+            operations=0.0,
+        )
+
+    def _importance_bytes(self, part: str) -> int:
+        """Of F and Ω for each weight; they are float32 while they are estimated."""
+        narrow = part != "prepare" and self.cell.training.importance == "bfloat16"
+        return 2 if narrow else _WIDE
+
+    def _step(self) -> float:
+        """Bytes that an optimizer step allocates at most, gradients included."""
+        recipe, method = self.cell.training, self.method
+        shape, extra = self._shape(self.cell.task.name, self._micro_batch), 0.0
+        if method.keeps.teacher:  # it is learned from at every token, not at the answer's alone
+            shape = shape._replace(answer=shape.tokens)
+            extra = 3.0 * _WIDE * shape.rows * shape.tokens * vocabulary(self.outline.net.config)
+        # the second of several micro-batches finds the first one's gradients
+        shapes = [shape] * (1 if self._micro_batch == recipe.batch_size else 2)
+        if reads := method.reads(recipe):
+            shapes.append(self._read_beside(reads))
+        found = _trained(self.outline, tuple(shapes), recipe.precision, recipe.checkpointing)
+        return found + extra
+
+    @property
+    def _micro_batch(self) -> int:
+        recipe = self.cell.training
+        return min(recipe.micro_batch or recipe.batch_size, recipe.batch_size)
+
+    def _computed(self) -> float:
+        """Floating-point operations of the training, and of that which θ* is the end of: of rows of
+        middling length, and of what the method reads beside them."""
+        rows = self._rows(self.cell.task.name, "train", None)
+        some = self._encoded(self.cell.task.name, rows[:: math.ceil(len(rows) / _SOME)])
+        middling = sorted(range(len(some)), key=some.length)[len(some) // 2]
+        shape = self._shape_of(some, [middling])._replace(rows=self._micro_batch)
+        parts = math.ceil(self.cell.training.batch_size / self._micro_batch)
+        step = parts * _operations(self.outline, shape)
+        found = step * (2 if self.method.prepares.star else 1)
+        if reads := self.method.reads(self.cell.training):
+            found += _operations(self.outline, self._read_beside(reads))
+        return float(found * self.cell.steps)
+
+    def _read_beside(self, reads: Reads) -> Shape:
+        """Of the batch that the method reads: of text, or the longest rows of those that it draws
+        of the forgetting tasks."""
+        if reads.tokens:
+            return Shape(reads.rows, reads.tokens, reads.tokens)
+        tasks = self.cell.forget.tasks
+        share = math.ceil(reads.among / len(tasks))
+        shapes = [self._shape(name, reads.rows, share) for name in tasks]
+        return Shape(
+            reads.rows, max(one.tokens for one in shapes), max(one.answer for one in shapes)
+        )
+
+    def _score(self) -> float:
+        """Bytes that scoring takes: of the task's rows, or of running text."""
+        rows = self._longest(self.cell.task.name, "dev", _ROWS)
+        first = length_batches(rows, vocabulary(self.outline.net.config))[0]
+        if rows.answers:
+            answer = max(len(one) for i in first for one in rows.answers[i])
+            shape = Shape(len(first), longest(rows), answer, len(rows.answers[0]))
+        else:
+            shape = Shape(len(first), max(map(len, rows.prompts)), choices=rows.choices)
+        found = _scored(self.outline, shape)
+        if self.cell.model.generates:
+            found = max(found, _scored(self.outline, Shape(_TEXT, BLOCK, BLOCK)))
+        return found
+
+    def _prepare(self) -> float:
+        """Bytes of the passes whose gradients are looked at one by one: over running text, where
+        the method asks for some, else over the task's rows and those that it reads beside."""
+        needs = self.method.needs
+        if needs & {"generation", "text"} and "finetuned" not in needs:
+            return _read(self.outline, Shape(_READ, BLOCK, BLOCK))
+        shapes = [self._shape(self.cell.task.name, _READ)]
+        if reads := self.method.reads(self.cell.training):
+            shapes.append(self._read_beside(replace(reads, rows=_READ)))
+        return max(_read(self.outline, shape) for shape in shapes)
+
+    def _shape(self, task: str, count: int, among: int | None = None) -> Shape:
+        """Of a batch of so many of a task's longest training rows, or of those `among` some."""
+        rows = self._longest(task, "train", count, among)
+        return self._shape_of(rows, sorted(range(len(rows)), key=rows.length)[-count:])
+
+    def _shape_of(self, rows: Encoded, chosen: list[int]) -> Shape:
+        batch = collate(rows, chosen, 0)
+        answer = 0 if batch.positions is None else batch.positions.shape[1]
+        return Shape(len(chosen), batch.inputs["input_ids"].shape[-1], answer, rows.choices)
+
+    def _longest(self, name: str, split: str, count: int, among: int | None = None) -> Encoded:
+        """So many of a task's longest rows, by characters, and as many again, as tokens."""
+        rows = self._rows(name, split, among)
+        return self._encoded(name, heapq.nlargest(2 * count, rows, key=_characters))
+
+    def _rows(self, name: str, split: str, among: int | None) -> list[Row]:
+        """The rows of a split that are used, or `among` so many."""
+        recipe = self.cell.training
+        limit = among or (recipe.max_train if split == "train" else recipe.max_eval)
+        return subset(self.plan.material.rows[name, self.cell.data.source, split], limit, name)
+
+    def _encoded(self, name: str, rows: list[Row]) -> Encoded:
+        model = self.cell.model
+        length = min(self.cell.training.max_length, context_length(self.outline.net))
+        return encode(
+            rows, self.plan.material.tasks[name], load_tokenizer(model), model.kind, length
+        )
+
+
+def _characters(row: Row) -> int:
+    return sum(len(str(value)) for value in row.values())

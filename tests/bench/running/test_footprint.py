@@ -1,0 +1,115 @@
+"""What a plan says of memory, against what is then allocated, and against a process's own peak."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import transformers as hf
+
+from bench.core.memory import memory_mib
+from bench.network.outline import Peak
+from bench.planning.plugins import load_builtin
+from bench.running.footprint import parts_of
+from bench.selfcheck.world import World, only_cell, plan_for, stage_for, write_text
+from bench.training.loop import train
+from bench.training.method import METHODS
+
+load_builtin()
+ROOT = Path(__file__).parents[3]
+
+
+def widened(tiny: Path, folder: Path, hidden: int, layers: int) -> Path:
+    """A model whose weights outweigh what a short batch keeps."""
+    config = hf.AutoConfig.from_pretrained(tiny)
+    config.hidden_size, config.intermediate_size = hidden, 3 * hidden
+    config.num_hidden_layers, config.head_dim = layers, 64
+    config.num_attention_heads = config.num_key_value_heads = hidden // 64
+    hf.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    hf.AutoTokenizer.from_pretrained(tiny).save_pretrained(folder)
+    return folder
+
+
+_SMALL = {
+    **{name: [f"{name}.batch_size=1"] for name in ("ga", "lwf", "multitask", "npo")},
+    "ewc": ["ewc.fisher=retention", "ewc.blocks=16"],
+    "mas": ["mas.text=retention", "mas.blocks=16"],
+    "replay": ["replay.source=retention"],
+}
+"""Settings with which weights outweigh activations, or with which these are known."""
+
+
+@pytest.fixture(scope="module")
+def wide(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return widened(world.models["causal"], tmp_path_factory.mktemp("wide"), 256, 2)
+
+
+@pytest.mark.parametrize("held", ["float32", "bfloat16"])
+@pytest.mark.parametrize("method", METHODS.names())
+def test_a_method_holds_what_it_says(
+    method: str, held: str, wide: Path, world: World, tmp_path: Path
+) -> None:
+    """Tensors that a training allocates at most at one time, every byte of them counted."""
+    words = [
+        "train.batch_size=1",
+        "train.steps=3",
+        f"train.weights={held}",
+        *_SMALL.get(method, ()),
+    ]
+    text = write_text(tmp_path / "text", sentences=1600)  # with the blocks that ewc and mas want
+    plan = plan_for([method], ["cola"], wide, world.data, *words, retention=str(text))
+    stage = stage_for(plan, tmp_path)
+    parts = {part.at: part for part in parts_of(only_cell(plan), plan, on_gpu=False)}
+    said = max(part.device - part.process for name, part in parts.items() if name != "score")
+    there = parts["train"].weights + parts["train"].theta0
+    with Peak() as peak:
+        train(stage.run, stage.method, None)
+    assert there + peak.most == pytest.approx(said, rel=0.15)
+
+
+def test_beside_a_gpu_the_host_has_what_the_gpu_has_not(world: World) -> None:
+    plan = world.plan("ewc", "causal", "ewc.fisher=retention")
+    here, there = (parts_of(only_cell(plan), plan, on_gpu) for on_gpu in (False, True))
+    assert [part.theta0 for part in here] == [here[0].weights] * 3
+    assert [part.theta0 / part.weights for part in there] == [1, 1, 0]  # train, score, prepare
+    assert all(part.host == 0 < part.process for part in here)
+    assert all(part.process == 0 and part.host > 2 * part.weights for part in there)
+    narrow = world.plan("ewc", "causal", "ewc.fisher=retention", "train.importance=bfloat16")
+    part, *_ = parts_of(only_cell(narrow), narrow, on_gpu=True)
+    assert part.importance == there[0].importance / 2
+
+
+_CELL = """\
+import json, sys
+from pathlib import Path
+from bench.cells.store import Store
+from bench.running.executor import run_in_process
+from bench.running.footprint import footprint
+from bench.selfcheck.world import only_cell, plan_for
+
+folder, model, data, method = sys.argv[1:]
+size = ["train.steps=3", "train.retention_tokens=1024"]
+plan = plan_for([method], ["cola"], model, data, *size)
+run_in_process(plan, [only_cell(plan)], Store(Path(folder)), Path(folder), quiet=True)
+(result,) = Store(Path(folder)).all()
+said = footprint(only_cell(plan), plan, on_gpu=False).device / 2**20
+print(json.dumps([said, result["costs"]["peak_memory_mib"]]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(memory_mib() is None, reason="this system does not tell its memory")
+@pytest.mark.parametrize(("method", "hidden"), [("finetune", 256), ("ewc", 512), ("lwf", 512)])
+def test_a_fresh_process_peaks_where_the_plan_says(
+    method: str, hidden: int, world: World, tmp_path: Path
+) -> None:
+    """5M and 30M weights."""
+    model = widened(world.models["causal"], tmp_path / "model", hidden, 6 if hidden == 256 else 8)
+    words = [tmp_path / "run", model, world.data, method]
+    command = [sys.executable, "-c", _CELL, *map(str, words)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    said, measured = json.loads(ran.stdout.splitlines()[-1])
+    assert said == pytest.approx(measured, rel=0.15)
