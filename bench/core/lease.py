@@ -6,8 +6,9 @@ import socket
 import time
 from pathlib import Path
 
-from filelock import SoftFileLease, Timeout
+from filelock import LeaseSettingsMismatch, SoftFileLease, Timeout
 
+from bench.core.errors import BenchError
 from bench.core.files import is_running, unwritable
 
 SECONDS = 120.0  # without a sign of life, and another process takes it; the same for all of them
@@ -32,13 +33,19 @@ class Lease:
         """Whether this process has it now; asks once, and does not wait.
 
         Raises:
-            BenchError: its folder cannot be written.
+            BenchError: its folder cannot be written; its holder thinks that silence is shorter, or
+                longer.
         """
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._lease.acquire(timeout=0)
         except Timeout:
             return False
+        except LeaseSettingsMismatch as error:
+            raise BenchError(
+                f"{self._path} is of another version of this program: wait until its run has "
+                "ended; where there is none, delete the file."
+            ) from error
         except OSError as error:
             raise unwritable(self._path, error) from error
         return True

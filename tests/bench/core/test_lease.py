@@ -101,3 +101,17 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(BenchError, match=r"^cannot write .*x\.lock: .+\.$"):
         Lease(tmp_path / "file" / "x.lock").take()
+
+
+def test_one_of_another_version_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two that disagree on when silence is too long would both think that they have it."""
+    path = tmp_path / "x.lock"
+    first = Lease(path)
+    assert first.take()
+    path.write_text(path.read_text().replace("host=", "host=another-"))  # not known to be dead
+    monkeypatch.setattr(lease, "SECONDS", 60.0)
+    with pytest.raises(
+        BenchError, match=r"^.*/x\.lock is of another version .* delete the file\.$"
+    ):
+        Lease(path).take()
+    assert path.is_file()
