@@ -28,7 +28,7 @@ def test_every_field_is_an_option_with_its_help_and_default() -> None:
     [
         ("--task cola", "unknown option '--task'. Did you mean '--tasks'?"),
         ("--seed=3", "unknown option '--seed'. Did you mean '--seeds'?"),
-        ("--gpu 0", "unknown option '--gpu'. A GPU is used where there is one; did you mean CUDA_"),
+        ("--gpu 0", "unknown option '--gpu'. A GPU is used where there is one; did you mean --dev"),
         ("--xyz", "unknown option '--xyz'. See run_bench.py --help."),
         ("lst methods", "unknown command 'lst'. Did you mean 'list'? Known: "),
         ("list method", "argument methods|tasks|models|presets: invalid choice: 'method'"),
