@@ -76,7 +76,8 @@ def _row(columns: Sequence[Column], row: Sequence[str], looks: Looks) -> Markup:
         if look:
             shown = named(look)
         name, more = ("th", {"scope": "row"}) if i == 0 else ("td", {})
-        cells.append(tag(name, shown, class_=_side(column), **more))
+        classes = filter(None, (_side(column), look and "who"))
+        cells.append(tag(name, shown, class_=" ".join(classes) or None, **more))
     return tag("tr", *cells, data_m=number)
 
 

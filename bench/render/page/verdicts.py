@@ -57,7 +57,8 @@ def _line(title: str, verdicts: Sequence[Verdict], name: str) -> Markup:
             undecided.append(_task(one))
     if undecided:
         word = "no difference shown" if any(_two_seeds(v, name) for v in verdicts) else "one seed"
-        where = ", ".join(undecided) if len(undecided) <= _FEW else f"{len(undecided)} others"
+        many = f"{len(undecided)} others" if shown else f"all {len(undecided)} comparisons"
+        where = ", ".join(undecided) if len(undecided) <= _FEW else many
         shown.append(tag("span", f"○ {word}: {where}", class_="same"))
     return tag("p", tag("span", title, class_="asked"), *(shown or [MISSING]))
 
@@ -107,7 +108,7 @@ def _matrix_of(
     heads += [tag("th", titles[task], scope="col") for task in there]
     rows = []
     for method in dict.fromkeys(method for method, _ in found):
-        head = tag("th", named(looks[method]), class_="l", scope="row")
+        head = tag("th", named(looks[method]), class_="l who", scope="row")
         cells = [_matrix_cell(found.get((method, task)), name) for task in there]
         rows.append(tag("tr", head, *cells, data_m=looks[method].number))
     way = "" if name == "after" else " (less is better)"
