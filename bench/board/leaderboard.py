@@ -263,9 +263,11 @@ def _cell_notes(
 ) -> tuple[str, ...]:
     """Each failed cell with its reason, why a method was refused, scores that stand in for
     undefined ones, and the seeds that were not run, by method."""
-    notes = []
+    notes, by_method = [], dict[MethodKey, dict[int, CellResult]]()
+    for result in cells:
+        by_method.setdefault(method_of(result), {})[result["cell"]["seed"]] = result
     for key, name in sorted(names.items(), key=lambda item: item[1]):
-        mine = {result["cell"]["seed"]: result for result in cells if method_of(result) == key}
+        mine = by_method.get(key, {})
         notes += [
             f"{name} seed {seed} failed: {mine[seed]['error']}"
             for seed in sorted(mine)

@@ -76,8 +76,8 @@ def _row(columns: Sequence[Column], row: Sequence[str], looks: Looks) -> Markup:
         if look:
             shown = named(look)
         name, more = ("th", {"scope": "row"}) if i == 0 else ("td", {})
-        classes = filter(None, (_side(column), look and "who"))
-        cells.append(tag(name, shown, class_=" ".join(classes) or None, **more))
+        classes = f"{_side(column) or ''} {'who' if look else ''}".strip()
+        cells.append(tag(name, shown, class_=classes or None, **more))
     return tag("tr", *cells, data_m=number)
 
 
