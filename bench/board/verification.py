@@ -195,8 +195,9 @@ def _of_answers(result: CellResult, answers: Predictions) -> dict[str, Any]:
         for name in values
         for split, metric in _split_and_metric(name)
     }
+    primary = [metric for _, metric in _split_and_metric(scores["primary"])]
     chance = {
-        "majority": majority(scores["primary"], gold),
+        "majority": majority(primary[0], gold) if primary else None,
         "before": given(before),
         "after": given(after),
     }

@@ -91,6 +91,22 @@ def test_validation_rows_are_checked_though_their_ids_are_those_of_training_rows
     assert line.startswith("scores.after.validation_accuracy is 1.0, and 0.5 when")
 
 
+def test_the_majority_of_a_trial_is_that_of_its_validation_rows() -> None:
+    found, answers = cell()
+    answers["id"] = [f"train-{i}" for i in range(6)]
+    assert found["scores"] and found["chance"]
+    for when in ("before", "after"):
+        value = found["scores"][when]["accuracy"]  # type: ignore[literal-required]
+        found["scores"][when] = {"validation_accuracy": value}  # type: ignore[literal-required]
+    found["scores"]["primary"] = "validation_accuracy"
+    found["chance"]["majority"] = 3 / 4
+    differ = verify(found, answers, ROWS).differ
+    assert not any("majority" in line for line in differ), differ
+    found["chance"]["majority"] = 1 / 2
+    differ = verify(found, answers, ROWS).differ
+    assert "chance.majority is 0.5, and 0.75 when it is computed again" in differ
+
+
 def test_validation_rows_of_the_data_are_held_against_their_answers() -> None:
     load_builtin()
     task = TASKS.get("rte")
