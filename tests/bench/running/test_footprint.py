@@ -1,16 +1,12 @@
-"""What a plan says of memory, against what is then allocated, and against a process's own peak."""
+"""What a plan says of memory, against what is then allocated."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import transformers as hf
 
-from bench.core.memory import memory_mib
 from bench.network.outline import Peak
 from bench.planning.plugins import load_builtin
 from bench.running.footprint import parts_of
@@ -19,7 +15,6 @@ from bench.training.loop import train
 from bench.training.method import METHODS
 
 load_builtin()
-ROOT = Path(__file__).parents[3]
 
 
 def widened(tiny: Path, folder: Path, hidden: int, layers: int) -> Path:
@@ -80,36 +75,3 @@ def test_beside_a_gpu_the_host_has_what_the_gpu_has_not(world: World) -> None:
     narrow = world.plan("ewc", "causal", "ewc.fisher=retention", "train.importance=bfloat16")
     part, *_ = parts_of(only_cell(narrow), narrow, on_gpu=True)
     assert part.importance == there[0].importance / 2
-
-
-_CELL = """\
-import json, sys
-from pathlib import Path
-from bench.cells.store import Store
-from bench.running.executor import run_in_process
-from bench.running.footprint import footprint
-from bench.selfcheck.world import only_cell, plan_for
-
-folder, model, data, method = sys.argv[1:]
-size = ["train.steps=3", "train.retention_tokens=1024"]
-plan = plan_for([method], ["cola"], model, data, *size)
-run_in_process(plan, [only_cell(plan)], Store(Path(folder)), Path(folder), quiet=True)
-(result,) = Store(Path(folder)).all()
-said = footprint(only_cell(plan), plan, on_gpu=False).device / 2**20
-print(json.dumps([said, result["costs"]["peak_memory_mib"]]))
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(memory_mib() is None, reason="this system does not tell its memory")
-@pytest.mark.parametrize(("method", "hidden"), [("finetune", 256), ("ewc", 512), ("lwf", 512)])
-def test_a_fresh_process_peaks_where_the_plan_says(
-    method: str, hidden: int, world: World, tmp_path: Path
-) -> None:
-    """5M and 30M weights."""
-    model = widened(world.models["causal"], tmp_path / "model", hidden, 6 if hidden == 256 else 8)
-    words = [tmp_path / "run", model, world.data, method]
-    command = [sys.executable, "-c", _CELL, *map(str, words)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    said, measured = json.loads(ran.stdout.splitlines()[-1])
-    assert said == pytest.approx(measured, rel=0.15)
