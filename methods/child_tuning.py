@@ -100,7 +100,8 @@ class ChildTuning(Method):
             if self.config.mode == "D":
                 grad.mul_(self.child[name])
             else:
-                grad.mul_(inverted_mask(grad, p, generator))
+                mask = inverted_mask(grad, p, generator)
+                grad.mul_(run.placed(mask, grad))
 
     def state_dict(self) -> dict[str, Tensor]:
         """D's child."""

@@ -62,9 +62,10 @@ class Freeze(Method):
         Raises:
             CellError: more blocks to freeze than there are, or none that can be told apart.
         """
-        before = [parameter for parameter in run.net.parameters() if parameter.requires_grad]
+        named = list(run.net.named_parameters())
+        before = {name for name, parameter in named if parameter.requires_grad}
         self.trains(run.net)
-        self.frozen = [parameter for parameter in before if not parameter.requires_grad]
+        self.frozen = {name for name, parameter in named if not parameter.requires_grad} & before
         return run.adamw()
 
     def trains(self, net: nn.Module) -> None:
@@ -86,5 +87,6 @@ class Freeze(Method):
 
     def finish(self, run: TrainingContext) -> None:
         """What was frozen can be trained again, by whatever comes next."""
-        for parameter in self.frozen:
-            parameter.requires_grad_(True)
+        for name, parameter in run.net.named_parameters():
+            if name in self.frozen:
+                parameter.requires_grad_(True)

@@ -23,7 +23,8 @@ TESTED_IN = {
     "bench/cli/test_presets.py": "bench.cli.jobs bench.cli.reproducing bench.render.presets",
     "bench/gradients/test_collect.py": "bench.gradients.layers",
     "bench/network/test_likelihood.py": "bench.network.limits bench.network.probes",
-    "bench/planning/test_compatibility.py": "bench.cells.grid bench.planning.plan",
+    "bench/planning/test_compatibility.py": "bench.cells.grid bench.core.launcher "
+    "bench.planning.plan",
     "bench/planning/test_tuning.py": "bench.cells.tuned bench.board.tuning_table",
     "bench/planning/test_plugins.py": "bench.training.method",
     "bench/render/page/test_page.py": "bench.render.page.background bench.render.page.curves "
@@ -59,7 +60,7 @@ TESTED_IN = {
     "bench.speed.timing",
     "test_papers.py": "bench.core.version",
     "bench/training/test_loop.py": "bench.training.checkpoint bench.training.context "
-    "bench.training.schedule methods.finetune",
+    "bench.training.schedule bench.training.signals methods.finetune",
     "bench/network/test_batches.py": "bench.cells.recipe",
     "bench/training/test_narrow_weights.py": "bench.training.adamw",
     "bench/training/test_precision.py": "bench.network.precision methods.shared.task_fisher",

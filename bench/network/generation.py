@@ -121,6 +121,7 @@ def _called(net: Any, pad: int, prompts: list[list[int]], **options: Any) -> Any
         input_ids=torch.tensor(ids, device=net.device),
         attention_mask=torch.tensor(mask, device=net.device),
         pad_token_id=pad,
+        synced_gpus=False,  # each process has prompts of its own, and the weights whole
         **options,
     )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bench.cells.cell import THEN, ModelInfo
 from bench.cells.grid import RefusalKey
 from bench.cells.recipe import Training
+from bench.core.launcher import shards
 from bench.planning.plugins import place_of
 from bench.rows.label_names import head_order
 from bench.training.method import NEEDS, ROLES
@@ -117,6 +118,10 @@ def _misfit(
         return strange
     if reason:
         return reason
+    if shards() and method.whole:
+        return f"FSDP: {method.whole}; run it with data parallel (leave --use_fsdp out)"
+    if shards() and recipe.compile:
+        return "FSDP: train.compile=true has not been made to work with it; leave one of them out"
     if "generation" in needs and not model.generates:
         return (
             f"it needs a model that writes text, and {model.name} is an encoder, which cannot "

@@ -24,6 +24,7 @@ from bench.cells.recipe import BEST_ON_DEV, BEST_ON_VALIDATION, Training
 from bench.cells.weights import bound_of
 from bench.core.errors import BenchError, RefusedError
 from bench.core.hashing import digest
+from bench.core.launcher import check_launcher
 from bench.core.memory import Footprint
 from bench.core.settings import parse
 from bench.planning.compatibility import head_notes, in_words, refusals
@@ -80,6 +81,9 @@ def make_plan(options: Options, weightless: bool = False) -> Plan:
     Raises:
         BenchError: a name, a value, a file or a combination that cannot work.
     """
+    launched = check_launcher()
+    if launched and options.theta0 == "disk":
+        raise BenchError("--theta0 disk: not with --use_fsdp, which cuts θ0 over the processes.")
     options, left_out = spelled_out(options)
     if not options.methods or not options.tasks:
         raise BenchError("name at least one method and one task: --methods lwf --tasks cola")
@@ -130,7 +134,7 @@ def make_plan(options: Options, weightless: bool = False) -> Plan:
     _check_rest(options, spec, found.singles)
     # no encoder is asked a forgetting task
     on_forgetting = found.notes if any(model.generates for model in models) else []
-    notes = (*left_out, *on_forgetting, *head_notes(models, found.learned))
+    notes = (*launched, *left_out, *on_forgetting, *head_notes(models, found.learned))
     tuning = _tuning(options, methods, spec)
     if tuning and "validation" not in options.settings.get("train", {}):
         notes = (

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +17,7 @@ from bench.cells.recipe import BEST_ON_DEV, BEST_ON_VALIDATION, Training
 from bench.cells.weights import Kept
 from bench.core.errors import CellError
 from bench.core.hashing import derive_seed
+from bench.core.launcher import shards
 from bench.core.memory import above, higher, memory_mib, release_memory
 from bench.network.batches import Encoded
 from bench.network.limits import context_length
@@ -227,7 +229,7 @@ def _scored(recipe: Training, splits: Sequence[str]) -> tuple[str, ...]:
 def finetuned(
     cell: Cell, workspace: Workspace, cache: Cache, loaded: Loaded, steps: int | None
 ) -> dict[str, Tensor]:
-    """See `TrainingContext.finetuned`. The network is lent for it, so that there are never two. It
+    """See `TrainingContext.finetuned`. The network is lent for it, so that there are not two. It
     knows no session: a session that it knew would know it too, and neither would leave memory with
     its cell."""
 
@@ -236,11 +238,12 @@ def finetuned(
         total = cell.steps if steps is None else min(steps, cell.steps)
         other = dataclasses.replace(cell, method=plain(plain.Config()).spec, steps=total)
         other = dataclasses.replace(other, besides=Besides())
-        with loaded.holding(loaded.base):
-            inner = CellSession(other, workspace, loaded)
+        lent = None if shards() else loaded  # one that was sharded cannot be once more
+        with loaded.holding(loaded.base) if lent else nullcontext():
+            inner = CellSession(other, workspace, lent)
             record = train(inner.run, inner.method, None)
             cache.compile_seconds += record["compile"]
-            return {name: p.detach().clone() for name, p in loaded.net.named_parameters()}
+            return {name: p.detach().clone() for name, p in inner.run.net.named_parameters()}
 
     return cache.tensors("finetuned", _finetuned_key(cell, steps), compute)
 

@@ -141,9 +141,12 @@ def in_step(cells: Iterator[AnyCell | None]) -> Iterator[AnyCell]:
     if processes() == 1:
         yield from (cell for cell in cells if cell is not None)
         return
+    import torch
     from accelerate import PartialState
     from accelerate.utils import broadcast_object_list
 
+    if not torch.accelerator.is_available():  # or it would think that each process is alone
+        os.environ["ACCELERATE_USE_CPU"] = "true"
     PartialState()
     while True:
         word: list[tuple[bool, AnyCell | None]] = [(False, None)]

@@ -24,10 +24,14 @@ _SECONDS = 120
 
 
 def on_two_processes(
-    subjects: Sequence[Subject], world: World, folder: Path, plugins: Sequence[str] = ()
+    subjects: Sequence[Subject],
+    world: World,
+    folder: Path,
+    plugins: Sequence[str] = (),
+    sharded: bool = False,
 ) -> list[Any]:
-    """Run the subjects' cells on two processes over gloo: for each a list of (result, predictions)
-    by rank, or the reason why it has none."""
+    """Run the subjects' cells on two processes over gloo, with their weights `sharded` or not: for
+    each a list of (result, predictions) by rank, or the reason why it has none."""
     folder.mkdir(parents=True, exist_ok=True)
     request = {
         "subjects": [[s.method, s.kind, list(s.words)] for s in subjects],
@@ -40,7 +44,7 @@ def on_two_processes(
     command += ["-m", "bench.selfcheck.processes", str(folder)]
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root), "ACCELERATE_USE_CPU": "1"}
-    environment["OMP_NUM_THREADS"] = "1"
+    environment |= {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_FSDP": str(sharded)}
     try:
         limit = _SECONDS + 30 * len(subjects)
         subprocess.run(command, check=True, env=environment, capture_output=True, timeout=limit)

@@ -34,14 +34,13 @@ def save(
     """Write a checkpoint of `run` at `run.step`, beside the last one, which makes way once the new
     one is whole. `settle` was called before, so no other than the one at `folder` can be whole.
     Behind the last step there is nothing left for the optimizer to do, and it is not written.
+    Where weights are sharded all processes must call it; the first one writes.
 
     `extra` is any JSON value that the training loop wants back.
 
     Raises:
         BenchError: it cannot be written; the last one is still there.
     """
-    new, old = _aside(folder, "new"), _aside(folder, "old")
-    remove(folder, but=folder)
     state = optimizer.state_dict() if run.step < run.steps else {"state": {}, "param_groups": []}
     tensors, plain = _flatten(state["state"])
     weights = {name: p.detach() for name, p in run.net.named_parameters()}
@@ -50,8 +49,17 @@ def save(
         "optimizer": {"groups": state["param_groups"], "values": plain},
         "extra": extra,
     }
+    contents = dict(zip(_TENSORS, (weights, tensors, method.state_dict()), strict=True))
+    if run.sharded:
+        from bench.training.sharding import gathered
+
+        writes = run.accelerator.is_main_process
+        contents = {name: gathered(content, writes) for name, content in contents.items()}
+        if not writes:
+            return
+    new, old = _aside(folder, "new"), _aside(folder, "old")
+    remove(folder, but=folder)
     try:
-        contents = dict(zip(_TENSORS, (weights, tensors, method.state_dict()), strict=True))
         if run.best:
             contents[_BEST] = run.best
         for name, content in contents.items():
@@ -117,15 +125,16 @@ def restore(folder: Path, document: Any, run: TrainingContext, optimizer: Optimi
     weights = load_file(folder / "weights.safetensors")
     with torch.no_grad():
         for name, parameter in run.net.named_parameters():
-            parameter.copy_(weights[name])
+            parameter.copy_(run.placed(weights[name], parameter))
     if _BEST in document["files"]:
         run.best = load_file(folder / _BEST)
     if run.step == run.steps:
         return document["extra"]
     state: dict[int, dict[str, Any]] = {}
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for key, value in load_file(folder / "optimizer.safetensors").items():
         index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = value
+        state.setdefault(int(index), {})[name] = run.placed(value, parameters[int(index)])
     for key, value in document["optimizer"]["values"].items():
         index, name = key.split(".", 1)
         state.setdefault(int(index), {})[name] = value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -95,6 +96,7 @@ class TrainingContext:
     step: int = 0  # optimizer steps done on the task
     logging: bool = False  # whether this step's values are kept
     logged: dict[str, float] = field(default_factory=dict)
+    sharded: bool = False  # the weights are cut over the processes (FSDP), as while training
     _anchor: dict[str, Tensor] = field(default_factory=dict)
     reported: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)  # what a board must say of this cell
@@ -119,13 +121,43 @@ class TrainingContext:
 
     @property
     def anchor(self) -> Mapping[str, Tensor]:
-        """θ0 of every pretrained parameter, on the device; never changed. Where it is on disk, it
-        is there for as long as the caller holds it."""
+        """θ0 of every pretrained parameter, on the device and cut as that is; never changed. Where
+        it is on disk, it is there for as long as the caller holds it."""
         if self.on_disk:
             return _Read(self.loaded.base, self.device)
-        if not self._anchor:  # filled in place: the views of a stack's parts share it
-            self._anchor |= {name: x.to(self.device) for name, x in self.loaded.base.items()}
+        if not self._anchor:
+            self._fill_anchor()
         return self._anchor
+
+    def _fill_anchor(self) -> None:
+        """In place: the views of a stack's parts share it, and optimizers hold it."""
+        own = dict(self.net.named_parameters())
+        for name, value in self.loaded.base.items():
+            self._anchor[name] = self.placed(value, own.get(name))
+
+    def now_sharded(self, sharded: bool) -> None:
+        """Take note that the weights are cut over the processes, or whole again."""
+        self.sharded, asked = sharded, bool(self._anchor)
+        self._anchor.clear()  # whole, it is there again once somebody asks
+        if asked and sharded:
+            self._fill_anchor()
+
+    def placed(self, value: Tensor, like: Tensor | None) -> Tensor:
+        """`value` on the device; of the shape of a sharded parameter or gradient `like`, cut as
+        that is."""
+        if not self.sharded:
+            return value.to(self.device)
+        from bench.training.sharding import placed
+
+        return placed(value, like).to(self.device)
+
+    def whole(self) -> AbstractContextManager[None]:
+        """Inside, the weights are whole, to be read, in every process at its own pace."""
+        if not self.sharded:
+            return nullcontext()
+        from bench.training.sharding import whole
+
+        return whole(self.task_model)
 
     def seed(self, purpose: str) -> int:
         """A seed for `purpose`, the same for every method of this task and seed."""

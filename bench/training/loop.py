@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
@@ -24,7 +21,7 @@ from bench.core.errors import (
     UnfitCheckpointError,
 )
 from bench.core.hashing import derive_seed
-from bench.core.stops import error_of, is_new_wish
+from bench.core.launcher import shards
 from bench.network.batches import micro_batches, step_batches
 from bench.network.checkpointing import activations_recomputed
 from bench.network.compilation import Clock, compile_clock, compiled
@@ -34,6 +31,7 @@ from bench.training.context import Look, TrainingContext
 from bench.training.memory import is_out_of_memory
 from bench.training.method import Method
 from bench.training.schedule import rate_factor
+from bench.training.signals import deferred_signals
 
 
 class Selected(TypedDict):
@@ -96,6 +94,10 @@ def train(
         if folder and run.accelerator.is_main_process and not _goes_on(error):
             checkpoint.remove(folder)  # what was mended since starts at the beginning
         raise
+    if run.sharded:
+        from bench.training.sharding import release  # torch.distributed is slow to import
+
+        release(run)
     clock = time.perf_counter()
     if run.step == run.steps:
         _put_best(run)
@@ -194,7 +196,13 @@ def _new_record(run: TrainingContext) -> TrainingRecord:
 
 
 def _optimizer(run: TrainingContext, method: Method) -> Any:
-    return _checked(method.optimizer(run), torch.optim.Optimizer, f"{method.name}.optimizer")
+    """The method's; from here on weights are sharded, where they are to be."""
+    found = _checked(method.optimizer(run), torch.optim.Optimizer, f"{method.name}.optimizer")
+    if shards() and run.step < run.steps:
+        from bench.training.sharding import shard
+
+        shard(run, method, found)
+    return found
 
 
 def _checked(value: Any, kind: type, hook: str) -> Any:
@@ -226,7 +234,10 @@ class _Loop:
         for group in optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
         model = compiled(run.task_model) if self.recipe.compile else run.task_model
-        self.wrapped, run.optimizer = run.accelerator.prepare(model, optimizer)
+        if run.sharded:
+            self.wrapped, run.optimizer = model, run.accelerator.prepare(optimizer)
+        else:
+            self.wrapped, run.optimizer = run.accelerator.prepare(model, optimizer)
 
     def train_until(self, end: int) -> None:
         """Train from `run.step` to `end`, deferring signals to the end of a step."""
@@ -239,7 +250,8 @@ class _Loop:
         task, seed = run.cell.task.name, run.cell.seed
         order = step_batches(run.train_rows, self.recipe, task, seed, run.step, end)
         rounding = tf32(self.recipe.tf32)
-        with self._deferred_signals(), self._compiler() as clock, self._recomputing(), rounding:
+        defer = deferred_signals(self.caught, lambda: self._say("train"))
+        with defer, self._compiler() as clock, self._recomputing(), rounding:
             for indices in order:
                 self._step(indices)
                 self._look()
@@ -247,9 +259,10 @@ class _Loop:
                 now = time.perf_counter()
                 record["train"] = before + now - start - clock.seconds
                 record["compile"] = compiled_before + clock.seconds
+                due = self._agreed(now - saved > CHECKPOINT_SECONDS)
                 if self.caught:
                     break
-                if now - saved > CHECKPOINT_SECONDS:
+                if due:
                     self._save()
                     saved = time.perf_counter()
                     start += saved - now  # writing is no cost of the method's
@@ -257,6 +270,14 @@ class _Loop:
         run.model = run.task_model
         if self.caught:
             raise self.caught[0]
+
+    def _agreed(self, due: bool) -> bool:
+        """Whether a checkpoint is due; a sharded one takes all processes, so they stop together."""
+        if not self.run.sharded:
+            return due
+        from bench.training.sharding import agreed
+
+        return agreed(self.run, self.caught, due)
 
     def _compiler(self) -> contextlib.AbstractContextManager[Clock]:
         """The clock of what is compiled while training."""
@@ -269,39 +290,6 @@ class _Loop:
         if not self.recipe.checkpointing:
             return contextlib.nullcontext()
         return activations_recomputed(self.run.net)
-
-    @contextlib.contextmanager
-    def _deferred_signals(self) -> Iterator[None]:
-        """Collect SIGINT and SIGTERM instead of acting on them; another one, a second later or
-        more, acts at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-        def restore() -> None:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-
-        def note(number: int, frame: Any) -> None:
-            new = is_new_wish()
-            if not self.caught:
-                self.caught.append(error_of(number))
-                self._say("train")
-            elif new:
-                raise error_of(number)
-
-        for number in previous:
-            signal.signal(number, note)
-        try:
-            yield
-        except Exception as error:
-            if not self.caught:
-                raise
-            # a terminal's Ctrl-C also ends what the step waits for, a compiler: no failure
-            raise self.caught[0] from error
-        finally:
-            restore()
 
     def _say(self, what: str) -> None:
         """Tell what is going on, for a person to see."""
@@ -352,21 +340,23 @@ class _Loop:
         due = run.step % (self.recipe.eval_every or epoch) == 0 or run.step == run.steps
         if run.judge is None or not due:
             return
-        score = run.judge(run)
+        with run.whole():
+            score = run.judge(run)
+            if "selected" not in record or score > record["selected"]["score"]:
+                record["selected"] = {"step": run.step, "score": score}
+                run.best = {
+                    name: parameter.detach().to("cpu", copy=True)
+                    for name, parameter in run.net.named_parameters()
+                }
         self.wrapped.train()
-        if "selected" not in record or score > record["selected"]["score"]:
-            record["selected"] = {"step": run.step, "score": score}
-            run.best = {
-                name: parameter.detach().to("cpu", copy=True)
-                for name, parameter in run.net.named_parameters()
-            }
 
     def _probe(self) -> float:
         """A point of the learning curve of scores, where that is due; the seconds it took."""
         run, clock = self.run, time.perf_counter()
         if run.probe is None or not _is_probed(run, run.step):
             return 0.0
-        self.record["probe"].append(run.probe(run))
+        with run.whole():
+            self.record["probe"].append(run.probe(run))
         self.wrapped.train()
         return time.perf_counter() - clock
 
@@ -390,7 +380,7 @@ class _Loop:
     def _save(self) -> None:
         """Write a checkpoint; a disk without room for one ends no training."""
         run = self.run
-        if self.folder and run.accelerator.is_main_process:
+        if self.folder and (run.accelerator.is_main_process or run.sharded):
             self.record["pending"] = (float(self.loss_sum), self.summed, run.logged)
             try:
                 checkpoint.save(self.folder, run, self.method, self.optimizer, self.record)

@@ -160,6 +160,9 @@ class Method:
     """What it holds while it trains; may be a property, where that depends on the settings."""
     prepares: Keeps = Keeps()
     """What it holds in `prepare`, before there are gradients and moments."""
+    whole: str | None = None
+    """Why it needs all weights whole in each process while it trains, which FSDP cuts over them;
+    None: what it does with them in its hooks it does with their shards as well."""
 
     def __init__(self, config: Any = None) -> None:
         self.config = self.Config() if config is None else config

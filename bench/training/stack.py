@@ -140,6 +140,11 @@ class Stack(Method):
         """What any part does."""
         return frozenset().union(*(part.roles for part in self.parts))
 
+    @property
+    def whole(self) -> str | None:  # type: ignore[override]
+        """What the first part says that needs whole weights."""
+        return next(filter(None, (part.whole for part in self.parts)), None)
+
     def refuses(self, model: ModelInfo, recipe: Training) -> str | None:
         """That the parts clash, or what the first of them says that cannot work."""
         if reason := clash(self.parts):

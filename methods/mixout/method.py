@@ -52,6 +52,7 @@ class Mixout(Method):
     off = {"p": 0.0}
     keeps = Keeps(theta0=1, star=2)  # θ, which the mixture stands in for, and M / (1 − p)
     meaning = "retains"
+    whole = "mixout puts other weights in the place of the trained ones at every step"
 
     def __init__(self, config: MixoutConfig | None = None) -> None:
         super().__init__(config)

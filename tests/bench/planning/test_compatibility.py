@@ -1,10 +1,12 @@
 """What does not fit: refused before anything starts, shown with its reason, and the rest runs.
 
-What bench.planning.plan leaves out of a grid, it says.
+What bench.planning.plan leaves out of a grid, it says; also what accelerate's launcher
+(bench.core.launcher) asks for and a method cannot.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,6 +84,31 @@ def test_a_stack_that_clashes(run: Run, grid: list[object], tmp_path: Path) -> N
     assert f"nothing is left to run. {name} on tiny-causal" in err
     code, _, err = run(*words, "--methods", "recadam+lwff,recadam")
     assert code == 2 and "Did you mean 'lwf'?" in err
+
+
+def test_what_cannot_be_sharded(
+    run: Run, grid: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORGETTING_BENCH_SHARDS", "false")  # put back after the test
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    words = ["--methods", "mixout+l2sp", "--tasks", "cola", *grid]
+    reason = (
+        "FSDP: mixout puts other weights in the place of the trained ones at every step; run it "
+        "with data parallel (leave --use_fsdp out)"
+    )
+    code, out, err = run(*words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert reason in err and not (tmp_path / "run").exists()
+    assert "ACCELERATE_USE_FSDP" not in os.environ
+    code, _, err = run("--methods", "recadam", "--tasks", "cola", *grid, "train.compile=true")
+    assert code == 2 and "FSDP: train.compile=true has not been made to work" in err
+    code, out, _ = run("--methods", "recadam", "--tasks", "cola", *grid, "--dry-run")
+    assert code == 0 and "FSDP: weights, gradients, moments, θ0 and F are cut over the" in out
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    code, _, err = run(*words)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "DeepSpeed is not supported: --use_fsdp cuts weights as well." in err
 
 
 def test_a_task_that_the_model_cannot_answer(run: Run, grid: list[object]) -> None:

@@ -1,4 +1,5 @@
-"""The loop: rates, the whole that parts add up to, stopping, and more than one process."""
+"""The loop: rates, the whole that parts add up to, stopping (bench.training.signals), and more than
+one process."""
 
 from __future__ import annotations
 

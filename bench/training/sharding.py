@@ -1,0 +1,121 @@
+"""Weights that are cut over the processes while they are trained: FSDP2, by `fully_shard`.
+
+Each process loads, prepares and scores the whole network. For the training alone every parameter
+is cut along its first dimension, and with it its gradient, its moments, its θ0 and what a method
+keeps under its name (Fisher information): all are DTensors then, on which arithmetic goes on shard
+by shard, and sums and norms are those of the whole. The weights of a block are whole for the length
+of its passes.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from bench.core.errors import CellError
+from bench.core.stops import error_of
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+    from bench.training.context import TrainingContext
+    from bench.training.method import Method
+
+
+def shard(run: TrainingContext, method: Method, optimizer: Optimizer) -> None:
+    """Cut the network's parameters over all processes, block by block, and let the optimizer and
+    the method hold shards in place of whole tensors.
+
+    Raises:
+        CellError: the optimizer has state already, which nobody knows how to cut.
+    """
+    if optimizer.state:
+        raise CellError(f"FSDP: the optimizer of {method.name} has state before its first step")
+    net: Any = run.net
+    names = {id(parameter): name for name, parameter in net.named_parameters()}
+    mesh = init_device_mesh(run.device.type, (run.accelerator.num_processes,))
+    for block in reversed(_blocks(net)):  # what stands inside another one first
+        fully_shard(block, mesh=mesh)
+    fully_shard(run.task_model, mesh=mesh)
+    run.now_sharded(True)
+    cut = dict(net.named_parameters())
+    for group in optimizer.param_groups:
+        group["params"] = [cut[names[id(p)]] if id(p) in names else p for p in group["params"]]
+    kept = method.state_dict()
+    shards = {key: placed(x, cut.get(key.rpartition("/")[2])) for key, x in kept.items()}
+    if any(isinstance(value, DTensor) for value in shards.values()):
+        method.load_state_dict(shards)
+
+
+def _blocks(net: Any) -> list[nn.Module]:
+    """What transformers does not split, of which there are several in a row. (Embeddings, which it
+    does not split either, may be the output layer as well, and one parameter has one place.)"""
+    names = net._no_split_modules or ()
+    rows = [module for module in net.modules() if isinstance(module, nn.ModuleList)]
+    return [block for row in rows for block in row if type(block).__name__ in names]
+
+
+def placed(value: Tensor, like: Tensor | None) -> Tensor:
+    """`value` cut as the parameter `like` of the same shape is; itself where that is whole."""
+    if not isinstance(like, DTensor) or isinstance(value, DTensor) or value.shape != like.shape:
+        return value
+    return distribute_tensor(value, like.device_mesh, like.placements, src_data_rank=None)
+
+
+def gathered(tensors: Mapping[str, Tensor], keep: bool) -> dict[str, Tensor]:
+    """Shards put together, on the CPU, and the other tensors as they are; nothing unless `keep`.
+    All processes must call it alike."""
+    found = {}
+    for name, value in tensors.items():
+        whole = value.full_tensor() if isinstance(value, DTensor) else value
+        if keep:
+            found[name] = whole.cpu() if whole is not value else value
+    return found
+
+
+def agreed(run: TrainingContext, caught: list[BaseException], due: bool) -> bool:
+    """Whether a checkpoint is `due` in some process; and a process whose neighbour is to stop
+    has `caught` that, too. A checkpoint needs the shards of all of them at the same step."""
+    told = torch.tensor([bool(caught), due], dtype=torch.float32, device=run.device)
+    stops, due = (run.accelerator.reduce(told) > 0).tolist()
+    if stops and not caught:
+        caught.append(error_of(signal.SIGTERM))
+    return due
+
+
+@contextmanager
+def whole(model: nn.Module) -> Iterator[None]:
+    """Inside, all weights of a sharded model are whole in every process, which then computes as it
+    likes, but must not change them."""
+    _unshard(model)
+    try:
+        yield
+    finally:
+        assert isinstance(model, FSDPModule)
+        model.reset_iter_state()
+        for part in _parts(model):  # what stands outside of blocks is needed to the end of a pass
+            part.set_reshard_after_forward(part is not model, recurse=False)
+
+
+def release(run: TrainingContext) -> None:
+    """Make the weights whole in every process, for good."""
+    _unshard(run.task_model)
+    run.now_sharded(False)
+
+
+def _unshard(model: nn.Module) -> None:
+    for part in _parts(model):
+        part.set_reshard_after_forward(False, recurse=False)
+        part.unshard()
+
+
+def _parts(model: nn.Module) -> list[FSDPModule]:
+    return [module for module in model.modules() if isinstance(module, FSDPModule)]

@@ -1,0 +1,107 @@
+"""Weights that are cut over two processes while they are trained, against one process."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from bench.core.errors import TerminatedError
+from bench.planning.plugins import load_builtin
+from bench.selfcheck import processes
+from bench.selfcheck.checks import FailedError, Subject
+from bench.selfcheck.world import World
+from bench.training.method import METHODS
+from bench.training.sharding import agreed
+
+load_builtin()
+LOOKS = """
+from bench import BenchError, Card, Method, register_method
+
+@register_method('looks')
+class Looks(Method):
+    '''Fine-tuning that looks where its weights are.'''
+    card = Card('t', 'p', 'e', 'd', 'none')
+
+    def prepare(self, run):
+        self.kept = {n: p.detach().square() for n, p in run.net.named_parameters()}
+
+    def after_step(self, run):
+        for name, p in run.loaded.pretrained():
+            (state,) = (s for q, s in run.optimizer.state.items() if q is p)
+            held = [p, run.anchor[name], self.kept[name], state['exp_avg']]
+            here = {x.to_local().numel() for x in held}
+            if len(here) != 1 or max(here) > 0.6 * p.numel():
+                raise BenchError(f'{name}: {here} of {p.numel()}')
+
+    def state_dict(self):
+        return self.kept
+
+    def load_state_dict(self, state):
+        self.kept = state
+"""
+LOOKING = Subject("looks", "causal")
+FEW = [  # of each kind of method one, some in stacks
+    Subject("recadam", "encoder"),
+    Subject("ewc+lwf", "causal"),
+    Subject("distill+mas+npo+wise_ft", "causal", ("train.micro_batch=2",)),
+    Subject("child_tuning", "causal", ("train.checkpointing=true",)),
+    Subject("lora", "causal", ("train.select=best-on-dev",)),
+]
+EACH = [
+    *(Subject(name, "causal") for name in METHODS.names() if not METHODS.get(name).whole),
+    *(Subject(name, "encoder") for name in ("finetune", "l2sp", "llrd", "freeze", "bss")),
+    Subject("child_tuning:D", "causal"),
+]
+
+
+@pytest.fixture(scope="module")
+def steady(world: World, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The tiny world without dropout, which several processes draw otherwise than one."""
+    encoder = tmp_path_factory.mktemp("steady") / "tiny-encoder"
+    shutil.copytree(world.models["encoder"], encoder)
+    config = encoder / "config.json"
+    values = json.loads(config.read_text("utf-8"))
+    none = {name: 0.0 for name in values if name.endswith("dropout_prob")}
+    config.write_text(json.dumps(values | none), encoding="utf-8")
+    return replace(world, models={**world.models, "encoder": encoder})
+
+
+@pytest.fixture(scope="module", params=[FEW, pytest.param(EACH, marks=pytest.mark.slow)], ids=len)
+def found(
+    request: pytest.FixtureRequest, steady: World, tmp_path_factory: pytest.TempPathFactory
+) -> dict[Subject, Any]:
+    """What two processes find whose weights are sharded, for all subjects in one go."""
+    folder = tmp_path_factory.mktemp("sharded")
+    plugin = folder / "looks.py"
+    plugin.write_text(LOOKS, encoding="utf-8")
+    subjects = [LOOKING, *request.param]
+    both = processes.on_two_processes(subjects, steady, folder / "two", [str(plugin)], sharded=True)
+    return dict(zip(subjects, both, strict=True))
+
+
+def test_sharded_is_as_one_process(
+    found: dict[Subject, Any], steady: World, tmp_path: Path
+) -> None:
+    for one in found.pop(LOOKING):
+        assert not isinstance(one, str), one
+    for number, (subject, both) in enumerate(found.items()):
+        try:
+            processes.two_are_one(subject, steady, tmp_path / str(number), both)
+        except FailedError as error:
+            raise AssertionError(f"{subject}: {error}") from None
+
+
+def test_a_process_stops_where_its_neighbour_does() -> None:
+    neighbour = SimpleNamespace(reduce=lambda told: told + torch.tensor([1.0, 0.0]))
+    run: Any = SimpleNamespace(device=torch.device("cpu"), accelerator=neighbour)
+    caught: list[BaseException] = []
+    assert agreed(run, caught, due=False) is False
+    assert [type(error) for error in caught] == [TerminatedError]
+    assert agreed(run, caught, due=True) is True and len(caught) == 1
