@@ -132,8 +132,9 @@ class Display:
 
     def passed(self, cell: AnyCell, result: CellResult, worker: int = 0) -> None:
         """See `Audience`."""
-        self.say(f"{cell}: {result['status']} by another process", worker)
-        self.left.remove(cell)
+        if cell in self.left:  # else it ended here, too, before its loss was seen
+            self.say(f"{cell}: {result['status']} by another process", worker)
+            self.left.remove(cell)
 
     def end(
         self, cell: AnyCell, result: CellResult, log: Path | None = None, worker: int = 0
