@@ -123,7 +123,7 @@ class EWC(Method):
             for name, p in run.loaded.pretrained()
             if name in self.stiffness
         ]
-        return 0.5 * float(sum(parts))
+        return 0.5 * run.number(sum(parts[1:], parts[0]))
 
     def state_dict(self) -> dict[str, Tensor]:
         """λF, by parameter."""

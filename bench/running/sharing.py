@@ -143,11 +143,10 @@ def in_step(cells: Iterator[AnyCell | None]) -> Iterator[AnyCell]:
         return
     import torch
     from accelerate import PartialState
-    from accelerate.utils import broadcast_object_list
+    from accelerate.utils import broadcast_object_list, parse_flag_from_env
 
-    if not torch.accelerator.is_available():  # or it would think that each process is alone
-        os.environ["ACCELERATE_USE_CPU"] = "true"
-    PartialState()
+    on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+    PartialState(cpu=on_cpu)  # not told, it would think on a CPU that each process is alone
     while True:
         word: list[tuple[bool, AnyCell | None]] = [(False, None)]
         if rank() == 0:

@@ -151,6 +151,15 @@ class TrainingContext:
 
         return placed(value, like).to(self.device)
 
+    def number(self, value: Tensor) -> float:
+        """A scalar that was summed over weights, as a number: `float` counts one process's shards
+        alone. Every process must ask."""
+        if not self.sharded:
+            return float(value)
+        from bench.training.sharding import gathered
+
+        return float(gathered({"": value}, keep=True)[""])
+
     def whole(self) -> AbstractContextManager[None]:
         """Inside, the weights are whole, to be read, in every process at its own pace."""
         if not self.sharded:

@@ -3,8 +3,8 @@
 Each process loads, prepares and scores the whole network. For the training alone every parameter
 is cut along its first dimension, and with it its gradient, its moments, its θ0 and what a method
 keeps under its name (Fisher information): all are DTensors then, on which arithmetic goes on shard
-by shard, and sums and norms are those of the whole. The weights of a block are whole for the length
-of its passes.
+by shard (`run.number` makes a number of a sum). The weights of a block are whole for the length of
+its passes.
 """
 
 from __future__ import annotations

@@ -39,6 +39,9 @@ class Looks(Method):
             here = {x.to_local().numel() for x in held}
             if len(here) != 1 or max(here) > 0.6 * p.numel():
                 raise BenchError(f'{name}: {here} of {p.numel()}')
+            found, whole = run.number(p.detach().sum()), float(p.detach().full_tensor().sum())
+            if abs(found - whole) > 1e-3:
+                raise BenchError(f'{name} adds up to {whole}, not to {found}')
 
     def state_dict(self):
         return self.kept
