@@ -77,7 +77,7 @@ class Store:
                 atomic_write_text(self._rows(result), rows)
                 written[answers_name(result)] = text_digest(rows)
             new = [each for each in behind if _is_kept(each, result, kept)]
-            written |= self._add(result, new)
+            written |= self._add(result, new, fresh=old is None)
             if written:
                 kept = {**kept, "answers": {**kept.get("answers", {}), **written}}
             if kept != old:
@@ -163,12 +163,15 @@ class Store:
         wanted = result.get("answers", {}).get(path.name)
         return read_part_answers(path, wanted)["parts"] if path.is_file() else []
 
-    def _add(self, result: CellResult, behind: Sequence[PartAnswers]) -> dict[str, str]:
+    def _add(
+        self, result: CellResult, behind: Sequence[PartAnswers], fresh: bool
+    ) -> dict[str, str]:
         """Keep more answers behind parts of a cell beside those that are there; in place of what
-        cannot be read. The digest of the file that was written, by its name."""
+        cannot be read, and of what a killed writer of a `fresh` result left. The digest of the file
+        that was written, by its name."""
         path, there = self.cells / part_answers_name(result), list[PartAnswers]()
         with contextlib.suppress(DamagedError):
-            there = read_part_answers(path)["parts"] if path.is_file() else []
+            there = read_part_answers(path)["parts"] if path.is_file() and not fresh else []
         known = [(each["part"], each["on"]) for each in there]
         new = [each for each in behind if (each["part"], each["on"]) not in known]
         if not new:

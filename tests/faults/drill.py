@@ -131,11 +131,12 @@ def _cut(path: Path) -> None:
 def damage(grid: Grid, count: Count) -> None:
     """Each file of a finished cell cut, and each entry of the cache or the kept weights, with
     cells that need it."""
-    for name in grid.wanted:
+    healed = [name for name in grid.wanted if not name.endswith(".parts.rows.json")]
+    for name in healed:  # answers behind other parts stay lost, which is said
         folder = grid.folder()
         end(start(grid.words, folder))
         _cut(folder / "cells" / name)
-        settle(grid, folder, count, [name.replace(".rows.json", ".json")])
+        settle(grid, folder, count, [f"{name.partition('.')[0]}.json"])
     whole = grid.folder()
     end(start(grid.words, whole))
     for entry in sorted([*whole.glob("cache/*"), *whole.glob("weights/*")]):
@@ -224,7 +225,7 @@ def drill(names: Sequence[str]) -> bool:
     clean = True
     with tempfile.TemporaryDirectory() as place:
         grid = small_grid(Path(place))
-        print(f"a grid of {len(grid.wanted) // 2} cells", flush=True)
+        print(f"a grid of {grid.cells} cells", flush=True)
         for name in names or DRILLS:
             count = Count()
             DRILLS[name](grid, count)

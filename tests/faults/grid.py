@@ -27,6 +27,11 @@ class Grid:
     place: Path
     wanted: dict[str, Any]
 
+    @property
+    def cells(self) -> int:
+        """How many there are; beside each lie its answers."""
+        return sum(not name.endswith(".rows.json") for name in self.wanted)
+
     def folder(self) -> Path:
         """A new one for a run."""
         return Path(tempfile.mkdtemp(dir=self.place))

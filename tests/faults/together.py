@@ -21,7 +21,7 @@ def _together(grid: Grid, count: Count, faults: Sequence[Fault]) -> None:
     count.odd += sum(end(pid) != 0 for pid in pids)
     logs = "".join((folder / f"log-{pid}.txt").read_text() for pid in pids)
     runs = sum(" -> " in line for line in logs.splitlines() if line.startswith("["))
-    count.redone += runs - len(grid.wanted) // 2
+    count.redone += runs - grid.cells
     settle(grid, folder, count)
 
 

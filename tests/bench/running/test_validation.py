@@ -70,7 +70,8 @@ def test_settings_are_chosen_without_a_look_at_what_is_reported(
         run_cell(cell, workspace_for(plan, tmp_path / name), False)
         for cell, plan, name in ((one, both, "both"), (other, alone, "alone"))
     ]
-    (whole, _), (result, rows) = results
+    (whole, _, _), (result, rows, _) = results
+    assert rows is not None
     assert whole["scores"] is not None and result["scores"] is not None
     name = "validation_matthews_correlation"
     assert result["scores"]["primary"] == name and list(result["scores"]["after"]) == [name]
