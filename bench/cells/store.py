@@ -78,8 +78,10 @@ class Store:
                 written[answers_name(result)] = text_digest(rows)
             new = [each for each in behind if _is_kept(each, result, kept)]
             written |= self._add(result, new, fresh=old is None)
-            if written:
-                kept = {**kept, "answers": {**kept.get("answers", {}), **written}}
+            known = {**kept.get("answers", {}), **written}
+            if known:  # what is lost for good is not asked for at every call
+                there = {name: sha for name, sha in known.items() if _is_whole(self.cells / name)}
+                kept = {**kept, "answers": there}
             if kept != old:
                 atomic_write_text(path, to_json(kept))
 
@@ -139,8 +141,8 @@ class Store:
             return []
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         return [
-            f"answers lost: {self.cells / names[0]}{more}, missing or cut off; those to the dev "
-            "rows are made again by the command that made the cells."
+            f"answers lost: {self.cells / names[0]}{more}, missing or cut off; the command "
+            "that made the cells makes them again."
         ]
 
     def predictions(self, result: CellResult) -> Predictions | None:
@@ -183,6 +185,12 @@ class Store:
     def has_predictions(self, result: CellResult) -> bool:
         """Whether the answers of a cell are there and were not cut off; quick."""
         return _is_whole(self._rows(result))
+
+    def has_answers(self, result: CellResult) -> bool:
+        """Whether those behind its other parts are, too, as far as it had any; quick."""
+        return self.has_predictions(result) and all(
+            _is_whole(self.cells / name) for name in result.get("answers", {})
+        )
 
     def _rows(self, result: CellResult) -> Path:
         return self.cells / answers_name(result)

@@ -36,14 +36,13 @@ def processes() -> int:
 
 
 def unmeasured(result: CellResult | None, cell: AnyCell, store: Store) -> list[str]:
-    """The parts of a cell that are asked for and not in its result; also scores whose answers are
-    lost."""
+    """The parts of a cell that are asked for and not in its result; all where answers are lost."""
     wanted = asked(cell)
     if result is None or result["status"] != "done":
         return list(wanted)
     parts = missing(result, wanted)
     scored = at(result, "scores", wanted["scores"])
-    return parts if scored is None or store.has_predictions(scored) else ["scores", *parts]
+    return parts if scored is None or store.has_answers(scored) else list(wanted)
 
 
 def is_done(result: CellResult | None, cell: AnyCell, store: Store, submission: bool) -> bool:

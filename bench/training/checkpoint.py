@@ -51,7 +51,7 @@ def save(
     }
     contents = dict(zip(_TENSORS, (weights, tensors, method.state_dict()), strict=True))
     if run.sharded:
-        from bench.training.sharding import gathered
+        from bench.training.shards import gathered
 
         writes = run.accelerator.is_main_process
         contents = {name: gathered(content, writes) for name, content in contents.items()}

@@ -147,7 +147,7 @@ class TrainingContext:
         that is."""
         if not self.sharded:
             return value.to(self.device)
-        from bench.training.sharding import placed
+        from bench.training.shards import placed
 
         return placed(value, like).to(self.device)
 
@@ -156,7 +156,7 @@ class TrainingContext:
         alone. Every process must ask."""
         if not self.sharded:
             return float(value)
-        from bench.training.sharding import gathered
+        from bench.training.shards import gathered
 
         return float(gathered({"": value}, keep=True)[""])
 
@@ -164,7 +164,7 @@ class TrainingContext:
         """Inside, the weights are whole, to be read, in every process at its own pace."""
         if not self.sharded:
             return nullcontext()
-        from bench.training.sharding import whole
+        from bench.training.shards import whole
 
         return whole(self.task_model)
 

@@ -10,18 +10,17 @@ its passes.
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
 
 from bench.core.errors import CellError
 from bench.core.stops import error_of
+from bench.training.shards import placed, unshard
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -63,24 +62,6 @@ def _blocks(net: Any) -> list[nn.Module]:
     return [block for row in rows for block in row if type(block).__name__ in names]
 
 
-def placed(value: Tensor, like: Tensor | None) -> Tensor:
-    """`value` cut as the parameter `like` of the same shape is; itself where that is whole."""
-    if not isinstance(like, DTensor) or isinstance(value, DTensor) or value.shape != like.shape:
-        return value
-    return distribute_tensor(value, like.device_mesh, like.placements, src_data_rank=None)
-
-
-def gathered(tensors: Mapping[str, Tensor], keep: bool) -> dict[str, Tensor]:
-    """Shards put together, on the CPU, and the other tensors as they are; nothing unless `keep`.
-    All processes must call it alike."""
-    found = {}
-    for name, value in tensors.items():
-        whole = value.full_tensor() if isinstance(value, DTensor) else value
-        if keep:
-            found[name] = whole.cpu() if whole is not value else value
-    return found
-
-
 def agreed(run: TrainingContext, caught: list[BaseException], due: bool) -> bool:
     """Whether a checkpoint is `due` in some process; and a process whose neighbour is to stop
     has `caught` that, too. A checkpoint needs the shards of all of them at the same step."""
@@ -91,31 +72,7 @@ def agreed(run: TrainingContext, caught: list[BaseException], due: bool) -> bool
     return due
 
 
-@contextmanager
-def whole(model: nn.Module) -> Iterator[None]:
-    """Inside, all weights of a sharded model are whole in every process, which then computes as it
-    likes, but must not change them."""
-    _unshard(model)
-    try:
-        yield
-    finally:
-        assert isinstance(model, FSDPModule)
-        model.reset_iter_state()
-        for part in _parts(model):  # what stands outside of blocks is needed to the end of a pass
-            part.set_reshard_after_forward(part is not model, recurse=False)
-
-
 def release(run: TrainingContext) -> None:
     """Make the weights whole in every process, for good."""
-    _unshard(run.task_model)
+    unshard(run.task_model)
     run.now_sharded(False)
-
-
-def _unshard(model: nn.Module) -> None:
-    for part in _parts(model):
-        part.set_reshard_after_forward(False, recurse=False)
-        part.unshard()
-
-
-def _parts(model: nn.Module) -> list[FSDPModule]:
-    return [module for module in model.modules() if isinstance(module, FSDPModule)]

@@ -131,8 +131,7 @@ def _cut(path: Path) -> None:
 def damage(grid: Grid, count: Count) -> None:
     """Each file of a finished cell cut, and each entry of the cache or the kept weights, with
     cells that need it."""
-    healed = [name for name in grid.wanted if not name.endswith(".parts.rows.json")]
-    for name in healed:  # answers behind other parts stay lost, which is said
+    for name in grid.wanted:
         folder = grid.folder()
         end(start(grid.words, folder))
         _cut(folder / "cells" / name)

@@ -50,3 +50,39 @@ def test_answers_behind_parts_stay_with_what_they_gave(tmp_path: Path) -> None:
         path.write_text(json.dumps(value))
         with pytest.raises(DamagedError, match="unequal lengths: retention, the text"):
             store.part_answers(new)
+
+
+def test_answers_that_are_lost_are_asked_for_until_they_are_made_again_or_given_up(
+    tmp_path: Path,
+) -> None:
+    store, new = Store(tmp_path), result()
+    path = tmp_path / "cells" / part_answers_name(new)
+
+    def stored() -> CellResult:
+        (found,) = store.all()
+        return found
+
+    store.write(new, predictions(new), [behind(new, 1.5)])
+    assert path.name in stored()["answers"] and store.has_answers(stored())
+    path.unlink()
+    assert store.has_predictions(stored()) and not store.has_answers(stored())
+    store.write(new, predictions(new), [behind(new, 1.5)])
+    assert store.part_answers(new) == [behind(new, 1.5)] and store.has_answers(stored())
+    path.unlink()
+    store.write(new, predictions(new))  # measured again on something else: they stay lost
+    assert path.name not in stored()["answers"] and store.has_answers(stored())
+
+
+def test_what_a_killed_writer_left_of_a_cell_is_written_anew(tmp_path: Path) -> None:
+    store, new = Store(tmp_path), result()
+    store.write(new, predictions(new), [behind(new, 1.5)])
+    (whole,) = store.all()
+    (tmp_path / "cells" / whole_name(tmp_path)).unlink()
+    store.write(new, predictions(new), [behind(new, 1.5)])
+    assert store.all() == [whole], "with the digests of both files"
+
+
+def whole_name(folder: Path) -> str:
+    """The one file in it that is a result."""
+    (name,) = (p.name for p in (folder / "cells").glob("*.json") if ".rows." not in p.name)
+    return name

@@ -351,8 +351,8 @@ def test_answers_that_were_changed_or_lost_are_named(tmp_path: Path) -> None:
     os.truncate(rows[1], 40)
     assert store.all() == kept
     assert store.set_aside == [
-        f"answers lost: {rows[0]} and 1 more, missing or cut off; those to the dev rows are "
-        "made again by the command that made the cells."
+        f"answers lost: {rows[0]} and 1 more, missing or cut off; the command that made the "
+        "cells makes them again."
     ]
     store.write(one, {**predictions(one), "gold": [7, 7]})  # scored again, on another machine
     found = store.predictions(store.all()[0])

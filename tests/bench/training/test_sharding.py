@@ -19,6 +19,7 @@ from bench.selfcheck.checks import FailedError, Subject
 from bench.selfcheck.world import World
 from bench.training.method import METHODS
 from bench.training.sharding import agreed
+from bench.training.shards import gathered, placed
 
 load_builtin()
 LOOKS = """
@@ -108,3 +109,10 @@ def test_a_process_stops_where_its_neighbour_does() -> None:
     assert agreed(run, caught, due=False) is False
     assert [type(error) for error in caught] == [TerminatedError]
     assert agreed(run, caught, due=True) is True and len(caught) == 1
+
+
+def test_whole_tensors_stay_as_they_are() -> None:
+    value = torch.arange(6.0).view(2, 3)
+    assert placed(value, None) is value and placed(value, torch.zeros(2, 3)) is value
+    assert gathered({"a": value}, keep=True)["a"] is value
+    assert gathered({"a": value}, keep=False) == {}
