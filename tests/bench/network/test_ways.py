@@ -130,6 +130,40 @@ def test_prompts_within_the_window_are_shared() -> None:
     assert model.ways["score"] == "shared"
 
 
+@pytest.mark.parametrize("answers", [slice(None), slice(1, 2)], ids=["choices", "one answer"])
+def test_what_stands_before_every_prompt_is_read_once_a_batch(answers: slice) -> None:
+    given = rows(8, longest=20)
+    front = torch.arange(40) % 50 + 5
+    given.prompts = [[*front.tolist(), *prompt] for prompt in given.prompts]
+    given.answers = [row[answers] for row in given.answers]
+    config = hf.LlamaConfig(**SMALL, num_key_value_heads=2, max_position_embeddings=128)
+    net = rough(hf.LlamaForCausalLM(config))
+    model = TaskModel(net)
+    read: list[int] = []
+
+    def count(_: Any, __: Any, inputs: dict[str, Any]) -> None:
+        read.append(inputs["input_ids"].numel())
+
+    assert given.front[:40] == front.tolist()
+    model.way = Way.SHARED
+    with net.base_model.register_forward_pre_hook(count, with_kwargs=True), torch.inference_mode():
+        shared = answer_scores(model, given, range(len(given)), 0, CPU)
+    assert torch.allclose(shared, slow(net, given), atol=1e-4)
+    assert read[:2] == [len(given.front), 8 * (60 - len(given.front))]
+    assert torch.allclose(scored(model, given), slow(net, given), atol=1e-4)
+    assert model.ways["score"] == "shared"
+
+
+def test_short_beginnings_and_single_rows_have_nothing_to_share() -> None:
+    given = rows()
+    given.prompts = [[7] * 31 + [i] for i in range(len(given))]
+    assert given.front == []
+    alone = rows(count=2)
+    assert Encoded(["0"], [0], [[7] * 50], alone.answers[:1], [], 0).front == []
+    same = Encoded(["0", "1"], [0, 0], [[7] * 50] * 2, alone.answers, [], 0)
+    assert same.front == [7] * 49, "a token is left to predict behind"
+
+
 def test_a_cap_that_does_not_show_before_training_is_not_left_out() -> None:
     config = hf.Gemma2Config(**SMALL, num_key_value_heads=2, head_dim=8)
     assert config.final_logit_softcapping == 30
