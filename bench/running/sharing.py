@@ -153,6 +153,7 @@ def in_step(cells: Iterator[AnyCell | None]) -> Iterator[AnyCell]:
         broadcast_object_list(word)
         goes_on, cell = word[0]
         if not goes_on:
+            PartialState().destroy_process_group()  # left to the exit, its threads may abort it
             return
         if cell is not None:
             yield cell

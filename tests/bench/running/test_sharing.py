@@ -106,6 +106,7 @@ def test_the_processes_of_one_run_go_through_the_cells_in_step(
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     store = Store(tmp_path / "run")
     for _ in range(2):  # to run, and all done
-        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=200)
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+        assert run.returncode == 0, run.stderr
         assert [one["status"] for one in store.all()] == ["done"] * 3
     assert not any((tmp_path / "run" / "locks").iterdir())
