@@ -47,7 +47,9 @@ def judge(
     if weighed is not None:
         score = weighed.confidence.score
         found["auc"], found["auc_kept"] = _auc(score, told, everything), _auc(score, told, kept)
-        found["weighed"] = _weighed(told, kept, chosen, weighed, run.source.asked(run.task))
+        # a task of files of its own asks nothing about the world that `--data` names
+        asked = {} if run.task.files else run.source.asked(run.task)
+        found["weighed"] = _weighed(told, kept, chosen, weighed, asked)
     return found
 
 

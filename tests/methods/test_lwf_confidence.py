@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -345,6 +345,9 @@ def test_the_yardstick_is_on_items_that_the_task_asks_about(lwf_plan: Make, tmp_
             "auc": auc(scores.tolist(), conflicting, true),
             "auc_rise": auc(rise.tolist(), conflicting, true),
         }
+    stage.run.task = replace(stage.run.task, files=(("train", "mine.csv"),))
+    own = judging.judge(stage.run, told, list(range(10)), [0], weighed(scores, rise))["weighed"]
+    assert own is not None and own["taught"] is own["untaught"] is None
 
 
 def test_all_answers_are_ranked_and_some_unlearned(lwf_plan: Make, tmp_path: Path) -> None:
