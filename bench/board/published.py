@@ -3,7 +3,6 @@ statistic of, and how well it is known. What could not be read is empty there, a
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from bench.cells.cell import THEN
 from bench.core.errors import BenchError, unknown_name
 from bench.core.settings import kinds, parse, setting
-from bench.rows.files import read_bytes
+from bench.rows.files import read_toml
 from bench.rows.task import TASKS
 from bench.training.method import METHODS
 
@@ -101,12 +100,12 @@ def read_published(path: Path) -> Published:
         BenchError: it cannot be read, or says something that cannot be: an unknown key, method,
             task, metric or average, a word or figure out of its range, a row without its source.
     """
-    try:
-        whole = tomllib.loads(read_bytes(path).decode("utf-8-sig"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BenchError(f"published figures {path}: {error}.") from None
+    whole = read_toml(path, "published figures")
     _check_keys(whole, ("about", "metrics", "averages", "elsewhere", "row"), str(path))
-    averages = {name: tuple(tasks) for name, tasks in _table(whole, "averages", path).items()}
+    averages = {
+        name: _words(tasks, f"{path}: the average {name!r}")
+        for name, tasks in _table(whole, "averages", path).items()
+    }
     elsewhere = _table(whole, "elsewhere", path)
     known = {*TASKS.names(), *elsewhere}
     for name, tasks in averages.items():
@@ -114,7 +113,7 @@ def read_published(path: Path) -> Published:
     metrics = _table(whole, "metrics", path)
     for task, metric in metrics.items():
         _check_tasks([task], TASKS.names(), f"{path}: metrics")
-        if metric and metric not in TASKS.get(task).metrics:
+        if metric != "" and metric not in TASKS.get(task).metrics:
             where = f"metric of {task} in {path}"
             raise unknown_name(where, str(metric), TASKS.get(task).metrics)
     rows = whole.get("row", [])
@@ -146,7 +145,8 @@ def _row(
     if not (read.lab and read.source):
         raise BenchError(f"{where}: a figure needs its lab and its source.")
     fields = kinds(METHODS.get(read.method).Config) if read.method else {}
-    for name in (*tables["settings"], *given.get("best_of", ())):
+    best_of = _words(given.get("best_of", []), f"{where}: best_of")
+    for name in (*tables["settings"], *best_of):
         if name not in fields:
             raise unknown_name(f"setting of {read.method} in {where}", name, fields)
     for name in (*tables["values"], *tables["spread"], *tables["averages"]):
@@ -161,7 +161,6 @@ def _row(
         for name in ("values", "averages", "spread")
     }
     plain = {name: getattr(read, name) for name in _Words.__dataclass_fields__}
-    best_of = tuple(given.get("best_of", ()))
     return Row(**plain, best_of=best_of, settings=tables["settings"], **figures)
 
 
@@ -187,6 +186,12 @@ def _table(of: Mapping[str, Any], name: str, where: object) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise BenchError(f"{where}: {name} is a table, not {found!r}.")
     return found
+
+
+def _words(given: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(given, list) or not all(isinstance(word, str) for word in given):
+        raise BenchError(f"{where} is a list of names, not {given!r}.")
+    return tuple(given)
 
 
 def _check_keys(given: Mapping[str, Any], names: Collection[str], where: str) -> None:

@@ -143,10 +143,14 @@ def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BenchError(f"model folder {folder}: config.json is unreadable ({error}).") from None
     if not isinstance(config, dict):
         raise BenchError(f"model folder {folder}: config.json is not an object.")
+    if not isinstance(names := config.get("architectures") or [], list):
+        raise BenchError(
+            f"model folder {folder}: config.json has architectures = {names!r}; it must be a list."
+        )
     return config
 
 

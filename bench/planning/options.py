@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from bench.cells.cell import ModelKind
 from bench.cells.recipe import Training
 from bench.core.errors import BenchError, unknown_name
 from bench.core.settings import parse, setting
-from bench.rows.files import read_bytes
+from bench.rows.files import read_toml
 from bench.training.method import Method
 
 Executor = Literal["local", "ray", "slurm"]
@@ -168,9 +167,9 @@ def read(given: Mapping[str, Any], config: Path | None = None) -> Options:
     """The options `given` by name, over those of a TOML file.
 
     Raises:
-        BenchError: as `file_table` and `merged`.
+        BenchError: as `read_toml` and `merged`.
     """
-    return merged(given, file_table(config) if config else {}, str(config))
+    return merged(given, read_toml(config, "configuration") if config else {}, str(config))
 
 
 def merged(given: Mapping[str, Any], table: Mapping[str, Any], where: str) -> Options:
@@ -226,18 +225,6 @@ def _assigned(given: Any) -> dict[str, dict[str, Any]]:
     if isinstance(given, Mapping) and all(isinstance(v, Mapping) for v in given.values()):
         return {owner: dict(values) for owner, values in given.items()}
     raise BenchError(f"settings must be {{METHOD: {{SETTING: VALUE}}}}, not {given!r}.")
-
-
-def file_table(path: Path) -> dict[str, Any]:
-    """What a TOML file of options says.
-
-    Raises:
-        BenchError: the file is missing or not TOML.
-    """
-    try:
-        return tomllib.loads(read_bytes(path).decode("utf-8-sig"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BenchError(f"configuration {path}: {error}.") from None
 
 
 def _filed(

@@ -20,8 +20,9 @@ from bench.core.errors import BenchError, unknown_name
 from bench.core.settings import parse
 from bench.planning.method_names import chosen
 from bench.planning.name_groups import task_groups
-from bench.planning.options import MIXED, Options, file_table, merged
+from bench.planning.options import MIXED, Options, merged
 from bench.planning.task_names import groups_of
+from bench.rows.files import read_toml
 from bench.rows.source import source_of
 from bench.rows.task import TASKS
 from bench.training.method import Method
@@ -86,7 +87,7 @@ def load(name: str) -> Preset:
         path = Path(name).expanduser()
         if path.suffix != ".toml":
             raise unknown_name("preset", name, names())
-    table = file_table(path)
+    table = read_toml(path, "configuration")
     parts = table.pop("part", [{}])
     if not (isinstance(parts, list) and parts and all(isinstance(p, dict) for p in parts)):
         raise BenchError(f"{path}: parts are tables that begin with [[part]].")

@@ -8,6 +8,7 @@ import json
 import math
 import re
 import textwrap
+import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,20 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise BenchError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """The table of a TOML file; `what` it is stands before its name in a mistake.
+
+    Raises:
+        BenchError: it is missing, or no TOML.
+    """
+    try:
+        return tomllib.loads(read_bytes(path).decode("utf-8-sig"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BenchError(f"{what} {path}: {error}.") from None
+    except RecursionError:
+        raise BenchError(f"{what} {path}: not TOML that can be read (too deep).") from None
 
 
 def classic_rows(task: Task, classic: Classic, path: Path, split: str) -> list[Row]:

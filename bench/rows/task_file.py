@@ -6,14 +6,13 @@ import hashlib
 import json
 import re
 import string
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
 from bench.core.errors import BenchError, unknown_name
 from bench.core.text import printable
-from bench.rows.files import Record, brief, labelled, pick, read_bytes, records
+from bench.rows.files import Record, brief, labelled, pick, read_bytes, read_toml, records
 from bench.rows.task import SPLITS, Classic, Files, Format, Kind, Row, Task
 
 FORMATS: dict[str, Format] = {
@@ -66,10 +65,7 @@ def read_task(path: Path) -> Task:
         BenchError: the file is unreadable, or a key is unknown, missing or has a wrong value; the
             line or the key is named.
     """
-    try:
-        given = tomllib.loads(read_bytes(path).decode("utf-8-sig"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BenchError(f"task file {path}: {error}.") from None
+    given = read_toml(path, "task file")
     try:
         return _task(given, path.parent)
     except ValueError as error:

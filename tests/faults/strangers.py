@@ -5,7 +5,7 @@ python -m tests.faults.strangers 100000      how many inputs of each kind, and w
 
 from __future__ import annotations
 
-import copy
+import hashlib
 import json
 import os
 import random
@@ -19,91 +19,41 @@ from typing import Any
 
 from bench.core.errors import BenchError
 from bench.core.text import printable
+from tests.faults.damage import document, garbled, mutated, toml
+from tests.helpers import rich
 from tests.helpers.made_up import predictions, result
 
-ODD: list[Any] = [
-    *(None, True, False, 0, -1, 2, 10**30, 1.5, -1e308, 1e308, "", "x", "cola", "../x", "NaN", "0"),
-    *("\x1b[31m\x07", "\ud800", "=1+1", "[a](javascript:b)", "a\nb", "\u202e", "x" * 3000),
-    *([], [[]], [None], ["x"], [0.5], {}, {"a": 1}, {"": None}, {"cola": {"hash": 3}}),
-]
+_CELLS = [rich.cell(method, task, 0) for method in ("finetune", "lwf") for task in ("cola", "rte")]
 Target = Callable[[random.Random, Path], None]
 
 
-def mutated(value: Any, rng: random.Random) -> Any:
-    """A JSON value that was changed in one to three places."""
-    value = copy.deepcopy(value)
-    for _ in range(rng.randint(1, 3)):
-        place = value
-        while isinstance(place, dict | list) and place:
-            key = rng.choice(list(place) if isinstance(place, dict) else range(len(place)))
-            inner = place[key]
-            if not (isinstance(inner, dict | list) and inner) or rng.random() < 0.3:
-                _change(place, key, rng)
-                break
-            place = inner
-    return value
-
-
-def _change(place: Any, key: Any, rng: random.Random) -> None:
-    act = rng.randrange(5)
-    if act == 0:
-        del place[key]
-    elif act == 1 and isinstance(place, dict):
-        place[rng.choice(["x", "", "\x1b[0m", str(key) + "s"])] = place.pop(key)
-    elif act == 2 and isinstance(place, list):
-        place.append(copy.deepcopy(rng.choice(ODD)))
-    else:
-        place[key] = copy.deepcopy(rng.choice(ODD))
-
-
-def garbled(content: bytes, rng: random.Random) -> bytes:
-    """Bytes that were cut, or of which some were changed, lost or doubled."""
-    found = bytearray(content)
-    for _ in range(rng.randint(1, 4)):
-        at, act = rng.randrange(len(found) + 1), rng.randrange(5)
-        if act == 0:
-            del found[at:]
-        elif act == 1:
-            found[at : at + 1] = bytes([rng.randrange(256)])
-        elif act == 2:
-            del found[at : at + rng.randint(1, 20)]
-        elif act == 3:
-            found[at:at] = rng.choice(
-                [b"\0", b'"', b"[", b"{", b"\n", b"\t", b"\xff", b"'", b"=", b"1e999"]
-            )
-        else:
-            found[at:at] = found[max(0, at - 30) : at]
-    return bytes(found)
-
-
-def _json(value: Any, rng: random.Random) -> bytes:
-    """A document, changed as a value or as text."""
-    if rng.random() < 0.75:
-        return json.dumps(mutated(value, rng)).encode()
-    return garbled(json.dumps(value).encode(), rng)
-
-
 def cells(rng: random.Random, folder: Path) -> None:
-    """A damaged cell among good ones: tables, states, records, and every form of a board."""
+    """A damaged cell among good ones: tables, states, records, every form of a board, the page."""
     from bench.api import load
     from bench.board.cell_table import records
-    from bench.board.leaderboard import boards
+    from bench.board.verification import verify
     from bench.cells.state import state_of
-    from bench.render import markdown, terminal, tidy
+    from bench.render import cell, latex, markdown, terminal, tidy
     from bench.render.status import status
+    from bench.rows.lookup import Lookup
 
-    made = [result(m, t) for m in ("finetune", "ewc") for t in ("cola", "rte")]
+    damaged = rng.randrange(4)
     (folder / "cells").mkdir()
-    for number, one in enumerate(made):
-        content = _json(one, rng) if number == 3 else json.dumps(one).encode()
+    for number, one in enumerate(_CELLS):
+        content = document(one, rng) if number == damaged else json.dumps(one).encode()
         (folder / "cells" / f"{number}.json").write_bytes(content)
     runs = load(folder)
     assert len(runs.results) >= 3, "a bad file hides good ones"
-    found = boards(runs.results)
+    found = runs.board().boards
     text = terminal.render(found) + markdown.render(found) + tidy.to_csv(tidy.records(found))
-    text += status(state_of(folder, {}), folder)
+    text += latex.render(found) + status(state_of(folder, {}), folder)
+    for one in runs.results:
+        text += terminal.page_text(cell.page(one))
+        verify(one, None, Lookup("micro"))
     tidy.to_json(found).encode()
     records(runs.results)
+    if not rng.randrange(5):  # it takes as long as all of the above
+        runs.page().encode()
     assert all(printable(line) == line for line in text.encode().decode().split("\n"))
 
 
@@ -114,9 +64,32 @@ def answers(rng: random.Random, folder: Path) -> None:
     made = result()
     store = Store(folder)
     store.cells.mkdir()
-    store._rows(made).write_bytes(_json(predictions(made), rng))
+    store._rows(made).write_bytes(document(predictions(made), rng))
     store.has_predictions(made)
     store.predictions(made)
+
+
+def archives(rng: random.Random, folder: Path) -> None:
+    """A damaged archive of good cells, or a good one of damaged cells."""
+    import zipfile
+
+    from bench.api import load
+    from bench.cells.archive import MANIFEST
+
+    path, damaged = folder / "x.zip", rng.randrange(3)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        files = {
+            f"cells/{n}.json": document(one, rng) if damaged == n == 1 else json.dumps(one).encode()
+            for n, one in enumerate(_CELLS[:2])
+        }
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        manifest = {"format": 1, "suite_version": "0.5.0", "files": digests}
+        files[MANIFEST] = document(manifest, rng) if damaged == 2 else json.dumps(manifest).encode()
+        for name, content in files.items():
+            archive.writestr(name, content)
+    if damaged == 0:
+        path.write_bytes(garbled(path.read_bytes(), rng))
+    load(path).board()
 
 
 def submissions(rng: random.Random, folder: Path) -> None:
@@ -125,9 +98,9 @@ def submissions(rng: random.Random, folder: Path) -> None:
 
     from bench.scoring.glue_server import SHEETS, write_zip
 
-    document = {"method": "ewc", "seed": 0, "task": "rte", "sheets": {"RTE.tsv": ["a", "b"]}}
+    given = {"method": "ewc", "seed": 0, "task": "rte", "sheets": {"RTE.tsv": ["a", "b"]}}
     (folder / "submission").mkdir()
-    (folder / "submission" / "x.json").write_bytes(_json(document, rng))
+    (folder / "submission" / "x.json").write_bytes(document(given, rng))
     write_zip(folder, "ewc", 0, folder / "x.zip")
     names = {sheet.name for group in SHEETS.values() for sheet in group}
     assert set(zipfile.ZipFile(folder / "x.zip").namelist()) <= names
@@ -153,6 +126,87 @@ def run_files(rng: random.Random, folder: Path) -> None:
     path = folder / "run.toml"
     path.write_bytes(garbled(_RUN.encode(), rng))
     read({}, path)
+
+
+_PRESET = """\
+about = "two budgets"
+notes = ["short"]
+published = "recadam-init"
+methods = ["recadam", "l2sp"]
+data = "./x"
+[recadam]
+gamma = [50.0, 500.0]
+[[part]]
+tasks = "cola"
+steps = 2000
+[[part]]
+tasks = ["rte", "mrpc"]
+forget = "mixed"
+"""
+
+
+def presets(rng: random.Random, folder: Path) -> None:
+    """A damaged file for --preset, or a changed one."""
+    from bench.planning import presets
+    from bench.planning.plugins import load_all
+
+    load_all((), ())
+    path = folder / "mine.toml"
+    path.write_bytes(toml(_PRESET, rng))
+    preset = presets.load(str(path))
+    presets.wanted(preset, {})
+    assert printable(preset.name) == preset.name
+
+
+_PUBLISHED = """\
+about = "a table"
+metrics = {mrpc = "accuracy"}
+elsewhere = {squad = "another suite"}
+averages = {all = ["rte", "cola"]}
+[[row]]
+name = "ours"
+method = "recadam"
+lab = "a"
+source = "b"
+known = "seen"
+statistic = "median"
+runs = 5
+split = "dev"
+selection = "last"
+model = "bert"
+settings = {gamma = 5000.0}
+best_of = ["k"]
+values = {rte = 70.1, cola = [60.0, 61.0]}
+averages = {all = 65.0}
+spread = {rte = ""}
+"""
+
+
+def published(rng: random.Random, folder: Path) -> None:
+    """A damaged file of published figures, or a changed one."""
+    from bench.board.published import read_published
+    from bench.planning.plugins import load_all
+
+    load_all((), ())
+    path = folder / "published.toml"
+    path.write_bytes(toml(_PUBLISHED, rng))
+    read_published(path)
+
+
+def configs(rng: random.Random, folder: Path) -> None:
+    """The damaged config.json of a model's folder."""
+    from bench.planning.model_info import describe
+    from bench.rows.source import embedded_models
+
+    model = embedded_models()["micro"].folder
+    for path in model.iterdir():
+        (folder / path.name).symlink_to(path)
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    path.unlink()
+    path.write_bytes(document(config, rng))
+    info = describe(str(folder))
+    assert printable(info.name) == info.name
 
 
 def run_values(rng: random.Random, folder: Path) -> None:
@@ -232,8 +286,9 @@ def _table(kind: str, changed: list[Any], folder: Path) -> bytes:
 
 
 TARGETS: tuple[Target, ...] = (
-    cells, answers, submissions, run_files, run_values, task_files, rows
-)  # fmt: skip
+    *(cells, answers, archives, submissions, run_files, run_values, presets, published),
+    *(task_files, rows, configs),
+)
 
 
 def attempt(target: Target, seed: int) -> str:

@@ -321,3 +321,13 @@ def test_the_plan_of_a_causal_lm_tells_its_texts(
     plan = plan_for(["finetune"], ["rte"], tiny_encoder, tiny_data, forget=("cola",))
     text = plan_text(plan, tmp_path, 0, 1)
     assert "cola" not in text and "retention  " not in text
+
+
+def test_a_configuration_that_is_too_deep_or_names_no_list_is_one_line(
+    tiny_causal: Path, tmp_path: Path
+) -> None:
+    odd = copied(tiny_causal, tmp_path / "odd", architectures=2)
+    assert "config.json has architectures = 2; it must be a list" in refused(odd)
+    deep = copied(tiny_causal, tmp_path / "deep")
+    (deep / "config.json").write_text("[" * 100_000)
+    assert "config.json is unreadable" in refused(deep)

@@ -393,3 +393,12 @@ def test_crlf_and_a_byte_order_mark_are_no_text(tmp_path: Path, suffix: str) -> 
     raw = path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
     path.write_bytes(b"\xef\xbb\xbf" + raw)
     assert load_rows(task, "micro", "dev") == plain
+
+
+def test_a_file_that_is_too_deep_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "deep.toml"
+    path.write_text(f"a = {'[' * 100_000}", encoding="utf-8")
+    with pytest.raises(BenchError, match="too deep"):
+        read_task(path)
+    for words in (["--config", str(path)], ["--preset", str(path)]):
+        assert main([*words, "--dry-run"]) == 2
