@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.board import chance
+from bench.board.closest import Closest, closest
 from bench.board.confidence_table import Elicitation, Ranking, elicitations, rankings
 from bench.board.forgetting_matrix import ForgettingMatrix, matrices
 from bench.board.grouping import (
@@ -63,6 +64,7 @@ class Table:
     forget: tuple[str, ...]  # the forgetting tasks; none for an encoder, whose head has one task
     stages: tuple[str, ...]  # the tasks of a sequence, in order; none where there is one task
     rows: tuple[Row, ...]  # the reference first, then by score
+    closest: Closest | None  # the two best beside the reference, if they share two seeds
     notes: tuple[str, ...]  # failed and missing cells, one line each
 
 
@@ -245,6 +247,7 @@ def _task_table(
 ) -> Table:
     cell = cells[0]["cell"]
     metrics = sorted(result["scores"]["primary"] for result in cells if result["scores"])
+    rows = rows_of(measured, names, len(seeds), bool(metrics) and is_lower(metrics[0]))
     return Table(
         task=cell["task"],
         title=min(result["labels"].get("task", cell["task"]) for result in cells),
@@ -253,7 +256,8 @@ def _task_table(
         data_hash=cell["data"]["hash"],
         forget=forget,
         stages=tuple(cell.get("stages", ())),
-        rows=rows_of(measured, names, len(seeds), bool(metrics) and is_lower(metrics[0])),
+        rows=rows,
+        closest=closest(rows, measured, names),
         notes=(*_cell_notes(cells, names, seeds), *chance.notes(cells, names)),
     )
 
@@ -306,6 +310,7 @@ def _average_table(
     if whole and len(common) < len(seeds):
         these = f"seed {', '.join(map(str, common))} only" if common else "no seed"
         notes.append(f"averaged over {these}: those that every averaged method finished everywhere")
+    rows = rows_of(averages, names, len(seeds))
     return Table(
         task=AVERAGE,
         title=f"Average of {len(measured)} tasks",
@@ -314,7 +319,8 @@ def _average_table(
         data_hash=None,
         forget=(),
         stages=(),
-        rows=rows_of(averages, names, len(seeds)),
+        rows=rows,
+        closest=closest(rows, averages, names),
         notes=tuple(notes),
     )
 

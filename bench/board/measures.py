@@ -141,7 +141,7 @@ MEASURES: list[Measure] = [
     Measure(
         "validation", "validation", SCORE, _validation, "z.2f",
         "validation: after, on the training rows that were split off.",
-        better="more", show="known", in_sequences=True, importance=6,
+        interval=2, better="more", show="known", in_sequences=True, importance=6,
     ),
     Measure(
         "gain", "gain", SCORE, _after, "+z.2f", _SCORES,
@@ -160,46 +160,50 @@ MEASURES: list[Measure] = [
         "facts", "facts\n+%", SHARE,
         lambda result: _rise(result["facts"] and result["facts"]["settled"]), "+z.2f",
         "facts: change of the share of undisputed facts that the model recalls, in percent.",
-        better="more", show="known",
+        interval=2, better="more", show="known",
     ),
-    Measure("lost", "lost\n%", SHARE, _flip("lost"), ".1f", _FLIPS, better="less", importance=3),
     Measure(
-        "gained", "gained\n%", SHARE, _flip("gained"), ".1f", _FLIPS, better="more", importance=3
+        "lost", "lost\n%", SHARE, _flip("lost"), ".1f", _FLIPS,
+        interval=2, better="less", importance=3,
+    ),
+    Measure(
+        "gained", "gained\n%", SHARE, _flip("gained"), ".1f", _FLIPS,
+        interval=2, better="more", importance=3,
     ),
     Measure(
         "lost_adjusted", "lost\nadj %", SHARE, _flip("lost_adjusted"), ".1f", _ADJUSTED,
-        better="less", show="known", importance=2,
+        interval=1, better="less", show="known", importance=2,
     ),
     Measure(
         "gained_adjusted", "gained\nadj %", SHARE, _flip("gained_adjusted"), ".1f", _ADJUSTED,
-        better="more", show="known", importance=2,
+        interval=1, better="more", show="known", importance=2,
     ),
     Measure(
         "drift", "drift", "squared distance", lambda result: result["drift"], ".2e",
-        "drift: squared distance from the base weights.", importance=4,
+        "drift: squared distance from the base weights.", interval=2, importance=4,
     ),
     Measure(
         "backward", "backward\nR[T][i]\n-R[i][i]", SHARE,
         _of_matrix(sequence_measures.backward), "+z.2f", _SEQUENCES,
-        better="more", show="known", in_sequences=True, importance=7,
+        interval=2, better="more", show="known", in_sequences=True, importance=7,
     ),
     Measure(
         "forward", "forward\nR[i-1][i]\n-R[0][i]", SHARE,
         _of_matrix(sequence_measures.forward), "+z.2f", _SEQUENCES,
-        better="more", show="known", in_sequences=True, importance=6,
+        interval=2, better="more", show="known", in_sequences=True, importance=6,
     ),
     Measure(
         "forgetting", "forgetting\nmax R[k][i]\n-R[T][i]", SHARE,
         _of_matrix(sequence_measures.forgetting), "+z.2f", _SEQUENCES,
-        better="less", show="known", in_sequences=True, importance=8,
+        interval=2, better="less", show="known", in_sequences=True, importance=8,
     ),
     Measure(
         "seconds", "time\ns", "s", _seconds, ".1f", _TIME,
-        better="less", in_sequences=True, importance=3,
+        interval=2, better="less", in_sequences=True, importance=3,
     ),
     Measure(
         "time_ratio", "time\n×ref", "times finetune's", _seconds, ".2f", _TIME,
-        versus="ratio", better="less", in_sequences=True, importance=6,
+        versus="ratio", interval=2, better="less", in_sequences=True, importance=6,
     ),
     Measure(
         "compile_seconds", "compile\ns", "s", lambda result: _costs(result).get("compile"), ".1f",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.board import statistics
 from bench.board.grouping import MethodKey
@@ -115,17 +115,13 @@ def _over_seeds(
     measure: Measure, mine: Mapping[int, Figures], base: Mapping[int, Figures], is_reference: bool
 ) -> Estimate | None:
     """What becomes of a measure over a method's seeds, and the reference's where it is compared."""
-    if measure.versus == "difference":
-        return None if is_reference else statistics.paired(_of(measure, mine), _of(measure, base))
-    ours, theirs = (
-        {seed: figures[measure.name] for seed, figures in cells.items()} for cells in (mine, base)
-    )
     if measure.versus is None:
-        return _combined(measure, list(ours.values()))
-    both = ours.keys() & theirs.keys()
-    above = _combined(measure, [ours[seed] for seed in both])
-    below = _combined(measure, [theirs[seed] for seed in both])
-    return Estimate(len(both), above.mean / below.mean, None) if above and below else None
+        return _combined(measure, [figures[measure.name] for figures in mine.values()])
+    ours, theirs = _of(measure, mine), _of(measure, base)
+    if measure.versus == "difference":
+        return None if is_reference else statistics.paired(ours, theirs)
+    found = statistics.ratio(ours, theirs)
+    return replace(found, half=None, sd=None) if found and is_reference else found
 
 
 def _of(measure: Measure, cells: Mapping[int, Figures]) -> dict[int, float]:

@@ -12,14 +12,21 @@ from typing import Any
 from bench.board.leaderboard import AVERAGE, GLUE_AVERAGE, Board, Table
 from bench.board.measures import MEASURES, Measure, better, scale
 from bench.board.rows import Row
-from bench.board.statistics import MOST_SEEDS
+from bench.board.statistics import MOST_SEEDS, Comparison
 from bench.board.verdicts import JUDGED, Verdict
 from bench.cells.recipe import BEST_ON_DEV, BEST_ON_VALIDATION
 from bench.core.settings import typed
 from bench.core.version import SUITE_VERSION, is_older
 from bench.render.details import details
 from bench.render.section import LABEL, Column, Section
-from bench.render.wording import MISSING, half_text, mean_text, one_line, verdict_text
+from bench.render.wording import (
+    MISSING,
+    half_text,
+    mean_text,
+    measure_text,
+    one_line,
+    verdict_text,
+)
 from bench.scoring.metrics import is_lower, title_of
 
 _ARROWS = {"more": "\n↑", "less": "\n↓", None: ""}
@@ -52,6 +59,7 @@ def sections(board: Board) -> list[Section]:
         *map(_table, tables(board)),
         *_standings(board),
         *_verdicts(board),
+        *_closest(board),
         *details(board),
     ]
 
@@ -233,7 +241,36 @@ def _verdicts(board: Board) -> list[Section]:
 
 def _seeds(verdict: Verdict) -> str:
     """How many would show the difference on the target, where these do not."""
-    found = verdict.found["after"]
-    if not found or not found.difference.mean or verdict.words["after"] != "no difference shown":
+    is_open = verdict.words["after"] == "no difference shown"
+    return _needed(verdict.found["after"]) if is_open else MISSING
+
+
+def _needed(found: Comparison | None) -> str:
+    """The seeds that would show a difference."""
+    if not found or not found.difference.mean:
         return MISSING
     return f"more than {MOST_SEEDS}" if found.needed is None else str(found.needed)
+
+
+def _closest(board: Board) -> list[Section]:
+    """A row per task, and one of the average: the two best beside finetune."""
+    columns = (
+        Column("task", words=LABEL, left=True),
+        *(Column(heading, words=LABEL, left=True) for heading in ("best", "next")),
+        Column("n"),
+        *(Column(heading) for heading in ("apart", "±")),
+        Column("seeds to\ntell apart"),
+    )
+    rows = []
+    for table in tables(board):
+        if (pair := table.closest) is not None:
+            apart = measure_text("gain", pair.found.difference, table.rows[0].lower)
+            seeds = "told" if pair.is_told else _needed(pair.found)
+            names = map(one_line, (table.title, pair.first, pair.second))
+            rows.append((*names, str(pair.found.difference.n), *apart, seeds))
+    title = (
+        "The two best beside finetune: how far apart on the seeds of both, with the 95 % interval, "
+        "and from how many seeds on that would be told (one paired t-test at 5 %, of two that were "
+        "chosen by these scores)"
+    )
+    return [Section(title, columns, tuple(rows))] if rows else []

@@ -202,6 +202,7 @@ def _record(board: Board, table: Table, row: Row) -> dict[str, Any]:
         "seeds_planned": row.planned,
         **{key: value for m in MEASURES for key, value in _measure(m, row).items()},
         **_judged(board, table, row),
+        **_next(table, row),
         **_one_seed(board, table, row),
         **_standing(board, table, row),
         **_transfer(board, table, row),
@@ -213,7 +214,7 @@ def _measure(measure: Measure, row: Row) -> dict[str, float | None]:
     """Its mean over seeds or the highest, where it has one its spread, and its difference to the
     reference (which of a score is the gain)."""
     name, value = measure.name, row.values[measure.name]
-    if not is_plain(measure) and measure.versus != "difference":
+    if measure.over == "highest":
         return {name: row.mean(name)}
     found = {**_spread(name, value), f"{name}_sd": value.sd if value else None}
     if is_plain(measure) and measure.unit != SCORE:
@@ -238,6 +239,17 @@ def _judged(board: Board, table: Table, row: Row) -> dict[str, Any]:
             f"{name}_seeds_needed": one.needed if one else None,
         }
     return found
+
+
+def _next(table: Table, row: Row) -> dict[str, Any]:
+    """What sets the best method beside the reference apart from the next."""
+    pair = table.closest if table.closest and table.closest.first == row.method else None
+    return {
+        "next": pair.second if pair else None,
+        **_spread("next_difference", pair.found.difference if pair else None),
+        "next_p": pair.found.p if pair else None,
+        "next_seeds_needed": pair.found.needed if pair else None,
+    }
 
 
 def _one_seed(board: Board, table: Table, row: Row) -> dict[str, Any]:

@@ -71,4 +71,14 @@ def verdict_text(verdict: Verdict, name: str) -> str:
     if word in ("better", "worse"):
         half = half_text(found.difference, factor, form)
         return f"{word} by {abs(factor * found.difference.mean):{form}} {half}"
-    return word if found.seen is None else f"{word} (±{factor * found.seen:{form}})"
+    size = seen_text(verdict, name)
+    return f"{word} ({size})" if size else word
+
+
+def seen_text(verdict: Verdict, name: str) -> str:
+    """The difference that would surely have been shown, such as "±1.20"; nothing for one seed."""
+    found, measure = verdict.found[name], measure_named(name)
+    if found is None or found.seen is None:
+        return ""
+    factor = scale(measure.unit, verdict.lower)
+    return f"±{factor * found.seen:{measure.format.lstrip('+z')}}"

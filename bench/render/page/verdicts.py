@@ -8,7 +8,7 @@ from bench.board.leaderboard import AVERAGE, Board
 from bench.board.verdicts import Verdict
 from bench.render.page.tables import Looks, named, scrolled
 from bench.render.page.tags import Markup, joined, tag
-from bench.render.wording import MISSING, measure_text, one_line, verdict_text
+from bench.render.wording import MISSING, measure_text, one_line, seen_text, verdict_text
 
 _ASKED = {
     "after": "On the task: points of its score",
@@ -46,7 +46,7 @@ def _card(board: Board, method: str, looks: Looks) -> Markup:
 def _line(title: str, verdicts: Sequence[Verdict], name: str) -> Markup:
     """What is shown by one measure, task by task; the undecided ones are counted."""
     shown: list[str] = []
-    undecided = []
+    undecided: list[Verdict] = []
     for one in verdicts:
         word = one.words[name]
         if word in ("better", "worse"):
@@ -54,11 +54,12 @@ def _line(title: str, verdicts: Sequence[Verdict], name: str) -> Markup:
             text = f"{sign} {verdict_text(one, name)} on {_task(one)}"
             shown += [tag("span", text, class_=style), tag("br")]
         elif word:
-            undecided.append(_task(one))
+            undecided.append(one)
     if undecided:
         word = "no difference shown" if any(_two_seeds(v, name) for v in verdicts) else "one seed"
         many = f"{len(undecided)} others" if shown else f"all {len(undecided)} comparisons"
-        where = ", ".join(undecided) if len(undecided) <= _FEW else many
+        tasks = ", ".join(f"{_task(one)} {seen_text(one, name)}".strip() for one in undecided)
+        where = tasks if len(undecided) <= _FEW else many
         shown.append(tag("span", f"○ {word}: {where}", class_="same"))
     return tag("p", tag("span", title, class_="asked"), *(shown or [MISSING]))
 
@@ -75,12 +76,14 @@ def _cost(board: Board, method: str) -> str:
     """Its time by finetune's and its memory: of the average over tasks, or the tasks' range."""
     tables = [board.average] if board.average else list(board.tables)
     rows = [row for table in tables for row in table.rows if row.method == method]
-    times = sorted(v.mean for row in rows if (v := row.values["time_ratio"]))
+    times = sorted((v for row in rows if (v := row.values["time_ratio"])), key=lambda v: v.mean)
     memory = [v.mean for row in rows if (v := row.values["above_model_mib"])]
     said = []
-    if times:
-        low, high = f"{times[0]:.2f}", f"{times[-1]:.2f}"
-        said.append(f"{low if low == high else f'{low} to {high}'} × finetune's time")
+    if len(times) == 1:
+        time = measure_text("time_ratio", times[0], lower=False)
+        said.append(f"{' '.join(filter(None, time))} × finetune's time")
+    elif times:
+        said.append(f"{times[0].mean:.2f} to {times[-1].mean:.2f} × finetune's time")
     if memory:
         said.append(f"up to {max(memory):.0f} MiB above the model")
     return ", ".join(said) or MISSING

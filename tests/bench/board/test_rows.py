@@ -6,6 +6,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from bench.board.leaderboard import boards
+from bench.board.measures import MEASURES
 from bench.board.rows import Row
 from bench.cells.result import CellResult
 from bench.render import terminal, tidy
@@ -106,3 +107,38 @@ def test_a_sequence_is_set_against_finetune_too() -> None:
     cells = [sequence(method, seed, matrix) for method in ("finetune", "ewc") for seed in (0, 1)]
     apart = row(boards(cells)[0].tables[0], "ewc").against["forgetting"]
     assert apart is not None and apart.difference.mean == 0.0
+
+
+def timed(seconds: dict[str, tuple[float, ...]]) -> list[CellResult]:
+    return [
+        result(method, seconds=each, seed=seed)
+        for method, values in seconds.items()
+        for seed, each in enumerate(values)
+    ]
+
+
+def test_a_ratio_of_times_has_the_interval_of_a_ratio_estimator() -> None:
+    ours, theirs = (21.0, 30.0, 24.0, 33.0), (10.0, 14.0, 12.0, 16.0)
+    found = rows(timed({"finetune": theirs, "ewc": ours}))
+    ratio = found["ewc"].values["time_ratio"]
+    share = sum(ours) / sum(theirs)
+    rest = [a - share * b for a, b in zip(ours, theirs, strict=True)]
+    low, high = scipy_stats.t.interval(0.95, 3, loc=0.0, scale=scipy_stats.sem(rest) / 13.0)
+    assert ratio is not None and ratio.mean == pytest.approx(share)
+    assert ratio.half == pytest.approx((high - low) / 2) and ratio.half > 0
+    own = found["finetune"].values["time_ratio"]
+    assert own is not None and (own.mean, own.half) == (1.0, None)
+
+
+def test_a_reference_that_took_no_time_has_no_ratio() -> None:
+    cells = timed({"finetune": (1.0, 2.0), "ewc": (1.0, 2.0)})
+    for cell in cells:
+        if cell["costs"] and cell["cell"]["method"] == "finetune":
+            cell["costs"]["method"] = 0.0
+    found = rows(cells)
+    assert found["ewc"].values["time_ratio"] is None
+
+
+def test_every_mean_over_seeds_has_a_column_for_its_interval() -> None:
+    without = {"before", "compile_seconds", "above_model_mib", "peak_mib"}
+    assert {m.name for m in MEASURES if not m.interval} == without

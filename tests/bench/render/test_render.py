@@ -123,10 +123,10 @@ def test_terminal_writes_only_what_the_output_can(encoding: str) -> None:
 MARKDOWN = """\
 ### CoLA: Matthews correlation ×100 (to be forgotten: rte)
 
-| method | n | before | after ↑ | ± | gain ↑ | ± | retain +nats ↓ | ± | forget +nats | ± | lost % ↓ | gained % ↑ | drift | time s ↓ | time ×ref ↓ | peak MiB ↓ |
-| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-| finetune | 3 | 25.00 | *12.00 | ±4.97 | ref |  | *+0.125 | ±0.000 | -0.250 | ±0.000 | *10.0 | *20.0 | 3.12e-02 | *10.0 | 1.00 | 514 |
-| lwf[interval=8] | 2/3 | -25.00 | *5.60 | ±71.15 | -5.40 | ±58.45 | *+0.125 | ±0.000 | -0.250 | ±0.000 | *10.0 | *20.0 | 3.12e-02 | 20.0 | 2.00 | 513 |
+| method | n | before | after ↑ | ± | gain ↑ | ± | retain +nats ↓ | ± | forget +nats | ± | lost % ↓ | ± | gained % ↑ | ± | drift | ± | time s ↓ | ± | time ×ref ↓ | ± | peak MiB ↓ |
+| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| finetune | 3 | 25.00 | *12.00 | ±4.97 | ref |  | *+0.125 | ±0.000 | -0.250 | ±0.000 | *10.0 | ±0.0 | *20.0 | ±0.0 | 3.12e-02 | ±0.00e+00 | *10.0 | ±0.0 | 1.00 |  | 514 |
+| lwf[interval=8] | 2/3 | -25.00 | *5.60 | ±71.15 | -5.40 | ±58.45 | *+0.125 | ±0.000 | -0.250 | ±0.000 | *10.0 | ±0.0 | *20.0 | ±0.0 | 3.12e-02 | ±0.00e+00 | 20.0 | ±0.0 | 2.00 | ±0.00 | 513 |
 
 - lwf[interval=8] seed 2 failed: loss is nan \\| at &lt;step> 12
 """  # noqa: E501
@@ -176,9 +176,10 @@ def test_csv_and_json_hold_the_same_tidy_rows_in_full_precision() -> None:
         "reference seeds_done seeds_planned "
         f"{spread('before')} {spread('after')} {spread('validation')} "
         f"{spread('gain')} {plain} "
-        "time_ratio compile_seconds compile_seconds_half_width compile_seconds_sd "
+        f"{spread('time_ratio')} compile_seconds compile_seconds_half_width compile_seconds_sd "
         "compile_seconds_difference compile_seconds_difference_half_width above_model_mib "
         f"peak_mib {tested('after')} {tested('retention')} "
+        "next next_difference next_difference_half_width next_p next_seeds_needed "
         "answers_verdict answers_only_right answers_only_reference_right answers_p answers_p_holm "
         "iqm iqm_low iqm_high rank borda improvement "
         "negative_transfer negative_transfer_half_width recovered recovered_half_width "
