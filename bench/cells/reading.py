@@ -154,13 +154,14 @@ def _odd_earlier(value: CellResult) -> str | None:
 
 
 def _unnamed(value: CellResult) -> str | None:
-    """What every result must be called by."""
+    """What every result, and every point of its curve, must be called by."""
     if missing := {"model", "data", "method"} - value["labels"].keys():
         return f".labels lacks {', '.join(sorted(missing))}"
     version = value["cell"]["suite_version"]
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9}){0,3}", version):
         return f".cell.suite_version must be numbers with dots between, not {version!r}"
-    return None
+    lost = next((i for i, point in enumerate(value["curve"]) if "step" not in point), None)
+    return None if lost is None else f".curve.{lost} lacks step"
 
 
 def _unfinished(value: CellResult) -> str | None:

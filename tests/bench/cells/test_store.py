@@ -244,6 +244,7 @@ _WRONG: dict[str, Any] = {
     ": labels.method must be text, not 3": {"labels": {"method": 3}},
     ": status must be one of 'done', 'failed', 'refused', not 'well'": {"status": "well"},
     ": curve.1.loss must be a finite number, not 'x'": {"curve": [{}, {"loss": "x"}]},
+    ": curve.1 lacks step": {"curve": [{"step": 1.0}, {"loss": 0.5}]},
     ": drift must be a finite number, not True": {"drift": True},
     ": scores.primary must be a score, not 'f1'": {
         "scores": {"primary": "f1", "before": {"a": 0.5}, "after": {"f1": 0.5}}
