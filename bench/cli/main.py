@@ -47,3 +47,8 @@ def _run(words: list[str]) -> int:
     except BrokenPipeError:  # the reader (`head`, say) has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
+    except OSError as error:  # a place that may not be looked at, or whose name is too long
+        if error.filename is None:
+            raise
+        print(f"{PROGRAM}: {BenchError(f'{error.filename}: {error.strerror}.')}", file=sys.stderr)
+        return USAGE

@@ -5,6 +5,7 @@ python -m tests.faults.strangers 100000      how many inputs of each kind, and w
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -300,6 +301,8 @@ def attempt(target: Target, seed: int) -> str:
             text = str(error)
             return "refused" if printable(text) == text else f"CRASH of several lines: {text!r}"
         except BaseException as error:
+            if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+                return "refused"  # at the door: bench.cli.main
             frames = traceback.extract_tb(error.__traceback__)
             last = next((f for f in reversed(frames) if "/bench/" in f.filename), frames[-1])
             return (

@@ -68,11 +68,14 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["--batch-size", "0"], "train.batch_size = 0 is out of range: it must be >= 1."),
     (["--set", "train.steps=9"], "--steps and --set train.steps are the same: give one of them."),
     (["--forget", "colla"], "unknown task 'colla'. Did you mean 'cola'?"),
+    (["--data", "x" * 300], "File name too long."),
     (["--methods", ","], "name at least one method and one task"),
 ]
 
 
-@pytest.mark.parametrize(("words", "message"), MISTAKES, ids=[" ".join(w) for w, _ in MISTAKES])
+@pytest.mark.parametrize(
+    ("words", "message"), MISTAKES, ids=[" ".join(w)[:40] for w, _ in MISTAKES]
+)
 def test_a_mistake_is_one_line_and_code_2(
     run: Run, grid: list[object], tmp_path: Path, words: list[str], message: str
 ) -> None:
