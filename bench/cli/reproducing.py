@@ -34,9 +34,10 @@ def reproduce(words: Sequence[str]) -> int:
     preset = preset_of(given.pop("preset"), given)
     published = published_in(preset.published, preset.name)
     folder = given["folder"] or preset.folder
-    found = reproductions(published, _results(folder, bool(given["folder"])), preset.recipes)
+    results = _results(folder, bool(given["folder"]))
+    found = reproductions(published, results, preset.recipes)
     title = f"{preset.name}: {published.about}; measured in {folder}"
-    page = reproduction_page(title, published, found, preset.notes)
+    page = reproduction_page(title, published, found, preset.notes, len(results))
     text = FORMATS[given.get("format", "terminal")](
         page, found, sys.stdout.encoding or "ascii", window()
     )

@@ -152,9 +152,9 @@ def runs_of(preset: Preset) -> list[Options]:
     return [merged({}, part, preset.name) for part in preset.parts]
 
 
-def cost(runs: Iterable[Options]) -> tuple[int, int]:
+def cost(runs: Iterable[Options]) -> tuple[int, int | None]:
     """Cells and optimizer steps of runs, each once, by the published numbers of their tasks' rows:
-    what can be said without rows and models."""
+    what can be said without rows and models. No steps where a task's number is not known."""
     cells: dict[str, int] = {}
     for options in runs:
         recipe = _recipe(options)
@@ -169,7 +169,8 @@ def cost(runs: Iterable[Options]) -> tuple[int, int]:
                 for model, seed in itertools.product(options.model, seeds):
                     cell = (method.name, method.settings, name, recipe, forget, model, seed)
                     cells[repr(cell)] = steps
-    return len(cells), sum(cells.values())
+    known = all(cells.values())
+    return len(cells), sum(cells.values()) if known else None
 
 
 def _methods(options: Options) -> Sequence[Method]:

@@ -17,7 +17,7 @@ def preset_list(known: Sequence[Preset], width: int = WIDTH) -> str:
         Column("steps"),
         Column("what", words=WIDTH, left=True),
     )
-    rows = [(one.name, *(f"{n:,}" for n in cost(runs_of(one))), one.about) for one in known]
+    rows = [(one.name, *map(_number, cost(runs_of(one))), one.about) for one in known]
     lines, _ = table(columns, rows, width)
     said = (
         "--preset NAME runs one, any option makes it shorter, --dry-run tells its cost; steps by "
@@ -27,13 +27,13 @@ def preset_list(known: Sequence[Preset], width: int = WIDTH) -> str:
 
 
 def preset_text(
-    wanted: Wanted, cells: int, steps: int, missing: Sequence[str], width: int = WIDTH
+    wanted: Wanted, cells: int, steps: int | None, missing: Sequence[str], width: int = WIDTH
 ) -> str:
     """What a preset is about and costs, what is asked for otherwise, and what of it is not here."""
     preset = wanted.preset
     several = f", {len(wanted.whole)} parts" if len(wanted.whole) > 1 else ""
     told: list[tuple[str, Sequence[str]]] = [
-        ("costs", [f"{cells:,} cells, {steps:,} steps{several}"]),
+        ("costs", [f"{_number(cells)} cells, {_number(steps)} steps{several}"]),
         ("changed", ["; ".join(wanted.changed)] if wanted.changed else []),
         (
             "published",
@@ -47,3 +47,8 @@ def preset_text(
         for number, text in enumerate(texts):
             lines.append(wrap(f"  {'' if number else name:<10} {text}", width, " " * 13))
     return "\n".join(lines) + "\n"
+
+
+def _number(count: int | None) -> str:
+    """A number of cells or steps; what no published number of rows tells is unknown."""
+    return "unknown" if count is None else f"{count:,}"

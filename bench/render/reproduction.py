@@ -23,12 +23,18 @@ _LEGEND = (
     "results/published/README.md says how to fill it in."
 )
 _NO_CELL = "nothing of it was measured yet: --preset runs it, --dry-run tells what that costs"
+_OTHERS = "none of these figures is of what the folder holds: `table` shows its boards"
 
 
 def reproduction_page(
-    title: str, published: Published, found: Sequence[Reproduced], notes: Sequence[str]
+    title: str,
+    published: Published,
+    found: Sequence[Reproduced],
+    notes: Sequence[str],
+    cells: int,
 ) -> Page:
-    """A table per row of the source, and below it why figures cannot be compared."""
+    """A table per row of the source, and below it why figures cannot be compared; `cells` is how
+    many the folder holds."""
     reasons = list(dict.fromkeys(reason for one in found for reason in one.reasons))
     empty = not any(one.measured for one in found)
     sections = []
@@ -43,7 +49,7 @@ def reproduction_page(
                 tuple(_cells(one, reasons) for one in mine),
             )
         )
-    facts = [*notes, *([_NO_CELL] if empty else [])]
+    facts = [*notes, *([_OTHERS if cells else _NO_CELL] if empty else [])]
     facts += [f"({number}) {reason}" for number, reason in enumerate(reasons, 1)]
     return Page(one_line(title), tuple(map(one_line, facts)), tuple(sections), _LEGEND)
 

@@ -186,7 +186,7 @@ def _parts(board: Board, words: Page, looks: Looks, shown: Shown) -> list[_Part]
     return [
         _Part(
             "Verdicts",
-            _VERDICTS,
+            f"{_VERDICTS} {_seeds(board)}",
             [
                 verdicts.summary(board, looks),
                 *(limits if board.limits else []),
@@ -221,6 +221,12 @@ def _parts(board: Board, words: Page, looks: Looks, shown: Shown) -> list[_Part]
             ),
         ),
     ]
+
+
+def _seeds(board: Board) -> str:
+    """Of how many runs each method is."""
+    n = len(board.seeds)
+    return "One seed of each method." if n == 1 else f"{n} seeds of each method, at most."
 
 
 _VERDICTS = (

@@ -58,6 +58,8 @@ def test_a_dry_run_needs_no_network(run: Run, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     code, out, _ = run("--preset", "recadam-glue-dev", "--dry-run")
     assert code == 0 and "840 cells, 22,559,775 steps, 8 parts" in out
+    code, out, _ = run("--preset", "lwf-translation", "--dry-run")
+    assert code == 0 and "6 cells, unknown steps\n" in out
     code, _, err = run("--preset", "recadam-glue-dev")
     assert code == 2 and "google-bert/bert-base-uncased" in err and "--model FOLDER" in err
 

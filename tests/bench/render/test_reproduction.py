@@ -27,7 +27,7 @@ def shown(form: str, width: int = 80) -> str:
     two = (ROW, dataclasses.replace(ROW, name="again", model=""))
     published = Published("a table", two, {}, {})
     found = reproductions(published, cells, {})
-    page = reproduction_page("mine: a table; measured in x", published, found, ["a note"])
+    page = reproduction_page("mine: a table; measured in x", published, found, ["a note"], 1)
     return FORMATS[form](page, found, "utf-8", width)
 
 
@@ -58,3 +58,9 @@ def test_json_has_a_record_for_each_figure_and_null_for_what_is_missing() -> Non
     assert (rte["verdict"], rte["lab"], rte["known"]) == ("not comparable", "a lab", "secondary")
     assert cola["published"] is None and cola["measured"] == 73 and cola["verdict"] == "not read"
     assert wnli["published"] == [2, 7] and wnli["measured"] is None and wnli["seeds"] == 0
+
+
+def test_a_folder_of_other_cells_is_not_one_without_any() -> None:
+    published, found = Published("", (), {}, {}), []
+    facts = [reproduction_page("mine", published, found, [], n).facts for n in (0, 1)]
+    assert "--preset runs it" in facts[0][0] and "what the folder holds" in facts[1][0]
