@@ -35,10 +35,11 @@ def refusals(
         for tasks in groups:
             name = THEN.join(task.name for task in tasks)
             lonely = [task.name for task in tasks if not forget[task.name]]
+            own = [task.name for task in tasks if task in forget[task.name]]
             unasked = _unscorable(model, lm_eval)
             beyond = next(filter(None, (_unanswerable(t, model, recipe) for t in tasks)), unasked)
             for method in methods:
-                if reason := beyond or _misfit(method, model, recipe, lonely, has):
+                if reason := beyond or _misfit(method, model, recipe, (lonely, own), has):
                     found[RefusalKey(model.name, method.label, name)] = reason
     return found
 
@@ -105,9 +106,15 @@ def _unknown_word(method: Method) -> str | None:
 
 
 def _misfit(
-    method: Method, model: ModelInfo, recipe: Training, lonely: list[str], has: Collection[Need]
+    method: Method,
+    model: ModelInfo,
+    recipe: Training,
+    forget: tuple[list[str], list[str]],
+    has: Collection[Need],
 ) -> str | None:
-    """Why the method cannot work here; `lonely` are the tasks without a forgetting task."""
+    """Why the method cannot work here; `forget` are the tasks without a forgetting task, and those
+    that are their own."""
+    lonely, own = forget
     try:
         strange = _unknown_word(method)
         recipe = recipe if method.lr is None else replace(recipe, lr=method.lr)
@@ -135,5 +142,10 @@ def _misfit(
         return (
             f"it needs a forgetting task for {', '.join(lonely)}, and the data holds no other "
             "task: name one with --forget"
+        )
+    if "forget" in needs and "generation" not in needs and own:
+        return (
+            f"it reads rows of the forgetting task, which are for {', '.join(own)} those that it "
+            "learns: name other tasks with --forget"
         )
     return None

@@ -115,11 +115,17 @@ def _forget(
     named = tuple(TASKS.get(name) for name in dict.fromkeys(options.forget))
     chosen: dict[str, tuple[Task, ...]] = {}
     for task in tasks:
-        chosen[task.name] = tuple(other for other in named if other != task)
+        apart = source_of(task, options.data).prompt_split(task) != "train"
+        chosen[task.name] = tuple(other for other in named if other != task or apart)
         if not chosen[task.name]:
             chosen[task.name] = mixed[task.name]
             names = ", ".join(other.name for other in mixed[task.name])
             notes.append(f"{task.name} cannot be its own forgetting task; it forgets {names}")
+        elif task in chosen[task.name]:
+            notes.append(
+                f"{task.name} is its own forgetting task, by rows set apart for that, whose right "
+                "answers finetune never sees"
+            )
     return chosen, notes
 
 

@@ -48,6 +48,13 @@ def test_one_task_forgets_a_list_with_a_name_whatever_else_is_registered(world: 
 
 def test_tasks_that_are_named_and_the_one_that_is_its_own() -> None:
     found = named(tasks=("cola", "rte"), forget=("rte",))
+    assert forgotten(found) == {"cola": ["rte"], "rte": ["rte"]}
+    (note,) = found.notes
+    assert note.startswith("rte is its own forgetting task, by rows set apart for that")
+
+
+def test_a_task_whose_prompts_are_its_training_rows_is_not_its_own(world: World) -> None:
+    found = named(str(world.data), tasks=("cola", "rte"), forget=("rte",))
     assert forgotten(found) == {"cola": ["rte"], "rte": ["cola"]}
     assert found.notes == ["rte cannot be its own forgetting task; it forgets cola"]
 
