@@ -160,3 +160,13 @@ def test_a_reason_is_said_once() -> None:
     refused = {RefusalKey("m", method, task): "why" for method in "abc" for task in ("x", "y")}
     refused[RefusalKey("m", "a", "y")] = "other"
     assert in_words(refused) == ["a on m (x): why", "a on m (y): other", "b, c on m (x, y): why"]
+
+
+def test_what_reads_the_rows_of_a_task_that_is_its_own_forgetting_task(
+    run: Run, tmp_path: Path
+) -> None:
+    words = ["--methods", "lwf,ga", "--tasks", "cola", "--forget", "cola", "--seeds", 1]
+    code, out, _ = run(*words, "--dry-run", "--out", tmp_path / "run")
+    assert code == 0 and "cola is its own forgetting task, by rows set apart for that" in out
+    assert "refused ga on micro (cola): it reads rows of the forgetting task, which are" in out
+    assert "= 3 cells, 1 refused, 0 done, 2 to run" in out
