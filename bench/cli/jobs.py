@@ -29,14 +29,17 @@ class Jobs:
     def plans(self, width: int) -> str:
         """What will run, for the terminal."""
         from bench.render.plan import plan_text
-        from bench.running.reasons import summed
+        from bench.running.reasons import is_scored, summed
 
         texts = []
         for job in self.jobs:
             failed, todo = sum(map(len, job.failed.values())), len(job.todo)
-            done, why = len(job.cells) - failed - todo, summed(job.reasons())
-            errors = summed(job.failed)
-            texts.append(plan_text(job.plan, job.folder, done, todo, why, failed, errors, width))
+            done, reasons = len(job.cells) - failed - todo, job.reasons()
+            scored = sum(len(cells) for text, cells in reasons.items() if is_scored(text))
+            why, errors = summed(reasons), summed(job.failed)
+            texts.append(
+                plan_text(job.plan, job.folder, done, todo, why, failed, errors, scored, width)
+            )
         return "\n".join([*([self._preset_text(width)] if self.wanted else []), *texts])
 
     def forecasts(

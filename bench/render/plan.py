@@ -30,10 +30,12 @@ def plan_text(
     why: Sequence[str] = (),
     failed: int = 0,
     errors: Sequence[str] = (),
+    scored: int = 0,
     width: int = WIDTH,
 ) -> str:
-    """The plan of a run, for the terminal; `why` says it of the cells to run, `errors` of those
-    that failed before and are not run again. The folder's path stays whole, to be copied."""
+    """The plan of a run, for the terminal; `why` says it of the cells to run, of which `scored` are
+    trained, `errors` of those that failed before and are not run again. The folder's path stays
+    whole, to be copied."""
     spec = plan.spec
     counts = (
         (len(spec.methods), "method"),
@@ -73,7 +75,8 @@ def plan_text(
     trials = whole // len(spec.seeds) - len(spec.refused)
     before = f" and {plan.tuning.trials * trials} trials before them" if plan.tuning else ""
     counted += f"{failed} failed before, " if failed else ""
-    cells = f"{whole} cells{before}, {counted}{done} done, {todo} to run"
+    counted += f"{done} done, " + (f"{scored} only to score, " if scored else "")
+    cells = f"{whole} cells{before}, {counted}{todo - scored} to run"
     lines = [wrap(f"plan: {product} = {cells}", width, "  ")]
     for name, texts in told:
         for number, text in enumerate(texts):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NEVER = "never run"
 TRIAL = "trials that have not run"
+_SCORED = " (its weights are kept: it is only scored)"
 Place = tuple[Any, ...]
 
 
@@ -50,7 +51,12 @@ def reason(cell: AnyCell, results: Iterable[CellResult], store: Store) -> str:
         found = "; ".join(nearest)
     else:
         found = NEVER
-    return f"{found} (its weights are kept: it is only scored)" if kept else found
+    return found + _SCORED if kept else found
+
+
+def is_scored(reason: str) -> bool:
+    """Whether a cell with this reason is trained, and only to be scored."""
+    return reason.endswith(_SCORED)
 
 
 def summed(reasons: Mapping[str, Sequence[AnyCell]]) -> list[str]:

@@ -20,6 +20,7 @@ from bench.cells.cell import Cell
 from bench.cells.measured import PARTS, at, fields_of
 from bench.cells.store import Store
 from bench.cells.weights import Weights, bound_of
+from bench.cli.jobs import Jobs
 from bench.cli.main import main
 from bench.core.errors import BenchError
 from bench.core.version import SCORES_VERSION
@@ -78,6 +79,9 @@ def test_only_what_is_new_runs(
     names = [cell.method.name for cell in job.todo]
     assert Counter(name for name, k in zip(names, kept, strict=True) if not k) == trained
     assert Counter(name for name, k in zip(names, kept, strict=True) if k) == scored
+    only = f", {sum(scored.values())} only to score" if scored else ""
+    said = Jobs((job,)).plans(200)
+    assert f" done{only}, {sum(trained.values())} to run\n" in said
 
 
 @pytest.fixture
