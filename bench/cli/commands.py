@@ -173,6 +173,9 @@ def export(words: Sequence[str]) -> int:
     return OK
 
 
+_MOST_NAMED = 20  # cells that a mistake lists
+
+
 def explain(words: Sequence[str]) -> int:
     """Print of the cells of a run whose name has a text in it whether, and why, they would run."""
     about = "a part of a cell's name, such as 'lwf x cola x seed 0', or of its hash"
@@ -192,7 +195,11 @@ def explain(words: Sequence[str]) -> int:
             why |= dict.fromkeys((cell.hash for cell in cells), text)
     found = [cell for cell in whole.values() if name in str(cell) or cell.hash.startswith(name)]
     if not found:
-        raise unknown_name("cell", name, map(str, whole.values()))
+        names = [str(cell) for cell in whole.values()]
+        many = (
+            f"There are {len(names)}, such as {names[0]!r}." if len(names) > _MOST_NAMED else None
+        )
+        raise unknown_name("cell", name, names, many)
     for cell in found:
         print(f"{cell} ({cell.hash[:12]}): {why.get(cell.hash, 'done')}")
     return OK

@@ -260,6 +260,10 @@ def test_explain(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ]
     assert main(["explain", "x sst9", *words]) == 2
     assert "unknown cell 'x sst9'" in capsys.readouterr().err
+    capsys.readouterr()
+    assert main(["explain", "x sst9", *words, "--seeds", "9"]) == 2
+    said = capsys.readouterr().err
+    assert "such as" in said and len(said) < 200
     assert main(["explain", "--methods", "lwf"]) == 2
     assert "required: CELL" in capsys.readouterr().err
     with pytest.raises(SystemExit):
