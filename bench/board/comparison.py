@@ -4,7 +4,7 @@ pair."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from bench.board import statistics
@@ -15,7 +15,7 @@ from bench.board.one_seed import Answers, right_rows
 from bench.board.statistics import ALPHA, Comparison
 from bench.board.verdicts import JUDGED
 from bench.cells.cell import THEN
-from bench.cells.recipe import MEASURED
+from bench.cells.recipe import LATER, MEASURED, Training
 from bench.cells.result import CellResult
 from bench.scoring.metrics import is_lower
 
@@ -72,13 +72,18 @@ def compare(
     )
 
 
+_UNSAID = {f.name: f.default for f in fields(Training) if f.name in {*LATER} - {*MEASURED}}
+"""Of the recipe what an identity has only where it is not the default."""
+
+
 def settings_of(result: CellResult) -> dict[str, Any]:
-    """What a cell was run with, by path: `train.lr`, `lwf.interval`, `model.hash`. Of a method that
-    forgets nothing there is no forgetting task."""
+    """What a cell was run with, by path: `train.lr`, `lwf.interval`, `model.hash`; the recipe's
+    defaults that identities leave out are among it. Of a method that forgets nothing there is no
+    forgetting task."""
     cell: Mapping[str, Any] = result["cell"]
     method, unread = cell["method"], () if cell["forget"]["tasks"] else ("forget",)
     rest = {k: v for k, v in cell.items() if k not in (*_NAMES, *unread, "settings", "training")}
-    parts = {"train": cell["training"], method: cell["settings"], **rest}
+    parts = {"train": _UNSAID | cell["training"], method: cell["settings"], **rest}
     return {name.removeprefix("."): value for name, value in flat("", parts).items()}
 
 

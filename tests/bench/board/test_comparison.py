@@ -61,6 +61,18 @@ def test_cells_pair_by_what_has_several_values() -> None:
     assert few.alone == ("in A alone: 2 cells of lwf (cola)",)
 
 
+def test_what_is_not_the_default_on_one_side_is_said_and_pairs_by_itself() -> None:
+    split = {**TRAINING, "validation": 0.25, "select": "best-on-validation"}
+    found = compare(cells(A), cells(B, training=split))
+    assert found.changed == (
+        "train.select: last -> best-on-validation", "train.validation: none -> 0.25",
+    )  # fmt: skip
+    both = [*cells(A), *cells(B, training=split)]
+    (row,) = compare(cells(A), both).rows
+    assert row.words["after"] == "the same"
+    assert [row.words["after"] for row in compare(both, both).rows] == ["the same"] * 2
+
+
 def test_failed_cells_have_no_partner() -> None:
     broken = [*cells(A)[:3], result("lwf", seed=3, error="no")]
     found = compare(cells(A), broken)
