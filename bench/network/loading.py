@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 @dataclass
 class Loaded:
     """A model in memory. `base` maps the names of pretrained parameters to their values θ0, on
-    the CPU; parameters without one (a new head) are not in it."""
+    the CPU; parameters without one (a new head) are not in it. Where `load` was told not to copy
+    them they are the network's own tensors, which nobody may write into."""
 
     info: ModelInfo
     net: Any  # transformers.PreTrainedModel
     base: dict[str, Tensor]
+    drawn: tuple[set[str], ...] = ()  # names of weights that were drawn at once, one after another
 
     @contextmanager
     def holding(self, values: Mapping[str, Tensor]) -> Iterator[None]:
@@ -47,6 +49,22 @@ class Loaded:
                 for name, parameter in parameters.items():
                     parameter.copy_(own[name] if name in own else self.base[name])
 
+    def put_back(self) -> None:
+        """Let the parameters be the tensors of θ0 themselves again, on the CPU; whatever stood in
+        their places is given up."""
+        for name, parameter in self.pretrained():
+            parameter.data = self.base[name]
+        self.net.to("cpu").train().zero_grad(set_to_none=True)
+
+    def draw_head(self, seed: int) -> None:
+        """Draw what has no θ0 anew, as `load` draws it from this seed."""
+        import torch
+
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            for names in self.drawn:
+                _new_head(self.net, names)
+
     def _is_base(self, name: str, value: Tensor) -> bool:
         """Whether a parameter is at its θ0."""
         return name in self.base and bool((value == self.base[name].to(value.device)).all())
@@ -62,10 +80,11 @@ def load(
     head_seed: int,
     order: Sequence[int] | None = None,
     weights: str = "float32",
+    copied: bool = True,
 ) -> Loaded:
     """Load a model with `weights` of this type of torch's. An encoder gets a head of `labels`
     outputs: a new one from `head_seed`, or with `order` that of its checkpoint, where output
-    order[i] stands for label i.
+    order[i] stands for label i. Unless `copied`, θ0 is the network's own tensors.
 
     Raises:
         BenchError: the checkpoint does not hold the weights of its own architecture, holds some
@@ -84,9 +103,11 @@ def load(
         net, missing, resized = _from_pretrained(factory, info, options)
         names = {name for name, _ in net.named_parameters()} if info.kind == "encoder" else set()
         head = {name for name in names if _stands_outside(net, name)}
+        drawn = [missing | resized]
         if not head & missing:  # fine-tuned for this task, or for another one
             if order is None or resized:
                 missing |= _new_head(net, head)
+                drawn.append(head)
             else:
                 _reorder(net, labels, order)
     if info.weights:
@@ -101,11 +122,11 @@ def load(
     if info.kind == "causal":
         _require_causal(net, info)
     base = {
-        name: value.detach().clone()
+        name: value.detach().clone() if copied else value.detach()
         for name, value in net.named_parameters()
         if name not in missing
     }
-    return Loaded(info, net, base)
+    return Loaded(info, net, base, tuple(drawn))
 
 
 def load_language_model(info: ModelInfo, weights: str = "float32") -> Any:
@@ -178,7 +199,7 @@ def put_stage(net: Any, head: set[str], path: Path, head_seed: int | None) -> No
         for name, parameter in net.named_parameters():
             value = stored.get(f"{name}@{head_seed}" if name in head else name)
             if value is not None:
-                parameter.copy_(value)
+                parameter.data = value.to(parameter, copy=True)  # θ0 may be what it was
 
 
 @lru_cache

@@ -92,7 +92,10 @@ def run_in_process(
     estimates = Estimates.of_plan(plan, store.all())
     with Display(cells, estimates, quiet=quiet or rank() > 0) as display:
         runner = CellRunner(plan, cells, store, folder, display, deadline)
-        runner.run(cells, patient, lambda cell: deadline.fits(estimates.seconds(cell)))
+        try:
+            runner.run(cells, patient, lambda cell: deadline.fits(estimates.seconds(cell)))
+        finally:
+            runner.workspace.left = None
         return display.left
 
 

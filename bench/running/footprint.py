@@ -99,13 +99,12 @@ def _outline(model: ModelInfo, outputs: int, weights: str, frozen: str) -> _Outl
         build(MethodSpec(name, settings, name)).trains(net)
     emptied(net)
     learned = [p for p in net.parameters() if p.requires_grad]
-    copies = 2 if weights == "float32" else 3
     return _Outline(
         net,
         count=sum(p.numel() for p in whole),
         weights=sum(p.nbytes for p in net.parameters()),
         gradients=sum(p.nbytes for p in learned),
-        moments=sum(p.numel() for p in learned) * _WIDE * copies,
+        moments=sum(p.numel() * _WIDE * (2 if p.dtype == torch.float32 else 3) for p in learned),
     )
 
 
@@ -158,16 +157,18 @@ class _Cell:
         self, name: str, held: Keeps, gradients: float, moments: float, passes: float
     ) -> Footprint:
         """What is there at one time. Without a GPU θ0, from which every cell's drift is measured,
-        lies where the weights do; on disk it takes nothing."""
+        lies where the weights do; on disk it takes nothing, and of a method that leaves it alone
+        it is the weights, as long as they are not scored."""
         weights = self.outline.weights
         base = 0 if self.plan.on_disk else weights
+        itself = self.method.leaves_theta0 and name == "train"
         process = (_ON_GPU_MIB if self.on_gpu else IMPORTED_MIB) * 2**20
         return Footprint(
             at=name,
             weights=weights,
             gradients=gradients,
             moments=moments,
-            theta0=base * (held.theta0 if self.on_gpu else 1),
+            theta0=base * (held.theta0 if self.on_gpu else 0 if itself else 1),
             importance=self.outline.count * held.importance * self._importance_bytes(name),
             star=weights * held.star,
             teacher=weights * held.teacher,

@@ -28,6 +28,7 @@ from bench.rows.source import source_named, source_of
 from bench.rows.task import Row, Task
 from bench.running.measuring import Measuring
 from bench.running.probing import Probing, probing
+from bench.running.sharing import processes
 from bench.running.workspace import Workspace
 from bench.scoring import evaluation as ev
 from bench.scoring.metrics import is_lower
@@ -59,7 +60,6 @@ class CellSession:
         self.cache = workspace.open_cache()
         self.tokenizer = workspace.tokenizer(cell.model)
         self.head_seed = derive_seed(cell.task.name, cell.seed, "head")
-        release_memory()  # of the cell before
         self.loaded = loaded or self._load()
         if workspace.on_disk and loaded is None:
             self.loaded.base = self._on_disk()
@@ -107,9 +107,33 @@ class CellSession:
         self.lap("load")
 
     def _load(self) -> Loaded:
+        """The network that the cell before has left to this one, or one that is read."""
         cell, task = self.cell, self.task
+        found = self.workspace.take(self._loaded_as)
+        release_memory()  # of the cell before
+        if found is not None:
+            found.draw_head(self.head_seed)
+            return found
         order, held = head_order(task, cell.model.head), cell.training.weights
-        return load(cell.model, task.outputs, self.head_seed, order, held)
+        copied = self.workspace.on_disk or not self.method.leaves_theta0
+        return load(cell.model, task.outputs, self.head_seed, order, held, copied)
+
+    @property
+    def _loaded_as(self) -> Any:
+        """What the network depends on, but for the weights of a new head, where it can go from one
+        cell to the next; None where it cannot."""
+        cell, task = self.cell, self.task
+        moves = self.workspace.on_disk or cell.model.weights or processes() > 1
+        if moves or not self.method.leaves_theta0:
+            return None
+        return cell.model, task.outputs, head_order(task, cell.model.head), cell.training.weights
+
+    def leave(self) -> None:
+        """Leave the network at θ0 to the next cell, where the method has left that alone. It is
+        this session's no longer."""
+        if self._loaded_as is not None:
+            self.loaded.put_back()
+            self.workspace.left = self._loaded_as, self.loaded
 
     def _on_disk(self) -> dict[str, Tensor]:
         """θ0, mapped from a file of the run's cache."""
@@ -193,11 +217,8 @@ class CellSession:
         mine = dict(self.run.net.named_parameters())
         if found is None or found.tensors.keys() != mine.keys():
             return None
-        import torch
-
-        with torch.no_grad():
-            for name, parameter in mine.items():
-                parameter.copy_(found.tensors[name])
+        for name, parameter in mine.items():
+            parameter.data = found.tensors[name].to(parameter, copy=True)  # θ0 may be what it was
         record = cast(TrainingRecord, found.record)
         self.run.step = self.cell.steps
         self.run.reported, self.run.notes = record["reported"], record["notes"]

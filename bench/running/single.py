@@ -60,4 +60,5 @@ def run_cell(
     behind = part_answers(stage.measuring, measured, before, after, path)
     if stage.probing:
         behind.append(stage.probing.answers(record["probe"], wanted["probe"]))
+    stage.leave()
     return result, rows, behind

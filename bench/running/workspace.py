@@ -12,7 +12,7 @@ from bench.cells.weights import Weights
 from bench.core.errors import BenchError
 from bench.network.batches import Encoded
 from bench.network.encoding import LongPromptError, encode
-from bench.network.loading import load_tokenizer
+from bench.network.loading import Loaded, load_tokenizer
 from bench.network.token_cache import collector_paused, pack, unpack
 from bench.rows.material import Material
 from bench.rows.portions import VALIDATION, Portions, portions, subset
@@ -37,6 +37,7 @@ class Workspace:
     tracker: str | None = None  # whom the curve is told, too
     on_disk: bool = False  # whether θ0 is read from a file, tensor by tensor
     micro_batch: int | None = None  # in place of the recipe's, where memory ran out
+    left: tuple[Any, Loaded] | None = None  # what it was loaded as, and a network at θ0
     tokenizers: dict[str, Any] = field(default_factory=dict)
     encoded: dict[tuple[Any, ...], Encoded] = field(default_factory=dict)
     divided: dict[tuple[Any, ...], Portions] = field(default_factory=dict)
@@ -103,6 +104,12 @@ class Workspace:
     def weights(self) -> Weights:
         """Those that the run's folder keeps."""
         return Weights(self.folder, self.keep_bytes)
+
+    def take(self, key: Any) -> Loaded | None:
+        """The network that the cell before has left, if it was loaded as `key` says; of any other
+        nothing stays in memory."""
+        left, self.left = self.left, None
+        return left[1] if left is not None and left[0] == key else None
 
     def checkpoint(self, cell: AnyCell) -> Path:
         """Where a stopped cell is kept."""

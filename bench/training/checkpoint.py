@@ -43,7 +43,7 @@ def save(
     """
     state = optimizer.state_dict() if run.step < run.steps else {"state": {}, "param_groups": []}
     tensors, plain = _flatten(state["state"])
-    weights = {name: p.detach() for name, p in run.net.named_parameters()}
+    weights = changing(run, method)
     document = {
         "step": run.step,
         "optimizer": {"groups": state["param_groups"], "values": plain},
@@ -73,6 +73,12 @@ def save(
         folder.rename(old)
     new.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def changing(run: TrainingContext, method: Method) -> dict[str, Tensor]:
+    """The network's weights, but for those that the method leaves at θ0."""
+    named = run.net.named_parameters()
+    return {n: p.detach() for n, p in named if p.requires_grad or not method.leaves_theta0}
 
 
 def settle(folder: Path) -> str | None:
@@ -125,7 +131,8 @@ def restore(folder: Path, document: Any, run: TrainingContext, optimizer: Optimi
     weights = load_file(folder / "weights.safetensors")
     with torch.no_grad():
         for name, parameter in run.net.named_parameters():
-            parameter.copy_(run.placed(weights[name], parameter))
+            if parameter.requires_grad or name in weights:
+                parameter.copy_(run.placed(weights[name], parameter))
     if _BEST in document["files"]:
         run.best = load_file(folder / _BEST)
     if run.step == run.steps:

@@ -344,10 +344,8 @@ class _Loop:
             score = run.judge(run)
             if "selected" not in record or score > record["selected"]["score"]:
                 record["selected"] = {"step": run.step, "score": score}
-                run.best = {
-                    name: parameter.detach().to("cpu", copy=True)
-                    for name, parameter in run.net.named_parameters()
-                }
+                weights = checkpoint.changing(run, self.method)
+                run.best = {name: p.to("cpu", copy=True) for name, p in weights.items()}
         self.wrapped.train()
 
     def _probe(self) -> float:

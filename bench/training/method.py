@@ -160,6 +160,9 @@ class Method:
     """What it holds while it trains; may be a property, where that depends on the settings."""
     prepares: Keeps = Keeps()
     """What it holds in `prepare`, before there are gradients and moments."""
+    leaves_theta0: ClassVar[bool] = False
+    """Whether it never writes into the tensors of pretrained weights, but puts others into their
+    places, if any: θ0 is those tensors then, not a copy, and the next cell may have the network."""
     whole: str | None = None
     """Why it needs all weights whole in each process while it trains, which FSDP cuts over them;
     None: what it does with them in its hooks it does with their shards as well."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from peft import LoraConfig, LoraModel
+from peft.tuners.lora import LoraLayer
+from peft.tuners.tuners_utils import cast_adapter_dtype
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 def attach(net: Any, pretrained: Collection[str], config: LoRAConfig, seed: int) -> LoraModel:
     """Put adapters beside the target layers of `net` and freeze all `pretrained` weights, by name.
 
-    A is drawn from `seed`. The result's `merge_and_unload()` undoes it.
+    A is drawn from `seed`. Adapters are float32, whatever the layers are held in. `merge` takes
+    them out.
 
     Raises:
         CellError: the model has no such layers.
@@ -39,9 +42,20 @@ def attach(net: Any, pretrained: Collection[str], config: LoRAConfig, seed: int)
             ),
             "default",
         )
+    cast_adapter_dtype(tuner, "default")
     for parameter in new:
         parameter.requires_grad_(True)
     return tuner
+
+
+def merge(tuner: LoraModel) -> None:
+    """Take the adapters out of a network, whose target layers get new weights, the old ones and
+    the change; the tensors of the old ones stay as they are."""
+    for layer in tuner.modules():
+        if isinstance(layer, LoraLayer):
+            weight = layer.get_base_layer().weight
+            weight.data = weight.data.clone()
+    tuner.merge_and_unload()
 
 
 def target_layers(net: Any, pretrained: Container[str], targets: str) -> dict[str, nn.Module]:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 @register_method("lora")
 class LoRA(Method):
     """Train A [r, in] and B [out, r] beside every linear layer's frozen W [out, in], and a new
-    head in full. B starts at 0. After the last step the change is added to W, so that what is
-    scored is a model like any other.
+    head in full. B starts at 0. After the last step W makes way for the sum, so that what is
+    scored is a model like any other, and W, which is θ0, was never copied.
 
     The adapters are peft's.
     """
@@ -36,6 +36,7 @@ class LoRA(Method):
     Config = LoRAConfig
     config: LoRAConfig
     holds = {"alpha": 1e-3}
+    leaves_theta0 = True
     meaning = "retains"
     quick = {"r": 4, "alpha": 8.0, "lr_factor": 1.0}  # the checks' rate is high for a tiny model
 
@@ -78,5 +79,7 @@ class LoRA(Method):
 
     def finish(self, run: TrainingContext) -> None:
         """Merge the adapters into the weights, and take them out."""
-        self.tuner.merge_and_unload()
+        from methods.lora.adapters import merge
+
+        merge(self.tuner)
         run.net.requires_grad_(True)

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
+from safetensors.torch import load_file
 from torch import Tensor
 
 from bench.core.errors import CellError, RefusedError
 from bench.running.session import CellSession
+from bench.scoring.evaluation import drift
 from bench.selfcheck.checks import same
 from bench.selfcheck.world import World, stage_for, trained, weights
 from bench.training.loop import train
@@ -62,6 +64,45 @@ def test_merged_weights_are_those_of_the_paper(kind: str, ended: Any) -> None:
     for name in base.keys() - {f"{layer}.weight" for layer in layers}:
         assert torch.equal(after[name], base[name]), name
     assert after.keys() == weights(stage_of_base(stage)).keys()
+
+
+@pytest.mark.parametrize("held", ["float32", "bfloat16"])
+@KINDS
+def test_theta0_is_the_frozen_base_itself(kind: str, held: str, ended: Any) -> None:
+    """No weight of it is copied or changed; a layer's new weight is the sum, rounded once; drift is
+    what the adapters added."""
+    stage, kept = ended(kind, f"train.weights={held}")
+    base, fresh = stage.loaded.base, stage_of_base(stage)
+    assert all(
+        x.data_ptr() == fresh.run.net.get_parameter(n).data_ptr()
+        for n, x in fresh.loaded.base.items()
+    )
+    assert all(torch.equal(x, fresh.loaded.base[n]) for n, x in base.items())
+    assert {x.dtype for n, x in kept.items() if ".lora_" in n} == {torch.float32}
+    assert {x.dtype for x in base.values()} == {getattr(torch, held)}
+    total = 0.0
+    for name, after in stage.loaded.pretrained():
+        layer = name.removesuffix(".weight")
+        if f"{layer}.lora_A.default.weight" not in kept:
+            assert after.data_ptr() == base[name].data_ptr()
+            continue
+        a, b = (kept[f"{layer}.lora_{part}.default.weight"] for part in "AB")
+        wanted = (base[name] + 6 / 3 * b @ a).to(after.dtype)
+        torch.testing.assert_close(
+            after.detach(), wanted, rtol=1e-6 if held == "float32" else 8e-3, atol=1e-7
+        )
+        total += float((wanted.double() - base[name].double()).square().sum())
+    assert drift(stage.loaded) == pytest.approx(total, rel=1e-3)
+
+
+def test_a_checkpoint_holds_what_is_trained(world: World, tmp_path: Path) -> None:
+    words = "train.select=best-on-dev", "train.eval_every=1"
+    stage = stage_for(world.plan("lora", "encoder", *words), tmp_path)
+    train(stage.run, stage.method, tmp_path / "stopped", stop_at=2)
+    new = {name for name in weights(stage_of_base(stage)) if name not in stage.loaded.base}
+    for file in ("weights", "best"):
+        names = load_file(tmp_path / "stopped" / f"{file}.safetensors").keys()
+        assert names > new and all(".lora_" in name for name in names - new)
 
 
 def stage_of_base(stage: CellSession) -> CellSession:

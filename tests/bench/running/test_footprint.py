@@ -59,6 +59,7 @@ def test_a_method_holds_what_it_says(
     stage = stage_for(plan, tmp_path)
     parts = {part.at: part for part in parts_of(only_cell(plan), plan, on_gpu=False)}
     said = max(part.device - part.process for name, part in parts.items() if name != "score")
+    stage.method.finish = lambda run: None  # type: ignore[method-assign]  # which makes what is scored
     there = parts["train"].weights + parts["train"].theta0
     with Peak() as peak:
         train(stage.run, stage.method, None)
