@@ -211,10 +211,11 @@ class Cell:
 
     @property
     def base_hash(self) -> str:
-        """What the untouched model's scores and texts depend on: its files, and what its weights
-        are held in."""
-        held = self.training.weights
-        return self.model.hash if held == "float32" else f"{self.model.hash} {held}"
+        """What the untouched model's scores, texts and Fisher information depend on: its files,
+        what its weights are held in, and the arithmetic of its passes."""
+        held, scoring = self.training.weights, self.training.scoring
+        found = self.model.hash if held == "float32" else f"{self.model.hash} {held}"
+        return found if scoring == "float32" else f"{found} scored in {scoring}"
 
     @property
     def label(self) -> str:

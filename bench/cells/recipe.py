@@ -14,7 +14,7 @@ MEASURED = ("max_eval", "retention_tokens", "forget_rows", "score", "eval_every"
 which they are selected)."""
 LATER = (
     *("select", "eval_every", "validation", "checkpointing", "weights"),
-    *("tf32", "importance"),
+    *("tf32", "importance", "scoring"),
 )
 """Fields of the recipe that came after the first results with these scores: an identity has them
 where they are not the default, so that those results keep their hashes."""
@@ -87,7 +87,12 @@ class Training:
     )
     precision: str = setting(
         "float32",
-        "arithmetic of the training passes; weights, optimizer, importance, scores stay float32",
+        "arithmetic of the training passes; weights and the optimizer stay float32",
+        choices=("float32", "bfloat16"),
+    )
+    scoring: str = setting(
+        "float32",
+        "arithmetic of the passes that score, and of those that Fisher information is made of",
         choices=("float32", "bfloat16"),
     )
     weights: str = setting(

@@ -66,11 +66,21 @@ def main_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
 def _respond(
     module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], weight: Tensor, bias: Tensor
 ) -> Tensor:
-    """A norm's output under another weight and, where it has one, bias."""
+    """A norm's output under another weight and, where it has one, bias; of what autocast has made
+    of its input, in the weight's own precision."""
+    args = tuple(_at_least(weight.dtype, x) for x in args)
+    kwargs = {key: _at_least(weight.dtype, x) for key, x in kwargs.items()}
     given = {"weight": weight, "bias": bias}
     own = {key: given[key] for key, _ in module.named_parameters(recurse=False)}
     out: Tensor = functional_call(module, own, args, kwargs)
     return out
+
+
+def _at_least(kind: torch.dtype, x: Any) -> Any:
+    """A tensor of numbers as this type or what is wider; anything else as it is."""
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        return x
+    return x.to(torch.promote_types(x.dtype, kind))
 
 
 @torch.no_grad()

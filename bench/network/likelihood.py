@@ -40,13 +40,13 @@ class TaskModel(nn.Module):
     nothing that it reads, and without a mask attention takes its fast path), and token types only
     where they tell a second text.
 
-    With `precision` bfloat16 its training passes are autocast to that; the weights are not, and
-    in eval mode everything is float32.
+    With `precision` bfloat16 its training passes are autocast to that, and those in eval mode with
+    `scoring` bfloat16; the weights are not.
     """
 
-    def __init__(self, net: Any, precision: str = "float32") -> None:
+    def __init__(self, net: Any, precision: str = "float32", scoring: str = "float32") -> None:
         super().__init__()
-        self.net, self.precision = net, precision
+        self.net, self.precision, self.scoring = net, precision, scoring
         taken = inspect.signature(net.forward).parameters
         self.options = {"use_cache": False} if "use_cache" in taken else {}
         self.unread: set[str] = set()
@@ -72,12 +72,13 @@ class TaskModel(nn.Module):
         what they are on the slowest. A way that fails there is not gone."""
         training = self.net.training
         self.net.eval()
+        kind = self.net.dtype if self.scoring == "float32" else torch.bfloat16
         with torch.no_grad(), torch.random.fork_rng():
             self.way = Way.ALONE
             expected = scores()
             for way in reversed(Way):
                 self.way = way
-                if way <= min(fastest, self.fastest) and _gives(expected, scores, self.net.dtype):
+                if way <= min(fastest, self.fastest) and _gives(expected, scores, kind):
                     break
         self.net.train(training)
         self.ways[purpose] = self.way.name.lower()
@@ -99,9 +100,14 @@ class TaskModel(nn.Module):
 
     def forward(self, inputs: dict[str, Tensor], positions: Tensor | None) -> Tensor:
         """Logits for a `Batch`'s `inputs` at its `positions`."""
-        narrow = self.net.training and self.precision == "bfloat16"
-        with torch.autocast(self.net.device.type, torch.bfloat16, enabled=narrow):
+        with self.arithmetic(self.net.training):
             return self._logits(inputs, positions)
+
+    def arithmetic(self, training: bool) -> AbstractContextManager[None]:
+        """Inside, the network's own passes are computed as `forward` computes them, in training or
+        in eval mode."""
+        narrow = (self.precision if training else self.scoring) == "bfloat16"
+        return torch.autocast(self.net.device.type, torch.bfloat16, enabled=narrow)
 
     def _logits(self, inputs: dict[str, Tensor], positions: Tensor | None) -> Tensor:
         *examples, length = inputs["input_ids"].shape
@@ -136,7 +142,11 @@ class TaskModel(nn.Module):
     def after_prompt(self, ids: Tensor, lengths: Tensor, words: Tensor, front: Tensor) -> Tensor:
         """Log-likelihoods [n, L, A] of word tokens `words` [n, L, A] behind prompts `ids` [n, T]
         of `lengths` [n], before each of which `front` [F] stands. The front's keys and values are
-        computed once, a prompt's once for all L words."""
+        computed once, a prompt's once for all L words. For scores alone."""
+        with self.arithmetic(training=False):
+            return self._after_prompt(ids, lengths, words, front)
+
+    def _after_prompt(self, ids: Tensor, lengths: Tensor, words: Tensor, front: Tensor) -> Tensor:
         n, labels, width = words.shape
         head = self.net.get_output_embeddings()
         before = {"past_key_values": self._read_once(front, n)} if len(front) else {}
@@ -261,8 +271,8 @@ def _clean(tokens: Tensor) -> Tensor:
 
 
 def _gives(expected: Tensor, compute: Callable[[], Tensor], kind: torch.dtype) -> bool:
-    """Whether `compute` gives `expected`, but for rounding of weights of this `kind`; where it
-    fails it does not."""
+    """Whether `compute` gives `expected`, but for rounding of weights or passes of this `kind`;
+    where it fails it does not."""
     rtol, atol = (2e-5, 2e-4) if kind == torch.float32 else (2e-2, 0.1)
     try:
         return torch.allclose(compute(), expected, rtol=rtol, atol=atol, equal_nan=True)

@@ -169,7 +169,7 @@ class _Presumed(TaskModel):
 
     def __init__(self, net: Any, precision: str) -> None:
         nn.Module.__init__(self)
-        self.net, self.precision = net, precision
+        self.net, self.precision, self.scoring = net, precision, "float32"
         self.causal = net.get_output_embeddings() is not None
         self.options = {"use_cache": False} if self.causal else {}
         self.unread = {"attention_mask", "token_type_ids"}

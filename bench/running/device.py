@@ -60,6 +60,7 @@ def check(recipe: Training) -> None:
     """Raises BenchError where the recipe asks for arithmetic that a GPU here lacks."""
     wanted = {
         "train.precision=bfloat16": recipe.precision == "bfloat16",
+        "train.scoring=bfloat16": recipe.scoring == "bfloat16",
         "train.weights=bfloat16": recipe.weights == "bfloat16",
         "train.tf32=true": recipe.tf32,
     }

@@ -94,7 +94,7 @@ class Measuring:
         """What is measured at θ0 + α(θ − θ0), by α = 0, 1/n, ..., 1; the ends are known. A new head
         stays as it was trained. The weights are θ again in the end."""
         points = self.cell.besides.path
-        tuned = {name: p.detach().clone() for name, p in self.run.loaded.pretrained()}
+        tuned = {name: p.detach() for name, p in self.run.loaded.pretrained()}
         found = {0.0: before}
         for number in range(1, points):
             alpha = number / points
@@ -106,7 +106,7 @@ class Measuring:
 
     def _put(self, weights: Mapping[str, Tensor]) -> None:
         for name, parameter in self.run.loaded.pretrained():
-            parameter.data.copy_(weights[name])
+            parameter.data = weights[name]
 
     def _to_each(self, tasks: list[tuple[Task, Encoded]], base: bool) -> dict[str, Outputs]:
         """What the model says to the rows of each task."""
@@ -208,7 +208,7 @@ class Measuring:
             if cell.model.kind == "encoder":
                 net = load_language_model(cell.model).to(self.run.device)
                 ev.backbone_into(net, self.run.loaded)
-                model = TaskModel(net)
+                model = TaskModel(net, scoring=cell.training.scoring)
             batches = running_text.text_batches(blocks, self.run.tokenizer, self._kind)
             return dataclasses.asdict(running_text.text_loss(model, batches))
 
@@ -224,7 +224,8 @@ class Measuring:
 
         def compute() -> lm_eval.Found:
             self.workspace.progress(f"lm-eval {', '.join(names)}", 0, 1, None)
-            return lm_eval.scores(self.run.net, self.run.tokenizer, names, limit)
+            with self.run.task_model.arithmetic(training=False):
+                return lm_eval.scores(self.run.net, self.run.tokenizer, names, limit)
 
         key = [self.cell.base_hash, names, limit, lm_eval.installed()]
         found: lm_eval.Found = self.run.cache.json("lm-eval", key, compute) if base else compute()

@@ -43,7 +43,8 @@ def write_rows(
     mine = list(range(len(rows)))[accelerator.process_index :: accelerator.num_processes]
     prompts = [rows.prompts[i] for i in mine]
     room = context_length(model.net) - max(map(len, prompts), default=0)
-    answers = greedy(model.net, tokenizer, prompts, max_new_tokens=min(max_new_tokens, room))
+    with model.arithmetic(training=False):
+        answers = greedy(model.net, tokenizer, prompts, max_new_tokens=min(max_new_tokens, room))
     texts = tokenizer.batch_decode(answers, skip_special_tokens=True) if answers else []
     return _gathered(list(zip(mine, texts, strict=True)), len(rows), accelerator)
 

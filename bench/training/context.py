@@ -103,7 +103,8 @@ class TrainingContext:
 
     def __post_init__(self) -> None:
         self.net = self.loaded.net.to(self.accelerator.device)
-        self.model = self.task_model = TaskModel(self.net, self.cell.training.precision)
+        recipe = self.cell.training
+        self.model = self.task_model = TaskModel(self.net, recipe.precision, recipe.scoring)
         rows = collate(self.train_rows, unlike(self.train_rows), self.tokenizer.pad_token_id)
         probe = rows.to(self.device)
         self.task_model.settle("train", lambda: example_losses(self.task_model, probe))

@@ -58,7 +58,7 @@ def _over_text(
         net, held = run.net, run.cell.training.weights
         if info.kind == "encoder":
             net = load_language_model(info, held).to(run.device)
-        model = TaskModel(net)
+        model = TaskModel(net, scoring=run.cell.training.scoring)
         if sampled:
 
             def report(done: int, of: int) -> None:

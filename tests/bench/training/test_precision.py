@@ -1,4 +1,4 @@
-"""bfloat16 is for the passes that train; everything that is kept or compared is float32."""
+"""bfloat16 is for the passes that train; what is kept or compared is float32, unless asked for."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ import transformers as hf
 from bench.gradients.fisher import forgetting_confidence
 from bench.network.likelihood import TaskModel
 from bench.planning.plugins import load_builtin
-from bench.scoring.evaluation import drift
-from bench.selfcheck.world import plan_for, stage_for, trained, weights
+from bench.scoring.evaluation import drift, write_rows
+from bench.selfcheck.checks import same
+from bench.selfcheck.world import World, plan_for, stage_for, trained, weights
+from bench.training.loop import train
 from bench.training.method import METHODS
 from methods.finetune import Finetune
 from methods.shared.task_fisher import task_fisher
+from methods.shared.text_fisher import base_fisher
 
 load_builtin()
 NARROW = "train.precision=bfloat16"
@@ -102,3 +105,55 @@ def test_tf32_is_for_training_alone(
         trained(plan, tmp_path / word)
         assert torch.get_float32_matmul_precision() == "highest"
     assert seen == ["highest"] * 4 + ["high"] * 4
+
+
+SCORING = "train.scoring=bfloat16"
+
+
+@pytest.mark.parametrize("kind", ["causal", "encoder"])
+def test_scores_are_narrow_on_request(kind: str, world: World, tmp_path: Path) -> None:
+    """Near those of float32 (by 2 % of the largest, where bfloat16 has eight bits), also where the
+    two share a cache; and no step of the training is another one."""
+    plans = [world.plan("finetune", kind, *words) for words in ((), (SCORING,))]
+    both = [stage_for(plan, tmp_path) for plan in plans]
+    assert both[0].cell.hash != both[1].cell.hash
+    for base in (True, False):
+        found = [stage.measuring.measure(base, ("scores", "retention")) for stage in both]
+        (wide, narrow), (before, after) = (
+            [torch.tensor(each.outputs["dev"].scores) for each in found],
+            [each.retention.loss for each in found if each.retention],
+        )
+        assert not torch.equal(wide, narrow) and before != after
+        assert float((narrow - wide).abs().max()) < 0.02 * float(wide.abs().max())
+        assert after == pytest.approx(before, rel=1e-3)
+        for stage in both:
+            train(stage.run, stage.method, None)
+    assert same(weights(both[0]), weights(both[1]))
+
+
+def test_answers_are_written_narrow_too(tiny_causal: Path, world: World, tmp_path: Path) -> None:
+    """And what answers share a prompt behind which they are read, by a path of its own."""
+    seen: list[torch.dtype] = []
+    stage = stage_for(world.plan("finetune", "causal", SCORING), tmp_path)
+    run, layer = stage.run, stage.run.net.model.layers[0].mlp.down_proj
+    layer.register_forward_hook(lambda _module, _args, out: seen.append(out.dtype))
+    write_rows(run.task_model, stage.shown[1], run.tokenizer, 3, run.accelerator)
+    assert set(seen) == {torch.bfloat16}
+    stage.measuring.measure(False, ("scores",))
+    assert run.task_model.ways["score"] == "shared"
+    assert set(seen) == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("kind", ["causal", "encoder"])
+def test_fisher_is_narrow_on_request(kind: str, world: World, tmp_path: Path) -> None:
+    """Its passes, that is; the sums over squares are float32, and the information is that of
+    float32 but for 1 % of its length, of a task as of a text."""
+    found = []
+    for words in ((), (SCORING,)):
+        run = stage_for(world.plan("finetune", kind, *words), tmp_path).run
+        found.append((task_fisher(run, 16), base_fisher(run, sampled=False, blocks=8)))
+    for wide, narrow in zip(*found, strict=True):
+        assert {value.dtype for value in narrow.values()} == {torch.float32}
+        one, other = (torch.cat([x.flatten() for x in each.values()]) for each in (wide, narrow))
+        apart = float((other - one).norm() / one.norm())
+        assert 1e-5 < apart < 0.01
