@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-IMPORTED_MIB = 512.0  # of a process before its model
+IMPORTED_MIB = 460.0  # of a process beside its model and what that computes, measured
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 
@@ -26,7 +26,7 @@ class Footprint:
     star: float  # θ*, or a mixture
     teacher: float
     passes: float  # activations, logits and what else a pass takes for a while
-    process: float  # before its model
+    process: float  # beside all that, gaps between blocks of memory among it
     host: float  # of the machine's memory, beside a GPU's
     operations: float  # of its training, floating-point
 

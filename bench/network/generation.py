@@ -13,8 +13,8 @@ from bench.core.errors import CellError
 
 Report = Callable[[int, int], None]
 """Told of the prompts that are done, and of how many there are."""
-_SIZES = (32, 1)  # prompts side by side, with a cache
-_STARTS = 128  # the same of prompts of one token, whose cache is small
+SIDE_BY_SIDE = 32  # prompts, with a cache, or one by one
+STARTS = 128  # the same of prompts of one token, whose cache is small
 _TRIED = 16  # tokens written to see whether a mode is right
 log = logging.getLogger(__name__)
 
@@ -162,8 +162,8 @@ def _size(net: Any, tokenizer: Any, prompts: list[list[int]], max_new_tokens: in
     logits, as the shortest, a middling and the longest tell (they are in the order of length); 0
     where no number is."""
     if not prompts:
-        return _SIZES[0]
-    sizes = _SIZES if len(prompts[-1]) > 1 else (_STARTS, *_SIZES)
+        return SIDE_BY_SIDE
+    sizes = (SIDE_BY_SIDE, 1) if len(prompts[-1]) > 1 else (STARTS, SIDE_BY_SIDE, 1)
     probe = [prompts[i] for i in sorted({0, len(prompts) // 2, len(prompts) - 1})]
     tokens = min(_TRIED, max_new_tokens)
     for size in sizes:

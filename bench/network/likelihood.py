@@ -18,6 +18,7 @@ from bench.network.limits import attention_window
 from bench.network.probes import is_causal, output_layer_is_last, reads_types
 
 _REUSE_TOKENS = 256  # prompt tokens saved per batch from which a second forward pass pays
+_LOSS_LOGITS = 1 << 22  # of the vocabulary, whose likelihoods are looked at at a time: 16 MB
 log = logging.getLogger(__name__)
 
 
@@ -188,10 +189,17 @@ def example_losses(model: nn.Module, batch: Batch) -> Tensor:
     if targets.is_floating_point():
         errors: Tensor = (logits[:, 0] - targets).square()
         return errors
-    losses = cross_entropy(
-        logits.flatten(0, -2), targets.flatten(), ignore_index=IGNORE, reduction="none"
-    )
+    losses = _token_losses(logits.flatten(0, -2), targets.flatten())
     return losses.view(len(batch), -1).sum(1)
+
+
+def _token_losses(logits: Tensor, targets: Tensor) -> Tensor:
+    """Loss of each token, [N] nats, by logits [N, V]. Where nobody learns from them a part is
+    taken at a time, for log-likelihoods of the whole vocabulary are as large as the logits."""
+    size = len(logits) if logits.requires_grad else max(1, _LOSS_LOGITS // logits.shape[-1])
+    parts = zip(torch.split(logits, size), torch.split(targets, size), strict=True)
+    found = [cross_entropy(x, y, ignore_index=IGNORE, reduction="none") for x, y in parts]
+    return found[0] if len(found) == 1 else torch.cat(found)
 
 
 def settled_on(

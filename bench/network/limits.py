@@ -36,6 +36,18 @@ def vocabulary(config: Any) -> int:
     return size if _is_count(size) else 0
 
 
+def cached_bytes(config: Any) -> int:
+    """Bytes of a token's keys and values in all layers, in float32; 0 where the configuration does
+    not say."""
+    known = config.get_text_config()
+    names = ("num_hidden_layers", "num_attention_heads", "hidden_size")
+    layers, heads, hidden = (getattr(known, name, 0) for name in names)
+    if not (_is_count(layers) and _is_count(heads) and _is_count(hidden) and heads > 0):
+        return 0
+    pairs, width = getattr(known, "num_key_value_heads", None), getattr(known, "head_dim", None)
+    return 2 * 4 * layers * (pairs or heads) * (width or hidden // heads)
+
+
 def _is_count(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 

@@ -163,6 +163,20 @@ def scored(net: Any, shape: Shape) -> int:
     return most
 
 
+def written(net: Any, rows: int, tokens: int) -> int:
+    """Bytes that the last of so many tokens of so many texts takes, written side by side: keys and
+    values of those before it, and a pass of one token."""
+    net.eval()
+    with _MODE, torch.no_grad(), Peak() as peak:
+        ids = torch.zeros(rows, tokens - 1, dtype=torch.long)
+        before = net.base_model(input_ids=ids, use_cache=True).past_key_values
+        peak.most = 0  # the tokens before it were written one by one
+        logits = net(input_ids=ids[:, :1], past_key_values=before, use_cache=True).logits
+        logits[:, -1].float().softmax(-1)
+    most: int = peak.most
+    return most
+
+
 class _Presumed(TaskModel):
     """A `TaskModel` of a network that cannot be tried out, and is taken for what most are: what is
     behind a token does not change it, and the output layer stands last."""
@@ -173,7 +187,7 @@ class _Presumed(TaskModel):
         self.causal = net.get_output_embeddings() is not None
         self.options = {"use_cache": False} if self.causal else {}
         self.unread = {"attention_mask", "token_type_ids"}
-        self.way = Way.PICKED if self.causal else Way.WHOLE
+        self.way = Way.SHARED if self.causal else Way.WHOLE
 
 
 def _batch(model: _Presumed, shape: Shape) -> Batch:

@@ -20,8 +20,9 @@ from bench.cells.cell import AnyCell, Cell, MethodSpec, ModelInfo, TaskSequence
 from bench.core.memory import IMPORTED_MIB, Footprint
 from bench.network.batches import Encoded, collate
 from bench.network.encoding import encode
+from bench.network.generation import SIDE_BY_SIDE, STARTS
 from bench.network.likelihood import longest
-from bench.network.limits import context_length, vocabulary
+from bench.network.limits import cached_bytes, context_length, vocabulary
 from bench.network.loading import load_tokenizer
 from bench.network.outline import (
     Shape,
@@ -31,6 +32,7 @@ from bench.network.outline import (
     scored,
     skeleton,
     trained,
+    written,
 )
 from bench.network.running_text import BLOCK
 from bench.planning.plan import Plan
@@ -44,6 +46,7 @@ log = logging.getLogger(__name__)
 _ROWS, _READ, _TEXT = 128, 16, 32  # examples side by side: scored, for a Fisher, of running text
 _SOME = 64  # rows of which the middling one is looked for
 _WIDE = 4  # bytes of what is float32 whatever the weights are held in
+_GAPS = 0.4  # of what passes take: freed blocks that the C library keeps, measured
 _ON_GPU_MIB = 2048.0  # of a process whose model is on a GPU
 
 
@@ -130,6 +133,11 @@ def _scored(outline: _Outline, shape: Shape) -> int:
     return scored(outline.net, shape)
 
 
+@lru_cache(maxsize=256)
+def _written(outline: _Outline, rows: int, tokens: int) -> int:
+    return written(outline.net, rows, tokens)
+
+
 @dataclass(frozen=True)
 class _Cell:
     """A cell with all that its footprint is made of."""
@@ -146,7 +154,7 @@ class _Cell:
         step = self._step()
         parts = [
             self._part("train", kept, whole.gradients, whole.moments, step - whole.gradients),
-            self._part("score", kept, 0, whole.moments, self._score()),
+            self._part("score", kept, 0, 0, self._score()),
         ]
         if prepared != Keeps():
             parts.append(self._part("prepare", prepared, 0, 0, self._prepare()))
@@ -163,6 +171,7 @@ class _Cell:
         base = 0 if self.plan.on_disk else weights
         itself = self.method.leaves_theta0 and name == "train"
         process = (_ON_GPU_MIB if self.on_gpu else IMPORTED_MIB) * 2**20
+        process += 0 if self.on_gpu else _GAPS * passes
         return Footprint(
             at=name,
             weights=weights,
@@ -229,25 +238,43 @@ class _Cell:
         )
 
     def _score(self) -> float:
-        """Bytes that scoring takes: of the task's rows, or of running text."""
-        rows = self._longest(self.cell.task.name, "dev", _ROWS)
-        first = length_batches(rows, vocabulary(self.outline.net.config))[0]
-        if rows.answers:
-            answer = max(len(one) for i in first for one in rows.answers[i])
-            shape = Shape(len(first), longest(rows), answer, len(rows.answers[0]))
-        else:
+        """Bytes that scoring takes: of some task's rows, or of running text, which may have to be
+        written before."""
+        cell, recipe = self.cell, self.cell.training
+        limits = {cell.task.name: recipe.max_eval}
+        blocks = max(1, recipe.retention_tokens // BLOCK)
+        found = 0.0
+        if cell.model.generates:
+            share = max(1, recipe.forget_rows // max(1, len(cell.forget.tasks)))
+            limits |= dict.fromkeys(cell.forget.tasks, share)
+            limits |= {task.name: recipe.max_eval for task in cell.besides.retain_tasks}
+            found = _scored(self.outline, Shape(min(blocks, _TEXT), BLOCK, BLOCK))
+            if self.plan.material.retention is None:
+                found = max(found, _written(self.outline, min(blocks, STARTS), BLOCK))
+        return max(found, *(self._scored_rows(name, most) for name, most in limits.items()))
+
+    def _scored_rows(self, task: str, limit: int | None) -> float:
+        """Bytes that the longest of a task's dev rows take, and what is written to them."""
+        rows, config = self._longest(task, "dev", _ROWS, limit), self.outline.net.config
+        first = length_batches(rows, vocabulary(config), cached_bytes(config))[0]
+        if not rows.answers:
             shape = Shape(len(first), max(map(len, rows.prompts)), choices=rows.choices)
-        found = _scored(self.outline, shape)
-        if self.cell.model.generates:
-            found = max(found, _scored(self.outline, Shape(_TEXT, BLOCK, BLOCK)))
-        return found
+            return _scored(self.outline, shape)
+        answer = max(len(one) for i in first for one in rows.answers[i])
+        shape = Shape(len(first), longest(rows), answer, len(rows.answers[0]))
+        new = self.plan.material.tasks[task].max_new_tokens
+        tokens = min(max(map(len, rows.prompts)) + new, context_length(self.outline.net))
+        wrote = _written(self.outline, min(len(rows), SIDE_BY_SIDE), tokens) if new else 0
+        return max(_scored(self.outline, shape), wrote)
 
     def _prepare(self) -> float:
         """Bytes of the passes whose gradients are looked at one by one: over running text, where
-        the method asks for some, else over the task's rows and those that it reads beside."""
+        the method asks for some, which may have to be written, else over the task's rows and those
+        that it reads beside."""
         needs = self.method.needs
         if needs & {"generation", "text"} and "finetuned" not in needs:
-            return _read(self.outline, Shape(_READ, BLOCK, BLOCK))
+            wrote = _written(self.outline, STARTS, BLOCK) if "generation" in needs else 0
+            return max(wrote, _read(self.outline, Shape(_READ, BLOCK, BLOCK)))
         shapes = [self._shape(self.cell.task.name, _READ)]
         if reads := self.method.reads(self.cell.training):
             shapes.append(self._read_beside(replace(reads, rows=_READ)))

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bench.cells.cell import Cell
+from bench.core.memory import release_memory
 from bench.network import running_text
 from bench.network.batches import Encoded
 from bench.network.encoding import encode
@@ -99,14 +100,16 @@ class Measuring:
         for number in range(1, points):
             alpha = number / points
             self.workspace.progress(f"score at α = {alpha:g}", number, points, None)
-            self._put({n: t.lerp(self.run.anchor[n], 1 - alpha) for n, t in tuned.items()})
+            self._put(tuned, 1 - alpha)
             found[alpha] = self.measure(False, ON_PATH)
-        self._put(tuned)
+        self._put(tuned, 0)
         return {**found, 1.0: after}
 
-    def _put(self, weights: Mapping[str, Tensor]) -> None:
+    def _put(self, tuned: Mapping[str, Tensor], back: float) -> None:
+        """Let the weights be the tuned ones, or some way `back` to θ0."""
         for name, parameter in self.run.loaded.pretrained():
-            parameter.data = weights[name]
+            value = tuned[name].lerp(self.run.anchor[name], back) if back else tuned[name]
+            parameter.data = value
 
     def _to_each(self, tasks: list[tuple[Task, Encoded]], base: bool) -> dict[str, Outputs]:
         """What the model says to the rows of each task."""
@@ -123,6 +126,7 @@ class Measuring:
             self.workspace.progress(what, 0, 1, None)
             run = self.run
             found = ev.outputs(run.task_model, task, rows, run.tokenizer, run.accelerator)
+            release_memory()  # or the next rows' would come on top
             return dataclasses.asdict(found)
 
         key = {**self._base_key(task), "rows": rows.ids}

@@ -184,8 +184,11 @@ class CellSession:
         """Train, and keep the weights where the run keeps them."""
         if watched:
             self.run.probe = self.probing = probing(self.measuring, *self.shown)
+        release_memory()  # what scoring took
         record = train(self.run, self.method, folder)
         record["memory"] = higher(record["memory"], above(self.loaded_mib))
+        self.run.optimizer.state.clear()  # nobody takes a step any more, and scoring needs room
+        release_memory()
         self._keep(record)
         return record
 

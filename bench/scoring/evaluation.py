@@ -9,7 +9,7 @@ import torch
 from bench.network.batches import Encoded
 from bench.network.generation import greedy
 from bench.network.likelihood import TaskModel, answer_scores, settled_on
-from bench.network.limits import context_length, vocabulary
+from bench.network.limits import cached_bytes, context_length, vocabulary
 from bench.network.loading import Loaded
 from bench.rows.task import Task
 from bench.scoring.predictions import Outputs
@@ -21,6 +21,7 @@ T = TypeVar("T")
 _BATCH_ROWS = 128
 _BATCH_TOKENS = 16384
 _BATCH_LOGITS = 1 << 27  # of the vocabulary, where answers are predicted: half a gigabyte
+_BATCH_CACHE = 1 << 29  # bytes of keys and values: an answer of several tokens has its own
 
 
 def outputs(
@@ -56,7 +57,8 @@ def score_rows(
     """Score of every answer for every row, in row order; see `likelihood.answer_scores`."""
     training = model.training
     model.eval()
-    batches = length_batches(rows, vocabulary(model.net.config))
+    config = model.net.config
+    batches = length_batches(rows, vocabulary(config), cached_bytes(config))
     mine = batches[accelerator.process_index :: accelerator.num_processes]
     found: list[tuple[int, list[float]]] = []
     with settled_on(model, rows, pad, accelerator.device):
@@ -77,17 +79,21 @@ def _gathered(mine: list[tuple[int, T]], rows: int, accelerator: Accelerator) ->
     return [by_index[i] for i in range(rows)]
 
 
-def length_batches(rows: Encoded, vocabulary: int) -> list[list[int]]:
-    """All rows, longest first, in batches bounded by rows, padded tokens and logits."""
+def length_batches(rows: Encoded, vocabulary: int, cached: int = 0) -> list[list[int]]:
+    """All rows, longest first, in batches bounded by rows, padded tokens, logits and keys and
+    values, which have `cached` bytes a token."""
     order = sorted(range(len(rows)), key=lambda i: -rows.prompt_length(i))
+    choices = max(map(len, rows.answers), default=0)
     batches: list[list[int]] = []
     prompt = answers = 0  # tokens of the longest prompt and the longest answers in the last batch
     for i in order:
         prompt, answers = max(prompt, rows.prompt_length(i)), max(answers, _answer_tokens(rows, i))
+        copies = choices if answers > choices else 1  # a single token needs none of its own
         room = min(
             _BATCH_ROWS,
             _BATCH_TOKENS // (prompt + answers),
             _BATCH_LOGITS // max(1, answers * vocabulary),
+            _BATCH_CACHE // max(1, cached * (copies * prompt + answers)),
         )
         if not batches or len(batches[-1]) >= room:
             batches.append([])
@@ -108,7 +114,7 @@ def drift(loaded: Loaded) -> float:
     total = 0.0
     for name, parameter in loaded.pretrained():
         moved = parameter.detach().float() - loaded.base[name].to(parameter.device).float()
-        total += float(moved.double().square().sum())
+        total += float(moved.double().square_().sum())
     return total
 
 

@@ -32,7 +32,7 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
     from accelerate import Accelerator
     from tabulate import tabulate
 
-    from bench.network.limits import vocabulary
+    from bench.network.limits import cached_bytes, vocabulary
     from bench.running.session import CellSession
     from bench.scoring.evaluation import length_batches, score_rows
 
@@ -46,7 +46,7 @@ def measure(given: argparse.Namespace) -> dict[str, dict[str, float]]:
 
     @torch.inference_mode()
     def plain() -> None:
-        for indices in length_batches(rows, vocabulary(net.config)):
+        for indices in length_batches(rows, vocabulary(net.config), cached_bytes(net.config)):
             batch = padded([examples[i] for i in indices], pad)
             del batch["labels"]
             net(**batch, **run.task_model.options)

@@ -15,6 +15,7 @@ from torch import nn
 
 from bench.network.batches import Encoded, answer_batch, collate
 from bench.network.likelihood import TaskModel, Way, answer_scores, example_losses, settled_on
+from bench.network.limits import cached_bytes
 
 CPU = torch.device("cpu")
 
@@ -93,6 +94,26 @@ def test_loss_is_the_networks_own(tiny_causal: Path) -> None:
         labels = torch.tensor([[-100] * len(prompt) + word])
         own = net(input_ids=torch.tensor([prompt + word]), labels=labels).loss
         assert float(losses[i]) / len(word) == pytest.approx(float(own), rel=1e-5)
+
+
+def test_losses_that_nobody_learns_from_are_the_same_bits_in_parts(
+    tiny_causal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = TaskModel(hf.AutoModelForCausalLM.from_pretrained(tiny_causal).eval())
+    batch = collate(encoded(40), range(5), 0)
+    at_once = example_losses(model, batch).detach()
+    monkeypatch.setattr("bench.network.likelihood._LOSS_LOGITS", 3 * model.net.config.vocab_size)
+    with torch.no_grad():
+        assert torch.equal(example_losses(model, batch), at_once)
+
+
+@pytest.mark.parametrize("name", list(nets()))
+def test_a_token_has_as_many_keys_and_values_as_its_configuration_says(name: str) -> None:
+    net = nets()[name]().eval()
+    with torch.no_grad():
+        cache = net.base_model(input_ids=torch.ones(2, 5).long(), use_cache=True).past_key_values
+    kept = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
+    assert kept == 2 * 5 * cached_bytes(net.config)
 
 
 def test_padding_changes_nothing(tiny_causal: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.network.likelihood import TaskModel, Way, example_losses
+from bench.network.batches import Encoded
+from bench.network.likelihood import TaskModel, Way, answer_scores, example_losses
+from bench.network.limits import cached_bytes
 from bench.network.loading import load
 from bench.network.outline import (
     Peak,
@@ -17,6 +19,7 @@ from bench.network.outline import (
     scored,
     skeleton,
     trained,
+    written,
 )
 from bench.selfcheck.world import World
 
@@ -53,6 +56,29 @@ def test_a_pass_without_values_takes_what_one_with_values_takes(kind: str, world
     # two operations of a weight forward, four backward; attention and lookups aside
     products = sum(p.numel() for name, p in net.named_parameters() if "layer" in name)
     assert operations(empty, shape) == pytest.approx(6 * products * 4 * 20, rel=0.35)
+
+
+def test_what_is_written_is_known_by_keys_and_values(world: World) -> None:
+    model = world.plan("finetune", "causal").spec.models[0]
+    net, real = emptied(skeleton(model)), load(model, 2, 0).net.eval()
+    with torch.no_grad(), Peak() as peak:
+        ids = torch.zeros(8, 63, dtype=torch.long)
+        before = real.base_model(input_ids=ids, use_cache=True).past_key_values
+        kept = peak.most = peak.now
+        real(input_ids=ids[:, :1], past_key_values=before, use_cache=True)
+    assert kept >= 8 * 63 * cached_bytes(real.config)
+    assert written(net, 8, 64) == pytest.approx(peak.most, rel=0.1)
+
+
+def test_prompts_that_are_shared_take_what_they_take(world: World) -> None:
+    """Keys and values of a prompt once for each of its answers."""
+    model = world.plan("finetune", "causal").spec.models[0]
+    net, real = emptied(skeleton(model)), TaskModel(load(model, 2, 0).net.eval())
+    real.way = Way.SHARED
+    rows = Encoded([""] * 8, [0] * 8, [[5] * 57] * 8, [[[7] * 3] * 4] * 8, [], 0)
+    with Peak() as peak, torch.no_grad():
+        answer_scores(real, rows, range(8), 0, torch.device("cpu"))
+    assert scored(net, Shape(8, 60, 3, 4)) == pytest.approx(peak.most, rel=0.05)
 
 
 def test_checkpointing_takes_less(world: World) -> None:
