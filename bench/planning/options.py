@@ -54,7 +54,7 @@ class Options:
         False, "run the Python code that lies beside a model's weights", group=WHAT
     )
     data: str = setting("micro", "micro, a folder, or hub", metavar="D", group=WHAT)
-    seeds: int = setting(3, "seeds per method and task", low=1, group=WHAT)
+    seeds: int = setting(3, "seeds per method and task", low=1, high=10_000, group=WHAT)
     first_seed: int = setting(0, "the first of them", low=0, group=WHAT)
     forget: tuple[str, ...] = setting(
         (MIXED,), "forgetting task(s); mixed: all other tasks", group=WHAT
@@ -72,7 +72,11 @@ class Options:
         (), "tasks of lm-evaluation-harness to score before and after", group=WHAT
     )
     path: int | None = setting(
-        None, "score at so many points on the way from θ0 to θ, of every method", low=2, group=WHAT
+        None,
+        "score at so many points on the way from θ0 to θ, of every method",
+        low=2,
+        high=100,
+        group=WHAT,
     )
     no_reference: bool = setting(False, "do not run finetune beside the methods", group=WHAT)
     settings: dict[str, dict[str, Any]] = setting(  # "train" or a method -> its values
@@ -83,6 +87,7 @@ class Options:
         "trials that each method gets on each task before, to choose its settings on validation "
         "rows; see docs/tuning.md",
         low=1,
+        high=10_000,
         metavar="N",
         group=HOW,
     )

@@ -53,7 +53,10 @@ def test_a_configuration_with_a_mistake(run: Run, tmp_path: Path, line: str, mes
 MISTAKES: list[tuple[list[str], str]] = [
     (["--methods", "lfw"], "unknown method 'lfw'. Did you mean 'lwf'? Known:"),
     (["--tasks", "colla"], "unknown task 'colla'. Did you mean 'cola'? Known:"),
-    (["--seeds", "0"], "seeds = 0 is out of range: it must be >= 1."),
+    (["--seeds", "0"], "seeds = 0 is out of range: it must be >= 1 and <= 10000."),
+    (["--seeds", "1000000000"], "seeds = 1000000000 is out of range"),
+    (["--path", "1000000"], "path = 1000000 is out of range: it must be >= 2 and <= 100."),
+    (["--tune", "1000000000"], "tune = 1000000000 is out of range"),
     (["--model", "./nowhere"], "model './nowhere' is no folder here"),
     (["--data", "./nowhere"], "no folder with the task 'cola'; looked at nowhere/glue/CoLA"),
     (["--retention", "./nowhere"], "nowhere cannot be read: No such file or directory."),
