@@ -11,7 +11,7 @@ from bench.render.page.tags import Markup, tag
 WIDTH, HEIGHT = 340.0, 230.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 92.0, 24.0, 40.0
 _CHARACTER, _LINE = 5.7, 12.0  # of a label, in the units of the drawing
-_LONGEST = 15  # characters of a label
+_LONGEST, _END = 15, 6  # characters of a label, and of those the last
 _ROOM = 0.06  # around the data, as a share of it
 _COLOURS = ("#555", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d00")
 _STYLE = (
@@ -51,6 +51,11 @@ class Look:
         """What tells its line from one of the same colour."""
         turn = (self.number - 1) // 8 if self.number else 0
         return (None, "5 3", "1.5 3", "8 3 1.5 3")[turn % 4]
+
+
+def shortened(name: str) -> str:
+    """A label of a drawing. What tells methods apart stands at either end of their names."""
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - _END - 1]}…{name[-_END:]}"
 
 
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
@@ -211,7 +216,7 @@ class Plot:
 
     def label(self, look: Look, x: float, y: float, text: str, anchor: str = "start") -> None:
         """A name at a place of the drawing."""
-        shown = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+        shown = shortened(text)
         more = tag("title", text) if shown != text else None
         anchor_ = anchor if anchor != "start" else None
         self._add(tag("text", shown, more, x=x, y=y, text_anchor=anchor_, class_="name"), look)

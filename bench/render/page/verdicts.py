@@ -61,7 +61,7 @@ def _line(title: str, verdicts: Sequence[Verdict], name: str) -> Markup:
         tasks = ", ".join(f"{_task(one)} {seen_text(one, name)}".strip() for one in undecided)
         where = tasks if len(undecided) <= _FEW else many
         shown.append(tag("span", f"○ {word}: {where}", class_="same"))
-    return tag("p", tag("span", title, class_="asked"), *(shown or [MISSING]))
+    return tag("p", tag("span", title, class_="asked"), *(shown or ["not measured"]))
 
 
 def _two_seeds(verdict: Verdict, name: str) -> bool:

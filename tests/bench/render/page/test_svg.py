@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.render.page.svg import Axis, Look, Plot, apart, overlap, seen, spanning, tick_text, ticks
+from bench.render.page.svg import (
+    Axis,
+    Look,
+    Plot,
+    apart,
+    overlap,
+    seen,
+    shortened,
+    spanning,
+    tick_text,
+    ticks,
+)
 
 FINITE = st.floats(-1e6, 1e6, allow_nan=False)
 
@@ -94,3 +105,11 @@ def test_a_drawing_names_its_axes_and_is_named() -> None:
     assert 'aria-label="loss. ewc ends at 2"' in text and ">steps<" in text and ">nats<" in text
     (points,) = re.findall(r'points="([^"]*)"', text)
     assert points == f"{plot.across(0):.1f},{plot.up(0):.1f} {plot.across(1):.1f},{plot.up(2):.1f}"
+
+
+def test_long_names_are_told_apart_at_either_end() -> None:
+    names = [f"recadam[k_fraction=0.02,gamma={gamma}]" for gamma in (0.5, 5.0, 50.0, 500.0)]
+    names += ["recadam:anchor_only[k_fraction=0.02,gamma=500.0]", "recadam:warmup_only"]
+    shown = [shortened(name) for name in names]
+    assert len(set(shown)) == len(names) and {len(name) for name in shown} == {15}
+    assert shortened("child_tuning") == "child_tuning"
