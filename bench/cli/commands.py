@@ -94,6 +94,8 @@ def show(words: Sequence[str]) -> int:
     whole = given["name"]
     if whole.endswith(".json"):
         return reading.show_cell(**{**given, "name": Path(whole)})
+    if odd := [f"--{name}" for name in ("rows", "page", "diff") if name in given]:
+        raise BenchError(f"{odd[0]} is of a cell: name its JSON in a run's cells folder.")
     from bench.planning.method_names import find
     from bench.render import cards
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from bench.cells.store import Store
 from tests.conftest import Run
 from tests.helpers.made_up import predictions, result
@@ -58,3 +60,9 @@ def test_what_is_no_folder_is_one_line(tmp_path: Path, run: Run) -> None:
     for words in (["table", tmp_path / "x.zip"], ["pack", tmp_path / "x.zip"], ["pack", "nowhere"]):
         code, _, err = run(*words)
         assert code == 2 and len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [["--rows"], ["--page", "2"], ["--diff", "x.json"]])
+def test_what_is_of_a_cell_is_no_word_for_a_card(run: Run, words: list[str]) -> None:
+    code, out, err = run("show", "lwf", *words)
+    assert (code, out) == (2, "") and f"{words[0]} is of a cell" in err
