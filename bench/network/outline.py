@@ -83,9 +83,11 @@ class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = func(*args, **(kwargs or {}))
-        for value in tree_leaves(found):
-            if isinstance(value, Tensor):
-                self._note(value.untyped_storage())
+        # what is a view, of weights above all, was made before
+        given = {storage._cdata for storage in _storages((args, kwargs))}
+        for storage in _storages(found):
+            if storage._cdata not in given:
+                self._note(storage)
         return found
 
     def _note(self, storage: torch.UntypedStorage) -> None:
@@ -100,6 +102,11 @@ class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _forget(self, place: int, size: int) -> None:
         self._alive.discard(place)
         self.now -= size
+
+
+def _storages(values: Any) -> list[torch.UntypedStorage]:
+    """Those of the tensors in a structure of arguments or results."""
+    return [x.untyped_storage() for x in tree_leaves(values) if isinstance(x, Tensor)]
 
 
 def trained(net: Any, shapes: Sequence[Shape], precision: str, checkpointing: bool) -> int:

@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 _ROWS, _READ, _TEXT = 128, 16, 32  # examples side by side: scored, for a Fisher, of running text
 _SOME = 64  # rows of which the middling one is looked for
 _WIDE = 4  # bytes of what is float32 whatever the weights are held in
-_GAPS = 0.4  # of what passes take: freed blocks that the C library keeps, measured
+_GAPS = 0.55  # of what passes take: freed blocks that the C library keeps, measured
 _ON_GPU_MIB = 2048.0  # of a process whose model is on a GPU
 
 

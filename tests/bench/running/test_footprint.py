@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import transformers as hf
 
+from bench.core.memory import memory_mib
 from bench.network.outline import Peak
 from bench.planning.plugins import load_builtin
-from bench.running.footprint import parts_of
+from bench.running.footprint import footprint, parts_of
 from bench.selfcheck.world import World, only_cell, plan_for, stage_for, write_text
 from bench.training.loop import train
 from bench.training.method import METHODS
 
 load_builtin()
+ROOT = Path(__file__).parents[3]
 
 
 def widened(tiny: Path, folder: Path, hidden: int, layers: int) -> Path:
@@ -60,10 +64,45 @@ def test_a_method_holds_what_it_says(
     parts = {part.at: part for part in parts_of(only_cell(plan), plan, on_gpu=False)}
     said = max(part.device - part.process for name, part in parts.items() if name != "score")
     stage.method.finish = lambda run: None  # type: ignore[method-assign]  # which makes what is scored
-    there = parts["train"].weights + parts["train"].theta0
+    # a teacher is loaded in other threads, where nobody counts
+    there = parts["train"].weights + parts["train"].theta0 + parts["train"].teacher
     with Peak() as peak:
         train(stage.run, stage.method, None)
     assert there + peak.most == pytest.approx(said, rel=0.15)
+
+
+_CELL = """\
+import sys
+from pathlib import Path
+from bench.cells.store import Store
+from bench.running.executor import run_in_process
+from bench.selfcheck.world import plan_for
+
+folder, model, data, text, *words = sys.argv[1:]
+plan = plan_for(["finetune"], ["cola"], model, data, *words, retention=text)
+run_in_process(plan, list(plan.spec.cells()), Store(Path(folder)), Path(folder), quiet=True)
+(result,) = Store(Path(folder)).all()
+print(result["costs"]["peak_memory_mib"])
+"""
+
+
+@pytest.mark.skipif(memory_mib() is None, reason="this system does not tell its memory")
+@pytest.mark.parametrize(
+    ("hidden", "layers"), [(256, 6), pytest.param(512, 10, marks=pytest.mark.slow)]
+)
+def test_a_whole_process_takes_what_is_said(
+    hidden: int, layers: int, world: World, tmp_path: Path
+) -> None:
+    """The peak that a cell's result has, of a process that plans nothing by arithmetic."""
+    model = widened(world.models["causal"], tmp_path / "wide", hidden, layers)
+    words = ["train.batch_size=32"]
+    plan = plan_for(["finetune"], ["cola"], model, world.data, *words, retention=str(world.text))
+    said = footprint(only_cell(plan), plan, on_gpu=False).device / 2**20
+    command = [sys.executable, "-c", _CELL, tmp_path / "run", model, world.data, world.text, *words]
+    run = subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert float(run.stdout.splitlines()[-1]) == pytest.approx(said, rel=0.15)
 
 
 def test_beside_a_gpu_the_host_has_what_the_gpu_has_not(world: World) -> None:
