@@ -52,6 +52,8 @@ def test_what_is_not_there_or_not_able_is_one_line() -> None:
         with pytest.raises(BenchError, match=reason):
             device.use(name)
     narrow = Training(precision="bfloat16")
+    with pytest.raises(BenchError, match=r"^train.scoring=bfloat16: Old has no such arithmetic"):
+        device.check(Training(scoring="bfloat16"))
     with pytest.raises(BenchError, match=r"^train.precision=bfloat16: Old has no such arithmetic"):
         device.check(narrow)
     device.check(Training())

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
+from torch import nn
 
 from bench.gradients.fisher import forgetting_confidence
 from bench.network.likelihood import TaskModel
@@ -132,13 +133,20 @@ def test_scores_are_narrow_on_request(kind: str, world: World, tmp_path: Path) -
 
 
 def test_answers_are_written_narrow_too(tiny_causal: Path, world: World, tmp_path: Path) -> None:
-    """And what answers share a prompt behind which they are read, by a path of its own."""
+    """Side by side, as in float32; and narrow is what is read behind a prompt that answers share,
+    by a path of its own."""
     seen: list[torch.dtype] = []
+    rows: list[int] = []
+
+    def note(_module: nn.Module, _args: Any, out: torch.Tensor) -> None:
+        seen.append(out.dtype)
+        rows.append(len(out))
+
     stage = stage_for(world.plan("finetune", "causal", SCORING), tmp_path)
     run, layer = stage.run, stage.run.net.model.layers[0].mlp.down_proj
-    layer.register_forward_hook(lambda _module, _args, out: seen.append(out.dtype))
+    layer.register_forward_hook(note)
     write_rows(run.task_model, stage.shown[1], run.tokenizer, 3, run.accelerator)
-    assert set(seen) == {torch.bfloat16}
+    assert set(seen) == {torch.bfloat16} and max(rows) == len(stage.shown[1])
     stage.measuring.measure(False, ("scores",))
     assert run.task_model.ways["score"] == "shared"
     assert set(seen) == {torch.bfloat16}
