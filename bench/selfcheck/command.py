@@ -58,8 +58,9 @@ def outcomes(
         BenchError: an unknown setting, or one out of its range.
     """
     from bench.selfcheck import behaviour, identity, processes
-    from bench.selfcheck.checks import Subject
-    from bench.selfcheck.world import write_world
+    from bench.selfcheck.checks import NotApplicableError, Subject
+    from bench.selfcheck.world import only_cell, write_world
+    from bench.training.stack import build
 
     world = write_world(folder / "world")
     causal, encoder = (Subject(method, kind, tuple(words)) for kind in ("causal", "encoder"))
@@ -71,11 +72,18 @@ def outcomes(
         (both,) = processes.on_two_processes([subject], world, place / "two", plugins)
         processes.two_are_one(subject, world, place, both)
 
+    def shards_are_one(subject: Subject, world: World, place: Path) -> None:
+        """So do two that cut its weights over them while they train (`--use_fsdp`)."""
+        if reason := build(only_cell(subject.plan(world)).method).whole:
+            raise NotApplicableError(f"it is refused there: {reason}")
+        (both,) = processes.on_two_processes([subject], world, place / "two", plugins, sharded=True)
+        processes.two_are_one(subject, world, place, both)
+
     two_are_one.__doc__ = processes.two_are_one.__doc__
     checks: list[tuple[Callable[..., None], list[Subject]]] = [
         *((check, fitting[:1]) for check in identity.ON_CLASSES),
         *((check, fitting) for check in identity.ON_MODELS),
-        *((check, fitting[:1]) for check in (behaviour.means_it, two_are_one)),
+        *((check, fitting[:1]) for check in (behaviour.means_it, two_are_one, shards_are_one)),
     ]
     for number, (check, subjects) in enumerate(checks):
         found = []

@@ -80,7 +80,7 @@ def test_the_report_names_the_line_of_a_crash(
     path = wrong(CRASHES)
     monkeypatch.setattr(identity, "ON_MODELS", (identity.trains,))
 
-    def two(*given: object) -> list[object]:
+    def two(*given: object, **options: object) -> list[object]:
         raise ValueError("two crash")
 
     monkeypatch.setattr(processes, "on_two_processes", two)
@@ -97,7 +97,8 @@ def test_the_report_names_the_line_of_a_crash(
         "FAILED  Two processes, stopped and resumed, end as one" in out
         and "ValueError: two crash" in out
     )
-    assert "\n3 passed, 2 FAILED, 1 n/a, in " in out
+    assert "FAILED So do two that cut its weights over them while they train" in words
+    assert "\n3 passed, 3 FAILED, 1 n/a, in " in out
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """One check of each sort, so that a report takes seconds."""
     monkeypatch.setattr(identity, "ON_MODELS", (identity.off_is_finetune, identity.holds_the_base))
     monkeypatch.setattr(identity, "ON_CLASSES", (identity.whole_card,))
-    monkeypatch.setattr(processes, "on_two_processes", lambda *given: [[]])
+    monkeypatch.setattr(processes, "on_two_processes", lambda *given, **options: [[]])
     monkeypatch.setattr(processes, "two_are_one", lambda *given: None)
 
 

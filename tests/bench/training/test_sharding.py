@@ -51,14 +51,18 @@ class Looks(Method):
         self.kept = state
 """
 LOOKING = Subject("looks", "causal")
+ROUNDED = "train.weights=bfloat16"
 FEW = [  # of each kind of method one, some in stacks
     Subject("recadam", "encoder"),
     Subject("ewc+lwf", "causal"),
     Subject("distill+mas+npo+wise_ft", "causal", ("train.micro_batch=2",)),
     Subject("child_tuning", "causal", ("train.checkpointing=true",)),
     Subject("lora", "causal", ("train.select=best-on-dev",)),
+    Subject("recadam", "causal", (ROUNDED,)),
+    Subject("lora", "encoder", (ROUNDED,)),
 ]
 EACH = [
+    *(Subject(name, "causal", (ROUNDED,)) for name in ("finetune", "ewc", "lora", "wise_ft")),
     *(Subject(name, "causal") for name in METHODS.names() if not METHODS.get(name).whole),
     *(Subject(name, "encoder") for name in ("finetune", "l2sp", "llrd", "freeze", "bss")),
     Subject("child_tuning:D", "causal"),
@@ -97,7 +101,8 @@ def test_sharded_is_as_one_process(
         assert not isinstance(one, str), one
     for number, (subject, both) in enumerate(found.items()):
         try:
-            processes.two_are_one(subject, steady, tmp_path / str(number), both)
+            times = 20.0 if ROUNDED in subject.words else 1.0
+            processes.two_are_one(subject, steady, tmp_path / str(number), both, times)
         except FailedError as error:
             raise AssertionError(f"{subject}: {error}") from None
 
