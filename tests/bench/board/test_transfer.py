@@ -56,7 +56,7 @@ def test_what_is_told_the_truth_comes_first() -> None:
         for s, x in enumerate(EWC)
     ]
     page = terminal.render([conflicted([*cells(), *told])], "utf-8", 200)
-    (line,) = [line for line in page.splitlines() if "lwf:oracle" in line and "ewc" in line]
+    (line,) = [line for line in page.splitlines() if "transfer" in line and "ewc" in line]
     assert line.index("lwf:oracle") < line.index("ewc")
 
 
