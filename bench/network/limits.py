@@ -40,12 +40,20 @@ def cached_bytes(config: Any) -> int:
     """Bytes of a token's keys and values in all layers, in float32; 0 where the configuration does
     not say."""
     known = config.get_text_config()
-    names = ("num_hidden_layers", "num_attention_heads", "hidden_size")
-    layers, heads, hidden = (getattr(known, name, 0) for name in names)
-    if not (_is_count(layers) and _is_count(heads) and _is_count(hidden) and heads > 0):
+    layers = getattr(known, "num_hidden_layers", 0)
+    if not _is_count(layers):
         return 0
-    pairs, width = getattr(known, "num_key_value_heads", None), getattr(known, "head_dim", None)
-    return 2 * 4 * layers * (pairs or heads) * (width or hidden // heads)
+    if getattr(known, "per_layer_attributes", None):  # no two layers need be alike
+        return sum(_cached_in_layer(known.per_layer_config[i]) for i in range(layers))
+    return layers * _cached_in_layer(known)
+
+
+def _cached_in_layer(config: Any) -> int:
+    heads, hidden = (getattr(config, name, 0) for name in ("num_attention_heads", "hidden_size"))
+    if not (_is_count(heads) and _is_count(hidden) and heads > 0):
+        return 0
+    pairs, width = (getattr(config, n, None) for n in ("num_key_value_heads", "head_dim"))
+    return 2 * 4 * (pairs or heads) * (width or hidden // heads)
 
 
 def _is_count(value: object) -> TypeGuard[int]:

@@ -116,6 +116,14 @@ def test_a_token_has_as_many_keys_and_values_as_its_configuration_says(name: str
     assert kept == 2 * 5 * cached_bytes(net.config)
 
 
+def test_layers_that_differ_have_keys_and_values_of_their_own() -> None:
+    """Of Gemma 4 every sixth layer has heads of twice the width."""
+    if "gemma4_text" not in hf.CONFIG_MAPPING:
+        pytest.skip("this transformers has no Gemma 4")
+    config = hf.AutoConfig.for_model("gemma4_text")
+    assert cached_bytes(config) == 2 * 4 * 4 * (25 * 256 + 5 * 512)
+
+
 def test_padding_changes_nothing(tiny_causal: Path) -> None:
     model = TaskModel(hf.AutoModelForCausalLM.from_pretrained(tiny_causal).eval())
     pairs = [([2, 5, 7], [9]), ([2, 5, 7, 8, 9, 10, 11], [3, 4])]

@@ -124,5 +124,5 @@ def test_later_cells_take_no_more_than_the_first(
     peaks = json.loads(run.stdout.splitlines()[-1])
     weights = 4 * 19e6 / 2**20
     later = min(peaks[len(peaks) // 2 :])  # what is lost stays lost, and is in each of them
-    assert later <= 1.05 * peaks[0]  # one reading is 5 % off, measured; less is no fault
+    assert later <= peaks[0] + weights / 3  # readings differ by up to 17 MiB, measured
     assert 3 * weights < later < 6 * weights  # gradients, two moments, and activations
