@@ -54,4 +54,5 @@ class WiSEFT(Method):
     def finish(self, run: TrainingContext) -> None:
         """θ ← (1 − α) θ0 + α θ; lerp is exact at both ends."""
         for name, parameter in run.loaded.pretrained():
-            parameter.data.lerp_(run.anchor[name], 1 - self.config.alpha)
+            base = run.loaded.base[name].to(parameter.device)  # read once, so none is kept there
+            parameter.data.lerp_(base, 1 - self.config.alpha)

@@ -63,7 +63,7 @@ TESTED_IN = {
     "bench.training.schedule bench.training.signals methods.finetune",
     "bench/network/test_batches.py": "bench.cells.recipe",
     "bench/training/test_narrow_weights.py": "bench.training.adamw",
-    "bench/training/test_sharding.py": "bench.training.shards",
+    "bench/training/test_sharding.py": "bench.training.shards bench.running.groups",
     "bench/training/test_precision.py": "bench.network.precision methods.shared.task_fisher",
     "methods/test_auxiliary_loss.py": "methods.ga methods.multitask methods.npo methods.replay "
     "methods.shared.auxiliary_rows",

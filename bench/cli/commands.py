@@ -38,7 +38,7 @@ def run(words: Sequence[str]) -> int:
     from bench.running.job import renewed
     from bench.running.sharing import rank
 
-    asked = jobs_of(given, dry_run)
+    asked = jobs_of(given, dry_run, cut=card is not None and card.over > 1)
     if rank() == 0:
         print(asked.plans(window()), flush=True)
     if dry_run:

@@ -15,6 +15,7 @@ from bench.planning.plugins import load_all
 from bench.planning.presets import Preset, Wanted, cost
 
 if TYPE_CHECKING:
+    from bench.core.memory import Place
     from bench.running.job import Job
 
 
@@ -43,19 +44,19 @@ class Jobs:
         return "\n".join([*([self._preset_text(width)] if self.wanted else []), *texts])
 
     def forecasts(
-        self, width: int, probe: bool, gib: float | None, tell: Callable[[str], None]
+        self, width: int, probe: bool, card: Place | None, tell: Callable[[str], None]
     ) -> str:
-        """What each job will take, for the terminal, here or on a GPU of so many `gib`; `probe`
-        measures, and `tell` is told of it."""
+        """What each job will take, for the terminal, here or on a `card`; `probe` measures, and
+        `tell` is told of it."""
         from bench.planning.compatibility import in_words
         from bench.render.plan import forecast_text
         from bench.running.forecast import forecasts
-        from bench.running.room import beyond, card, here
+        from bench.running.room import beyond, here
 
-        place = card(gib) if gib else here()
+        place = card or here()
         return "\n\n".join(
             forecast_text(
-                forecasts(job, probe, tell, place.on_gpu),
+                forecasts(job, probe, tell, place),
                 job.workers,
                 in_words(beyond(job.plan, place)),
                 width=width,
@@ -87,9 +88,10 @@ class Jobs:
         raise BenchError(f"nothing of {name} can run here: {lines}")
 
 
-def jobs_of(given: dict[str, Any], dry: bool = False) -> Jobs:
+def jobs_of(given: dict[str, Any], dry: bool = False, cut: bool = False) -> Jobs:
     """The jobs of what is asked for by name, `preset` and `config` among it; `dry` ones are not to
-    run. Parts of a preset whose model or data is not here are left out.
+    run, here or where weights are `cut`. Parts of a preset whose model or data is not here are left
+    out.
 
     Raises:
         BenchError: a mistake in what was asked for.
@@ -99,14 +101,14 @@ def jobs_of(given: dict[str, Any], dry: bool = False) -> Jobs:
     words = dict(given)
     name, config = words.pop("preset", None), words.pop("config", None)
     if name is None:
-        return Jobs((planned(read(words, config), dry),))
+        return Jobs((planned(read(words, config), dry, cut),))
     if config is not None:
         raise BenchError("--preset and --config are both files of options: give one of them.")
     wanted = presets.wanted(preset_of(name, words), words)
     jobs, missing = [], []
     for options in wanted.runs:
         try:
-            jobs.append(planned(options, dry))
+            jobs.append(planned(options, dry, cut))
         except BenchError as error:
             missing.append(error)
     return Jobs(tuple(jobs), wanted, tuple(missing))

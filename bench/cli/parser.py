@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from bench.cells.recipe import Training
 from bench.core.errors import BenchError
+from bench.core.memory import Place
 from bench.core.provenance import DISTRIBUTION
 from bench.core.settings import kinds
 from bench.core.version import SUITE_VERSION
@@ -128,20 +129,23 @@ def run_parser(before: str = "") -> Parser:
     )
     about = "with --dry-run: measure a few steps of what nothing is known of"
     groups[WHERE].add_argument("--probe", action="store_true", help=about)
-    about = "with --dry-run: what it would take on a GPU of so many GiB"
-    groups[WHERE].add_argument("--card", type=_gib, metavar="GIB", help=about)
+    about = "with --dry-run: what it would take on a GPU of so many GiB, or cut over 8 (8x80)"
+    groups[WHERE].add_argument("--card", type=_card, metavar="[Nx]GIB", help=about)
     return parser
 
 
-def _gib(word: str) -> float:
-    """A size over 0."""
+def _card(word: str) -> Place:
+    """A GPU of so many GiB, which may be anywhere, or several over which weights are cut."""
+    count, times, size = word.rpartition("x")
     try:
-        found = float(word)
+        over, gib = int(count if times else 1), float(size)
     except ValueError:
-        found = 0.0
-    if not 0 < found < float("inf"):
-        raise argparse.ArgumentTypeError(f"{word!r} is no number of GiB above 0")
-    return found
+        over, gib = 0, 0.0
+    if over < 1 or not 0 < gib < float("inf"):
+        text = f"{word!r} is no number of GiB above 0, nor of cards and their GiB (8x80)"
+        raise argparse.ArgumentTypeError(text)
+    name = f"a card of {gib:g} GiB" if over == 1 else f"each of {over} cards of {gib:g} GiB"
+    return Place(name, True, int(gib * 2**30), over)
 
 
 def add_options(parser: Parser, *names: str) -> None:

@@ -13,11 +13,21 @@ _CLEAR = Path("/proc/self/clear_refs")
 
 
 @dataclass(frozen=True)
-class Footprint:
-    """What a cell takes at its peak, in bytes by what they are for: on a GPU, or without one in
-    this machine's memory."""
+class Place:
+    """Where cells are to have room: what is there for a process."""
 
-    at: str  # when that is: prepare, train or score
+    name: str
+    on_gpu: bool
+    room: int | None  # bytes; None where nobody knows
+    over: int = 1  # processes, over which weights are cut while a cell trains
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a process takes for a cell at its peak, in bytes by what they are for: on a GPU, or
+    without one in this machine's memory."""
+
+    at: str  # when that is: prepare, train or score; where weights are cut, cut or save, too
     weights: float
     gradients: float
     moments: float  # and the float32 copies of narrow weights
@@ -29,6 +39,7 @@ class Footprint:
     process: float  # beside all that, gaps between blocks of memory among it
     host: float  # of the machine's memory, beside a GPU's
     operations: float  # of its training, floating-point
+    over: int = 1  # processes, over which weights are cut
 
     @property
     def device(self) -> float:

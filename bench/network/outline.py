@@ -109,15 +109,35 @@ def _storages(values: Any) -> list[torch.UntypedStorage]:
     return [x.untyped_storage() for x in tree_leaves(values) if isinstance(x, Tensor)]
 
 
-def trained(net: Any, shapes: Sequence[Shape], precision: str, checkpointing: bool) -> int:
+def trained(
+    net: Any,
+    shapes: Sequence[Shape],
+    precision: str,
+    checkpointing: bool,
+    cut: Sequence[nn.Parameter] = (),
+    over: int = 1,
+) -> int:
     """Bytes that forward and backward passes over batches, one after the other, allocate at most
-    at one time, their gradients added up."""
+    at one time, their gradients added up; of those of parameters that are `cut` over so many
+    processes one part stays."""
     model = _Presumed(net.train(), precision)
     recomputing = activations_recomputed(net) if checkpointing else nullcontext()
+    kept: list[Tensor] = []
+
+    def keep_part(parameter: Tensor) -> None:
+        assert parameter.grad is not None
+        kept.append(parameter.grad.new_empty(parameter.numel() // over))
+        parameter.grad = None
+
+    hook: Any = Tensor.register_post_accumulate_grad_hook
+    handles = [hook(p, keep_part) for p in cut if p.requires_grad]
     with _MODE, recomputing, Peak() as peak:
         for shape in shapes:
             torch.autograd.backward(example_losses(model, _batch(model, shape)).sum())
         net.zero_grad(set_to_none=True)
+        kept.clear()
+    for handle in handles:
+        handle.remove()
     most: int = peak.most
     return most
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from bench.cells.cell import THEN, ModelInfo
 from bench.cells.grid import RefusalKey
 from bench.cells.recipe import Training
-from bench.core.launcher import shards
 from bench.planning.plugins import place_of
 from bench.rows.label_names import head_order
 from bench.training.method import NEEDS, ROLES
@@ -27,9 +26,11 @@ def refusals(
     forget: Mapping[str, tuple[Task, ...]],
     has: Collection[Need],
     lm_eval: Sequence[str],
+    cut: bool,
 ) -> dict[RefusalKey, str]:
     """Why cells cannot run, by model, method and task (or sequence of tasks), where they cannot;
-    `has` says which of "text" and "truth" the run has."""
+    `has` says which of "text" and "truth" the run has, `cut` whether weights are cut over
+    processes."""
     found: dict[RefusalKey, str] = {}
     for model, recipe in models:
         for tasks in groups:
@@ -39,7 +40,8 @@ def refusals(
             unasked = _unscorable(model, lm_eval)
             beyond = next(filter(None, (_unanswerable(t, model, recipe) for t in tasks)), unasked)
             for method in methods:
-                if reason := beyond or _misfit(method, model, recipe, (lonely, own), has):
+                asked = method, model, recipe, (lonely, own), has, cut
+                if reason := beyond or _misfit(*asked):
                     found[RefusalKey(model.name, method.label, name)] = reason
     return found
 
@@ -111,6 +113,7 @@ def _misfit(
     recipe: Training,
     forget: tuple[list[str], list[str]],
     has: Collection[Need],
+    cut: bool,
 ) -> str | None:
     """Why the method cannot work here; `forget` are the tasks without a forgetting task, and those
     that are their own."""
@@ -125,9 +128,9 @@ def _misfit(
         return strange
     if reason:
         return reason
-    if shards() and method.whole:
+    if cut and method.whole:
         return f"FSDP: {method.whole}; run it with data parallel (leave --use_fsdp out)"
-    if shards() and recipe.compile:
+    if cut and recipe.compile:
         return "FSDP: train.compile=true has not been made to work with it; leave one of them out"
     if "generation" in needs and not model.generates:
         return (

@@ -74,15 +74,17 @@ class Forecast:
     footprint: Footprint | None = None  # of that cell, by arithmetic
 
 
-def make_plan(options: Options, weightless: bool = False) -> Plan:
+def make_plan(options: Options, weightless: bool = False, cut: bool = False) -> Plan:
     """Check everything that can be checked without loading a model; a `weightless` plan is not to
-    run, and its models may be folders without weights.
+    run, and its models may be folders without weights. Weights may be `cut` over processes,
+    and are where accelerate's launcher says so.
 
     Raises:
         BenchError: a name, a value, a file or a combination that cannot work.
     """
     launched = check_launcher()
-    if launched and options.theta0 == "disk":
+    cut = cut or bool(launched)
+    if cut and options.theta0 == "disk":
         raise BenchError("--theta0 disk: not with --use_fsdp, which cuts θ0 over the processes.")
     options, left_out = spelled_out(options)
     if not options.methods or not options.tasks:
@@ -124,6 +126,7 @@ def make_plan(options: Options, weightless: bool = False) -> Plan:
             found.forget,
             _has(text, data),
             options.lm_eval,
+            cut,
         ),
         besides=Besides(
             lm_eval=tuple(dict.fromkeys(options.lm_eval)),

@@ -47,7 +47,12 @@ def memory_lines(found: Sequence[Forecast], width: int) -> list[str]:
         )
         for method, one in known
     ]
-    where = "of a GPU, and of its host" if any(one.host for _, one in known) else "of this machine"
+    on_gpu, over = any(one.host for _, one in known), known[0][1].over
+    where = "of a GPU, and of its host" if on_gpu else "of this machine"
+    if over > 1:
+        where = f"of each of {over} processes" + (", a GPU's and the host's," if on_gpu else "")
     said = f"memory {where} by arithmetic, in {unit}, at the peak of each method's largest cell; "
     said += "passes: activations, logits and the like; PFLOP: what its training computes"
+    if over > 1:
+        said += "; cut, save: while weights are cut, and put together for a checkpoint"
     return ["", wrap(said, width, "  "), "", *table(columns, rows, width)[0]]

@@ -11,13 +11,13 @@ import json
 import logging
 import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
 
 import torch
 
 from bench.cells.cell import AnyCell, Cell, MethodSpec, ModelInfo, TaskSequence
-from bench.core.memory import IMPORTED_MIB, Footprint
+from bench.core.memory import IMPORTED_MIB, Footprint, Place
 from bench.network.batches import Encoded, collate
 from bench.network.encoding import encode
 from bench.network.generation import SIDE_BY_SIDE, STARTS
@@ -38,6 +38,7 @@ from bench.network.running_text import BLOCK
 from bench.planning.plan import Plan
 from bench.rows.portions import subset
 from bench.rows.task import Row
+from bench.running.groups import Groups, groups_of
 from bench.scoring.evaluation import length_batches
 from bench.training.method import Keeps, Method, Reads
 from bench.training.stack import build
@@ -50,35 +51,36 @@ _GAPS = 0.55  # of what passes take: freed blocks that the C library keeps, meas
 _ON_GPU_MIB = 2048.0  # of a process whose model is on a GPU
 
 
-def tried(cell: AnyCell, plan: Plan, on_gpu: bool) -> Footprint | None:
+def tried(cell: AnyCell, plan: Plan, place: Place) -> Footprint | None:
     """Its `footprint`; None where the network, or the tokenizer, does not lend itself to it."""
     try:
-        return footprint(cell, plan, on_gpu)
+        return footprint(cell, plan, place)
     except Exception as error:
         log.info("no memory by arithmetic for %s: %s", cell, error)
         return None
 
 
-def footprint(cell: AnyCell, plan: Plan, on_gpu: bool) -> Footprint:
-    """The most that a cell takes at one time, on a GPU or in this machine's memory.
+def footprint(cell: AnyCell, plan: Plan, place: Place) -> Footprint:
+    """The most that a process takes for a cell at one time, on a GPU or in this machine's memory.
 
     Raises:
         Exception: whatever an architecture, or its tokenizer, does without values.
     """
     stages = cell.stages if isinstance(cell, TaskSequence) else (cell,)
     stages = tuple(replace(stage, model=stages[0].model) for stage in stages)
-    parts = (part for stage in stages for part in parts_of(stage, plan, on_gpu))
+    parts = (part for stage in stages for part in parts_of(stage, plan, place))
     return max(parts, key=lambda one: one.device)
 
 
-def parts_of(cell: Cell, plan: Plan, on_gpu: bool) -> list[Footprint]:
-    """What a cell takes while it trains, while it scores and, if its method does, prepares."""
+def parts_of(cell: Cell, plan: Plan, place: Place) -> list[Footprint]:
+    """What a cell takes while it trains, while it scores and, if its method does, prepares; where
+    weights are cut, also while they are, and while they are put together for a checkpoint."""
     method = build(cell.method)
     own = type(method).trains is not Method.trains
     frozen = json.dumps([cell.method.name, cell.method.settings]) if own else ""
     outputs = plan.material.tasks[cell.task.name].outputs
     outline = _outline(cell.model, outputs, cell.training.weights, frozen)
-    return _Cell(cell, method, outline, plan, on_gpu).parts()
+    return _Cell(cell, method, outline, plan, place).parts()
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +92,21 @@ class _Outline:
     weights: int
     gradients: int
     moments: int  # and float32 copies of narrow weights
+
+    @cached_property
+    def groups(self) -> Groups:
+        """What is put together at a time where weights are cut over processes."""
+        return groups_of(self.net)
+
+
+class _Share(NamedTuple):
+    """How much there is in a process of what is there once on one device."""
+
+    weights: float = 1.0
+    gradients: float = 0.0
+    moments: float = 0.0
+    importance: float = 1.0
+    theta0: float = 1.0  # beside the host's
 
 
 @lru_cache(maxsize=64)
@@ -113,9 +130,14 @@ def _outline(model: ModelInfo, outputs: int, weights: str, frozen: str) -> _Outl
 
 @lru_cache(maxsize=256)
 def _trained(
-    outline: _Outline, shapes: tuple[Shape, ...], precision: str, checkpointing: bool
+    outline: _Outline, shapes: tuple[Shape, ...], precision: str, checkpointing: bool, over: int
 ) -> int:
-    return trained(outline.net, shapes, precision, checkpointing)
+    if over == 1:
+        return trained(outline.net, shapes, precision, checkpointing)
+    groups = outline.groups  # whose gradients go to other processes block by block, batch by batch
+    how = precision, checkpointing, groups.inside, over
+    most = max(trained(outline.net, [shape], *how) for shape in dict.fromkeys(shapes))
+    return most + groups.root + groups.together
 
 
 @lru_cache(maxsize=256)
@@ -146,45 +168,79 @@ class _Cell:
     method: Method
     outline: _Outline
     plan: Plan
-    on_gpu: bool
+    place: Place
 
     def parts(self) -> list[Footprint]:
         """See `parts_of`."""
-        whole, kept, prepared = self.outline, self.method.keeps, self.method.prepares
-        step = self._step()
-        parts = [
-            self._part("train", kept, whole.gradients, whole.moments, step - whole.gradients),
-            self._part("score", kept, 0, 0, self._score()),
-        ]
+        prepared = self.method.prepares
+        parts = self._parts_cut() if self.place.over > 1 else self._parts_whole()
         if prepared != Keeps():
-            parts.append(self._part("prepare", prepared, 0, 0, self._prepare()))
+            parts.append(self._part("prepare", prepared, _Share(), self._prepare()))
         computed = self._computed()
         return [replace(part, operations=computed) for part in parts]
 
-    def _part(
-        self, name: str, held: Keeps, gradients: float, moments: float, passes: float
-    ) -> Footprint:
+    def _parts_whole(self) -> list[Footprint]:
+        """While it trains and while it scores, on one device."""
+        kept = self.method.keeps
+        return [
+            self._part("train", kept, _Share(1, 1, 1), self._passes()),
+            self._part("score", kept, _Share(moments=self._looked_at), self._score()),
+        ]
+
+    def _parts_cut(self) -> list[Footprint]:
+        """The same where weights are cut over processes while it trains, and what is between: a
+        process has its shards beside the whole weights then."""
+        kept, share = self.method.keeps, 1 / self.place.over
+        both, seen, groups = 1 + share, self._looked_at * share, self.outline.groups
+        on_gpu, after = self.place.on_gpu, both + self.method.leaves_theta0  # and merged weights
+        asked = 1.0 if on_gpu else share  # of θ0; a CPU has it whole in any case
+        score = max(self._score(), groups.root, groups.block)  # which are gathered before
+        parts = [
+            self._part("cut", kept, _Share(both, theta0=asked), 0),
+            self._part("train", kept, _Share(share, share, share, share, share), self._passes()),
+            self._part("score", kept, _Share(after, 0, seen, share, seen), score),
+        ]
+        if not on_gpu:
+            parts.append(self._part("save", kept, _Share(both, 0, both, both, share), 0))
+        if self.method.prepares.star:  # plain fine-tuning has a network, and a θ0, of its own
+            second = _Share(1 + both, theta0=0.0 if on_gpu else 1.0)
+            parts.append(self._part("prepare", Keeps(theta0=1, star=1), second, 0))
+        return parts
+
+    @property
+    def _looked_at(self) -> bool:
+        """Whether weights are scored in the midst of the training."""
+        recipe = self.cell.training
+        return recipe.select != "last" or recipe.eval_every is not None
+
+    def _part(self, name: str, held: Keeps, share: _Share, passes: float) -> Footprint:
         """What is there at one time. Without a GPU θ0, from which every cell's drift is measured,
         lies where the weights do; on disk it takes nothing, and of a method that leaves it alone
-        it is the weights, as long as they are not scored."""
-        weights = self.outline.weights
+        it is the weights, until they are cut or others are scored in their place."""
+        whole, on_gpu, cut = self.outline, self.place.on_gpu, self.place.over > 1
+        weights, importance = whole.weights, whole.count * self._importance_bytes(name)
         base = 0 if self.plan.on_disk else weights
-        itself = self.method.leaves_theta0 and name == "train"
-        process = (_ON_GPU_MIB if self.on_gpu else IMPORTED_MIB) * 2**20
-        process += 0 if self.on_gpu else _GAPS * passes
+        itself = self.method.leaves_theta0 and name == ("cut" if cut else "train")
+        theta0 = base * held.theta0 * share.theta0
+        if not on_gpu:
+            theta0 = (0 if itself else base) + (theta0 if cut else 0)
+        process = (_ON_GPU_MIB if on_gpu else IMPORTED_MIB) * 2**20
+        process += 0 if on_gpu else _GAPS * passes
+        written = weights + (whole.moments + importance * held.importance if cut else 0)
         return Footprint(
             at=name,
-            weights=weights,
-            gradients=gradients,
-            moments=moments,
-            theta0=base * (held.theta0 if self.on_gpu else 0 if itself else 1),
-            importance=self.outline.count * held.importance * self._importance_bytes(name),
+            weights=weights * share.weights,
+            gradients=whole.gradients * share.gradients,
+            moments=whole.moments * share.moments,
+            theta0=theta0,
+            importance=importance * held.importance * share.importance,
             star=weights * held.star,
             teacher=weights * held.teacher,
             passes=passes,
-            process=0.0 if self.on_gpu else process,
-            host=process + base + weights if self.on_gpu else 0.0,  # and weights to be written
+            process=0.0 if on_gpu else process,
+            host=process + base + written if on_gpu else 0.0,
             operations=0.0,
+            over=self.place.over,
         )
 
     def _importance_bytes(self, part: str) -> int:
@@ -192,22 +248,25 @@ class _Cell:
         narrow = part != "prepare" and self.cell.training.importance == "bfloat16"
         return 2 if narrow else _WIDE
 
-    def _step(self) -> float:
-        """Bytes that an optimizer step allocates at most, gradients included."""
+    def _passes(self) -> float:
+        """Bytes that an optimizer step allocates at most beside its gradients."""
         recipe, method = self.cell.training, self.method
-        shape, extra = self._shape(self.cell.task.name, self._micro_batch), 0.0
+        each = math.ceil(self._at_once / self.place.over)
+        shape, extra = self._shape(self.cell.task.name, each), 0.0
         if method.keeps.teacher:  # it is learned from at every token, not at the answer's alone
             shape = shape._replace(answer=shape.tokens)
             extra = 3.0 * _WIDE * shape.rows * shape.tokens * vocabulary(self.outline.net.config)
         # the second of several micro-batches finds the first one's gradients
-        shapes = [shape] * (1 if self._micro_batch == recipe.batch_size else 2)
+        shapes = [shape] * (1 if self._at_once == recipe.batch_size else 2)
         if reads := method.reads(recipe):
             shapes.append(self._read_beside(reads))
-        found = _trained(self.outline, tuple(shapes), recipe.precision, recipe.checkpointing)
-        return found + extra
+        how = recipe.precision, recipe.checkpointing, self.place.over
+        found = _trained(self.outline, tuple(shapes), *how)
+        return found + extra - self.outline.gradients / self.place.over
 
     @property
-    def _micro_batch(self) -> int:
+    def _at_once(self) -> int:
+        """Rows of a micro-batch, which processes share."""
         recipe = self.cell.training
         return min(recipe.micro_batch or recipe.batch_size, recipe.batch_size)
 
@@ -217,8 +276,8 @@ class _Cell:
         rows = self._rows(self.cell.task.name, "train", None)
         some = self._encoded(self.cell.task.name, rows[:: math.ceil(len(rows) / _SOME)])
         middling = sorted(range(len(some)), key=some.length)[len(some) // 2]
-        shape = self._shape_of(some, [middling])._replace(rows=self._micro_batch)
-        parts = math.ceil(self.cell.training.batch_size / self._micro_batch)
+        shape = self._shape_of(some, [middling])._replace(rows=self._at_once)
+        parts = math.ceil(self.cell.training.batch_size / self._at_once)
         step = parts * _operations(self.outline, shape)
         found = step * (2 if self.method.prepares.star else 1)
         if reads := self.method.reads(self.cell.training):

@@ -11,10 +11,11 @@ from bench.cells.cell import AnyCell, Cell, TaskSequence, label_of
 from bench.cells.store import Store
 from bench.core.errors import BenchError
 from bench.core.machine import available_bytes, gpus
-from bench.core.memory import Footprint
+from bench.core.memory import Footprint, Place
 from bench.planning.plan import Forecast
 from bench.running.estimates import ALIKE, HERE, PROBED, ROUGH, Estimates
 from bench.running.job import Job
+from bench.running.room import here
 
 _STEPS, _ROWS, _TOKENS = 6, 64, 2048  # of a probe
 ARITHMETIC = "arithmetic"
@@ -22,7 +23,7 @@ ARITHMETIC = "arithmetic"
 _SURE = (HERE, ALIKE, PROBED, ROUGH)
 
 
-def forecasts(job: Job, probe: bool, tell: Callable[[str], None], on_gpu: bool) -> list[Forecast]:
+def forecasts(job: Job, probe: bool, tell: Callable[[str], None], place: Place) -> list[Forecast]:
     """Of what is to run, by method; by cells that are in the folder, and if asked by a `probe` of
     what nothing is known of, of which `tell` is told. Nothing is written into the folder."""
     estimates = Estimates.of_plan(job.plan, Store(job.folder).all())
@@ -31,16 +32,17 @@ def forecasts(job: Job, probe: bool, tell: Callable[[str], None], on_gpu: bool) 
     by_method: dict[str, list[AnyCell]] = {}
     for cell in job.todo:
         by_method.setdefault(label_of(cell), []).append(cell)
-    return [_of_method(name, cells, estimates, job, on_gpu) for name, cells in by_method.items()]
+    return [_of_method(name, cells, estimates, job, place) for name, cells in by_method.items()]
 
 
 def _of_method(
-    name: str, cells: Sequence[AnyCell], estimates: Estimates, job: Job, on_gpu: bool
+    name: str, cells: Sequence[AnyCell], estimates: Estimates, job: Job, place: Place
 ) -> Forecast:
     found = [estimates.of(cell) for cell in cells]
     known = [one for one in found if one is not None]
-    measured = [one.memory_mib for one in known if one.memory_mib and on_gpu == bool(gpus())]
-    largest = _largest(cells, job, on_gpu)
+    alike = place.on_gpu == bool(gpus()) and place.over == 1
+    measured = [one.memory_mib for one in known if one.memory_mib and alike]
+    largest = _largest(cells, job, place)
     memory = max(measured, default=None) or (largest.device / 2**20 if largest else None)
     sure = max((one.sure for one in known), key=_SURE.index, default="")
     whole = len(known) == len(cells)
@@ -55,12 +57,12 @@ def _of_method(
     )
 
 
-def _largest(cells: Sequence[AnyCell], job: Job, on_gpu: bool) -> Footprint | None:
+def _largest(cells: Sequence[AnyCell], job: Job, place: Place) -> Footprint | None:
     """The largest of cells that differ in more than their seed; None where none can be told."""
     from bench.running.footprint import tried
 
     apart = {cell.identity()["task"] + cell.identity()["model"]["hash"]: cell for cell in cells}
-    found = [tried(cell, job.plan, on_gpu) for cell in apart.values()]
+    found = [tried(cell, job.plan, place) for cell in apart.values()]
     return max(filter(None, found), key=lambda one: one.device, default=None)
 
 
@@ -106,5 +108,5 @@ def _unknown(cells: Sequence[AnyCell], estimates: Estimates) -> Iterator[Cell]:
 
 
 def _has_room(cell: Cell, job: Job) -> bool:
-    needed, free = _largest([cell], job, bool(gpus())), available_bytes()
+    needed, free = _largest([cell], job, here()), available_bytes()
     return bool(gpus()) or (needed is not None and (free is None or needed.device < free))

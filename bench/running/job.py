@@ -11,6 +11,7 @@ from bench.cells.cell import AnyCell, is_trial
 from bench.cells.store import Store
 from bench.core.durations import NEVER, Deadline, seconds_of
 from bench.core.errors import BenchError
+from bench.core.launcher import shards
 from bench.planning.options import Executor, Options, Retry
 from bench.planning.plan import Plan, also_refused, make_plan
 from bench.planning.plugins import load_all
@@ -63,9 +64,10 @@ class Job:
         return found
 
 
-def planned(options: Options, dry: bool = False) -> Job:
+def planned(options: Options, dry: bool = False, cut: bool = False) -> Job:
     """Load the plug-ins, plan, and look at what is done already. Nothing is written. A `dry` job
-    is not to run: its models need no weights, and its cells no room.
+    is not to run: its models need no weights, and its cells no room. It may be one whose weights
+    are `cut` over processes.
 
     Raises:
         BenchError: a name, a value, a file or a combination that cannot work.
@@ -74,14 +76,15 @@ def planned(options: Options, dry: bool = False) -> Job:
     check_executor(options)
     device.use(options.device)
     own = load_all(options.plugin, options.task_file)
-    plan = make_plan(replace(options, tasks=options.tasks or own), weightless=dry)
+    plan = make_plan(replace(options, tasks=options.tasks or own), weightless=dry, cut=cut)
     plan = replace(plan, on_disk=options.theta0 == "disk")
     if options.executor == "local":
         for recipe in plan.spec.training:
             device.check(recipe)
         plan = replace(plan, device=device.told())
-        if processes() == 1 and not dry:
-            plan, found = with_room(plan, here(), may_move=options.theta0 is None)
+        if (processes() == 1 or shards()) and not dry:
+            may_move = options.theta0 is None and not shards()
+            plan, found = with_room(plan, here(), may_move)
             plan = also_refused(plan, options, found)
     names = "-".join(model.name.replace("/", "--") for model in plan.spec.models)
     folder = options.out or Path("results", "local", names)

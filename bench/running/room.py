@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from bench.cells.cell import AnyCell, Cell, MethodSpec, TaskSequence
 from bench.cells.grid import RefusalKey, key_of
+from bench.core.launcher import shards
 from bench.core.machine import gpu_bytes, gpus, total_bytes
-from bench.core.memory import training_mib
+from bench.core.memory import Place, training_mib
 from bench.planning.plan import Plan
+from bench.running.sharing import local_processes, processes
 from bench.running.workers import parameters
 from bench.training.method import METHODS
 
@@ -27,25 +29,14 @@ _SAVING: tuple[dict[str, Any], ...] = (
 """What makes a cell smaller, the least change first."""
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where cells are to have room."""
-
-    name: str
-    on_gpu: bool
-    room: int | None  # bytes; None where nobody knows
-
-
 def here() -> Place:
-    """The smallest GPU, or without one this machine."""
+    """The smallest GPU, or without one this machine, of which each process has a share."""
+    over = processes() if shards() else 1
     if gpus():
-        return Place("a GPU here", True, min(gpu_bytes(), default=None))
-    return Place("this machine", False, total_bytes())
-
-
-def card(gib: float) -> Place:
-    """A GPU of so many GiB, which may be anywhere."""
-    return Place(f"a card of {gib:g} GiB", True, int(gib * _GIB))
+        return Place("a GPU here", True, min(gpu_bytes(), default=None), over)
+    whole, count = total_bytes(), local_processes()
+    name = "this machine" if count == 1 else f"each of {count} processes here"
+    return Place(name, False, None if whole is None else whole // count, over)
 
 
 def with_room(plan: Plan, place: Place, may_move: bool) -> tuple[Plan, dict[RefusalKey, str]]:
@@ -93,10 +84,10 @@ def _too_large(cell: AnyCell, plan: Plan, place: Place) -> str | None:
     room = place.room
 
     def fits(other: AnyCell) -> bool:
-        found = tried(other, plan, place.on_gpu)
+        found = tried(other, plan, place)
         return found is not None and found.device < room
 
-    found = tried(cell, plan, place.on_gpu)
+    found = tried(cell, plan, place)
     if found is None or found.device < room:
         return None
     parts = {

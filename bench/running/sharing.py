@@ -35,6 +35,11 @@ def processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def local_processes() -> int:
+    """How many of them run on this machine, and have its memory in common."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
 def unmeasured(result: CellResult | None, cell: AnyCell, store: Store) -> list[str]:
     """The parts of a cell that are asked for and not in its result; all where answers are lost."""
     wanted = asked(cell)

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.core.errors import BenchError
 from bench.planning.method_names import parts_of
 from bench.planning.plugins import place_of
 from bench.render.layout import window, wrap
+from bench.running import sharing
 
 if TYPE_CHECKING:
     from bench.selfcheck.checks import Subject
@@ -32,9 +34,13 @@ def report(method: str, settings: Sequence[str], plugins: Sequence[str]) -> bool
     passed and none failed. The files of `plugins` are loaded in other processes, too.
 
     Raises:
-        BenchError: an unknown method or setting.
+        BenchError: an unknown method or setting, or a launcher, for it starts processes itself.
     """
     parts_of(method)
+    if sharing.processes() > 1:
+        raise BenchError(
+            "selfcheck starts two processes by itself, also sharded: leave the launcher out."
+        )
     start = time.monotonic()
     print(f"{method}, on tiny models made on the spot:\n", flush=True)
     statuses = []

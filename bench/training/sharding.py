@@ -41,8 +41,8 @@ def shard(run: TrainingContext, method: Method, optimizer: Optimizer) -> None:
     net: Any = run.net
     names = {id(parameter): name for name, parameter in net.named_parameters()}
     mesh = init_device_mesh(run.device.type, (run.accelerator.num_processes,))
-    for block in reversed(_blocks(net)):  # what stands inside another one first
-        fully_shard(block, mesh=mesh)
+    for part in (*_wider(net), *reversed(blocks(net))):  # what stands inside another one first
+        fully_shard(part, mesh=mesh)
     fully_shard(run.task_model, mesh=mesh)
     run.now_sharded(True)
     cut = dict(net.named_parameters())
@@ -54,12 +54,24 @@ def shard(run: TrainingContext, method: Method, optimizer: Optimizer) -> None:
         method.load_state_dict(shards)
 
 
-def _blocks(net: Any) -> list[nn.Module]:
+def blocks(net: Any) -> list[nn.Module]:
     """What transformers does not split, of which there are several in a row. (Embeddings, which it
     does not split either, may be the output layer as well, and one parameter has one place.)"""
     names = net._no_split_modules or ()
     rows = [module for module in net.modules() if isinstance(module, nn.ModuleList)]
     return [block for row in rows for block in row if type(block).__name__ in names]
+
+
+def _wider(net: Any) -> list[nn.Module]:
+    """What stands outside of blocks and is trained in float32 beside narrower weights, as adapters
+    of a pooler are beside a head: gradients that are summed together have one type."""
+    inside = {id(p) for block in blocks(net) for p in block.parameters()}
+    found: dict[torch.dtype, dict[nn.Module, None]] = {}
+    for module in net.modules():
+        for p in module.parameters(recurse=False):
+            if p.requires_grad and id(p) not in inside:
+                found.setdefault(p.dtype, {})[module] = None
+    return list(found.get(torch.float32, {})) if len(found) > 1 else []
 
 
 def agreed(run: TrainingContext, caught: list[BaseException], due: bool) -> bool:
@@ -74,5 +86,7 @@ def agreed(run: TrainingContext, caught: list[BaseException], due: bool) -> bool
 
 def release(run: TrainingContext) -> None:
     """Make the weights whole in every process, for good."""
+    if run.step == run.steps:
+        run.optimizer.state.clear()  # nobody takes a step any more, and whole weights need room
     unshard(run.task_model)
     run.now_sharded(False)

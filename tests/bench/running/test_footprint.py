@@ -7,29 +7,19 @@ import sys
 from pathlib import Path
 
 import pytest
-import transformers as hf
 
-from bench.core.memory import memory_mib
+from bench.core.memory import Place, memory_mib
 from bench.network.outline import Peak
 from bench.planning.plugins import load_builtin
 from bench.running.footprint import footprint, parts_of
 from bench.selfcheck.world import World, only_cell, plan_for, stage_for, write_text
 from bench.training.loop import train
 from bench.training.method import METHODS
+from tests.helpers.worlds import widened
 
 load_builtin()
 ROOT = Path(__file__).parents[3]
-
-
-def widened(tiny: Path, folder: Path, hidden: int, layers: int) -> Path:
-    """A model whose weights outweigh what a short batch keeps."""
-    config = hf.AutoConfig.from_pretrained(tiny)
-    config.hidden_size, config.intermediate_size = hidden, 3 * hidden
-    config.num_hidden_layers, config.head_dim = layers, 64
-    config.num_attention_heads = config.num_key_value_heads = hidden // 64
-    hf.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-    hf.AutoTokenizer.from_pretrained(tiny).save_pretrained(folder)
-    return folder
+MACHINE, CARD = Place("this machine", False, None), Place("a card", True, None)
 
 
 _SMALL = {
@@ -61,7 +51,7 @@ def test_a_method_holds_what_it_says(
     text = write_text(tmp_path / "text", sentences=1600)  # with the blocks that ewc and mas want
     plan = plan_for([method], ["cola"], wide, world.data, *words, retention=str(text))
     stage = stage_for(plan, tmp_path)
-    parts = {part.at: part for part in parts_of(only_cell(plan), plan, on_gpu=False)}
+    parts = {part.at: part for part in parts_of(only_cell(plan), plan, MACHINE)}
     said = max(part.device - part.process for name, part in parts.items() if name != "score")
     stage.method.finish = lambda run: None  # type: ignore[method-assign]  # which makes what is scored
     # a teacher is loaded in other threads, where nobody counts
@@ -97,7 +87,7 @@ def test_a_whole_process_takes_what_is_said(
     model = widened(world.models["causal"], tmp_path / "wide", hidden, layers)
     words = ["train.batch_size=32"]
     plan = plan_for(["finetune"], ["cola"], model, world.data, *words, retention=str(world.text))
-    said = footprint(only_cell(plan), plan, on_gpu=False).device / 2**20
+    said = footprint(only_cell(plan), plan, MACHINE).device / 2**20
     command = [sys.executable, "-c", _CELL, tmp_path / "run", model, world.data, world.text, *words]
     run = subprocess.run(
         list(map(str, command)), capture_output=True, text=True, check=True, cwd=ROOT
@@ -107,11 +97,11 @@ def test_a_whole_process_takes_what_is_said(
 
 def test_beside_a_gpu_the_host_has_what_the_gpu_has_not(world: World) -> None:
     plan = world.plan("ewc", "causal", "ewc.fisher=retention")
-    here, there = (parts_of(only_cell(plan), plan, on_gpu) for on_gpu in (False, True))
+    here, there = (parts_of(only_cell(plan), plan, place) for place in (MACHINE, CARD))
     assert [part.theta0 for part in here] == [here[0].weights] * 3
     assert [part.theta0 / part.weights for part in there] == [1, 1, 0]  # train, score, prepare
     assert all(part.host == 0 < part.process for part in here)
     assert all(part.process == 0 and part.host > 2 * part.weights for part in there)
     narrow = world.plan("ewc", "causal", "ewc.fisher=retention", "train.importance=bfloat16")
-    part, *_ = parts_of(only_cell(narrow), narrow, on_gpu=True)
+    part, *_ = parts_of(only_cell(narrow), narrow, CARD)
     assert part.importance == there[0].importance / 2

@@ -14,6 +14,7 @@ from bench.running.estimates import ALIKE, HERE, PROBED
 from bench.running.finishing import finished
 from bench.running.forecast import ARITHMETIC, forecasts
 from bench.running.job import Job, planned
+from bench.running.room import here
 from bench.selfcheck.world import World
 from tests.conftest import Run
 
@@ -31,15 +32,15 @@ def job_of(world: World, folder: Path, **more: object) -> Job:
 def test_a_dry_run_is_held_against_the_run(world: World, tmp_path: Path) -> None:
     """By a probe, by shorter cells, and by cells of another seed."""
     folder, told = tmp_path / "run", list[str]()
-    before = forecasts(job_of(world, folder), probe=False, tell=told.append, on_gpu=False)
+    before = forecasts(job_of(world, folder), probe=False, tell=told.append, place=here())
     assert [(one.seconds, one.memory_by) for one in before] == [(None, ARITHMETIC)] * 2
-    probed = forecasts(job_of(world, folder), probe=True, tell=told.append, on_gpu=False)
+    probed = forecasts(job_of(world, folder), probe=True, tell=told.append, place=here())
     assert told == [f"probe: 6 steps of {name} x cola x seed 0" for name in ("finetune", "l2sp")]
     assert not folder.exists()
     results = finished(job_of(world, folder), quiet=True).results
     taken = {r["labels"]["method"]: r["costs"] for r in results}
-    longer = forecasts(job_of(world, folder, steps=80), False, told.append, on_gpu=False)
-    others = forecasts(job_of(world, folder, first_seed=1), False, told.append, on_gpu=False)
+    longer = forecasts(job_of(world, folder, steps=80), False, told.append, here())
+    others = forecasts(job_of(world, folder, first_seed=1), False, told.append, here())
     for found, sure in ((probed, PROBED), (longer, ALIKE), (others, HERE)):
         assert [(one.method, one.cells, one.time_by) for one in found] == [
             ("finetune", 1, sure),

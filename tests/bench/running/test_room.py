@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 
 from bench.core.errors import RefusedError
+from bench.core.memory import Place
 from bench.planning.options import read
 from bench.planning.plan import Plan
 from bench.running.footprint import footprint
 from bench.running.job import planned
-from bench.running.room import Place, beyond, card
+from bench.running.room import beyond, here
 from bench.selfcheck.world import World, only_cell
 from tests.conftest import Run
+
+CARD = Place("a card of no known size", True, None)
 
 
 def refused(plan: Plan, size: float) -> list[str]:
@@ -25,7 +28,7 @@ def test_what_has_no_room_is_told_what_would_help(world: World) -> None:
     plan = world.plan("recadam", "encoder", "train.batch_size=40", "train.max_eval=2")
     cell = only_cell(plan)
     full, less, cut = (
-        footprint(replace(cell, training=replace(cell.training, **changes)), plan, True).device
+        footprint(replace(cell, training=replace(cell.training, **changes)), plan, CARD).device
         for changes in ({}, {"checkpointing": True}, {"micro_batch": 1})
     )
     assert cut < less < full
@@ -37,7 +40,7 @@ def test_what_has_no_room_is_told_what_would_help(world: World) -> None:
     assert text.endswith("train.micro_batch=1 would fit")
     (text,) = refused(plan, 1000)
     assert text.endswith("has 0.0")
-    assert beyond(plan, card(80.0)) == {} == beyond(plan, Place("unknown", True, None))
+    assert beyond(plan, Place("a card", True, 80 << 30)) == {} == beyond(plan, CARD)
 
 
 def test_a_plan_refuses_it(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -69,9 +72,30 @@ def test_a_model_without_weights_is_planned_for_a_card(
     assert code == 0
     assert "memory of a GPU, and of its host by arithmetic, in " in " ".join(out.split())
     assert "no room: recadam on huge (cola): it takes" in out
+    code, out, _ = run(*words, "--dry-run", "--card", "4x3", "--methods", "recadam,mixout")
+    said = " ".join(out.split())
+    assert code == 0 and "memory of each of 4 processes, a GPU's and the host's, by" in said
+    assert "and each of 4 cards of 3 GiB has 3.0" in said and "while PFLOP" in said
+    assert "refused mixout on huge (cola): FSDP: mixout puts other weights in the place" in said
+    code, _, err = run(*words, "--dry-run", "--card", "4x3", "--theta0", "disk")
+    assert (code, "--theta0 disk: not with --use_fsdp" in err) == (2, True)
     code, _, err = run(*words)
     assert (code, "no *.safetensors" in err) == (2, True)
     code, _, err = run(*words, "--card", "8")
     assert (code, err) == (2, "run_bench.py: --card is for --dry-run.\n")
-    code, _, err = run(*words, "--dry-run", "--card", "much")
-    assert code == 2 and "'much' is no number of GiB above 0" in err
+    for word in ("much", "8x", "0x80", "x80", "8x-1", "2.5x80"):
+        code, _, err = run(*words, "--dry-run", f"--card={word}")
+        assert (code, err.count("\n")) == (2, 1)
+        assert f"{word!r} is no number of GiB above 0, nor of cards and their GiB (8x80)" in err
+
+
+def test_processes_of_a_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    alone = here()
+    assert alone.room and alone == Place("this machine", False, alone.room, 1)
+    for name, value in (("WORLD_SIZE", "4"), ("LOCAL_WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+    half = alone.room // 2
+    assert here() == Place("each of 2 processes here", False, half, 1)
+    monkeypatch.setenv("FORGETTING_BENCH_SHARDS", "true")
+    assert here() == Place("each of 2 processes here", False, half, 4)

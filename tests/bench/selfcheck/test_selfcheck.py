@@ -158,8 +158,14 @@ def test_where_a_method_does_not_fit_is_said_once(tmp_path: Path) -> None:
     assert first.why.startswith("not on encoder: ")
 
 
-def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_are_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert main(["selfcheck", "lfw"]) == 2
     assert "unknown method 'lfw'" in capsys.readouterr().err
     assert main(["selfcheck", "l2sp", "--set", "l2sp.alpha=-1"]) == 2
     assert "l2sp.alpha = '-1'" in capsys.readouterr().err.replace("-1.0", "'-1'")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["selfcheck", "l2sp"]) == 2
+    err = capsys.readouterr().err
+    assert "by itself, also sharded: leave the launcher out." in err and err.count("\n") == 1

@@ -11,19 +11,28 @@ from typing import Any
 
 import pytest
 import torch
+import transformers as hf
 
 from bench.core.errors import TerminatedError
+from bench.core.memory import Place
 from bench.planning.plugins import load_builtin
+from bench.running.footprint import parts_of
 from bench.selfcheck import processes
 from bench.selfcheck.checks import FailedError, Subject
-from bench.selfcheck.world import World
+from bench.selfcheck.world import World, only_cell, write_encoder
 from bench.training.method import METHODS
 from bench.training.sharding import agreed
 from bench.training.shards import gathered, placed
+from tests.helpers.worlds import widened
 
 load_builtin()
 LOOKS = """
+from pathlib import Path
+
 from bench import BenchError, Card, Method, register_method
+from tests.helpers.living import watch
+
+watch(Path(__file__).parent, 'wide')
 
 @register_method('looks')
 class Looks(Method):
@@ -51,6 +60,11 @@ class Looks(Method):
         self.kept = state
 """
 LOOKING = Subject("looks", "causal")
+WATCHED = [
+    Subject("finetune", "wide"),
+    Subject("recadam", "wide"),
+    Subject("ewc", "wide", ("ewc.fisher=retention", "ewc.blocks=16")),
+]
 ROUNDED = "train.weights=bfloat16"
 FEW = [  # of each kind of method one, some in stacks
     Subject("recadam", "encoder"),
@@ -59,7 +73,7 @@ FEW = [  # of each kind of method one, some in stacks
     Subject("child_tuning", "causal", ("train.checkpointing=true",)),
     Subject("lora", "causal", ("train.select=best-on-dev",)),
     Subject("recadam", "causal", (ROUNDED,)),
-    Subject("lora", "encoder", (ROUNDED,)),
+    Subject("lora", "pooled", (ROUNDED,)),  # its pooler has adapters, beside a narrow head
 ]
 EACH = [
     *(Subject(name, "causal", (ROUNDED,)) for name in ("finetune", "ewc", "lora", "wise_ft")),
@@ -71,25 +85,31 @@ EACH = [
 
 @pytest.fixture(scope="module")
 def steady(world: World, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """The tiny world without dropout, which several processes draw otherwise than one."""
-    encoder = tmp_path_factory.mktemp("steady") / "tiny-encoder"
-    shutil.copytree(world.models["encoder"], encoder)
-    config = encoder / "config.json"
-    values = json.loads(config.read_text("utf-8"))
-    none = {name: 0.0 for name in values if name.endswith("dropout_prob")}
-    config.write_text(json.dumps(values | none), encoding="utf-8")
-    return replace(world, models={**world.models, "encoder": encoder})
+    """The tiny world without dropout, which several processes draw otherwise than one; an encoder
+    with a pooler, and a model whose weights outweigh activations."""
+    folder = tmp_path_factory.mktemp("steady")
+    models = {"pooled": write_encoder(folder / "pooled", hf.BertForSequenceClassification)}
+    models["encoder"] = shutil.copytree(world.models["encoder"], folder / "tiny-encoder")
+    for encoder in models.values():
+        config = encoder / "config.json"
+        values = json.loads(config.read_text("utf-8"))
+        none = {name: 0.0 for name in values if name.endswith("dropout_prob")}
+        config.write_text(json.dumps(values | none), encoding="utf-8")
+    models["wide"] = widened(world.models["causal"], folder / "wide", 192, 4)
+    return replace(world, models=world.models | models)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sharded")
 
 
 @pytest.fixture(scope="module", params=[FEW, pytest.param(EACH, marks=pytest.mark.slow)], ids=len)
-def found(
-    request: pytest.FixtureRequest, steady: World, tmp_path_factory: pytest.TempPathFactory
-) -> dict[Subject, Any]:
+def found(request: pytest.FixtureRequest, steady: World, folder: Path) -> dict[Subject, Any]:
     """What two processes find whose weights are sharded, for all subjects in one go."""
-    folder = tmp_path_factory.mktemp("sharded")
     plugin = folder / "looks.py"
     plugin.write_text(LOOKS, encoding="utf-8")
-    subjects = [LOOKING, *request.param]
+    subjects = [LOOKING, *WATCHED, *request.param]
     both = processes.on_two_processes(subjects, steady, folder / "two", [str(plugin)], sharded=True)
     return dict(zip(subjects, both, strict=True))
 
@@ -97,14 +117,32 @@ def found(
 def test_sharded_is_as_one_process(
     found: dict[Subject, Any], steady: World, tmp_path: Path
 ) -> None:
-    for one in found.pop(LOOKING):
-        assert not isinstance(one, str), one
-    for number, (subject, both) in enumerate(found.items()):
+    for subject in (LOOKING, *WATCHED):
+        for one in found[subject]:
+            assert not isinstance(one, str), one
+    rest = [subject for subject in found if subject not in (LOOKING, *WATCHED)]
+    for number, (subject, both) in enumerate((subject, found[subject]) for subject in rest):
         try:
             times = 20.0 if ROUNDED in subject.words else 1.0
             processes.two_are_one(subject, steady, tmp_path / str(number), both, times)
         except FailedError as error:
             raise AssertionError(f"{subject}: {error}") from None
+
+
+@pytest.mark.usefixtures("found")
+@pytest.mark.parametrize("subject", WATCHED, ids=str)
+def test_a_process_holds_what_is_said(subject: Subject, steady: World, folder: Path) -> None:
+    """Tensors of each of two processes, the first of which writes the checkpoint; what is whole at
+    a time (bench.running.groups) among them."""
+    plan = subject.plan(steady, *processes.WORDS)
+    place = Place("a process of two", False, None, over=2)
+    said = {part.at: part.device - part.process for part in parts_of(only_cell(plan), plan, place)}
+    first, second = (
+        json.loads((folder / f"{subject.method}-{rank}.json").read_text("utf-8")) for rank in (0, 1)
+    )
+    for at in ("cut", "train"):
+        assert (first[at], second[at]) == pytest.approx((said[at], said[at]), rel=0.15), at
+    assert first["save"] == pytest.approx(said["save"], rel=0.15)
 
 
 def test_a_process_stops_where_its_neighbour_does() -> None:
