@@ -35,14 +35,14 @@ def memory_lines(found: Sequence[Forecast], width: int) -> list[str]:
     largest = max(max(one.device, one.host) for _, one in known)
     unit, size, form = ("GiB", 2**30, ".1f") if largest > _LARGE else ("MiB", 2**20, ".0f")
     parts = [part for part in _PARTS if any(getattr(one, part) for _, one in known)]
-    columns = [Column("method", words=24, left=True)]
+    columns = [Column("method", words=24, left=True), Column("while", MOST - 1, left=True)]
     columns += [Column(_PARTS[part], MOST - (part != "device")) for part in parts]
-    columns += [Column("while", 1, left=True), Column("PFLOP", 2)]
+    columns.append(Column("PFLOP", 2))
     rows = [
         (
             method,
-            *(format(getattr(one, part) / size, form) for part in parts),
             one.at,
+            *(format(getattr(one, part) / size, form) for part in parts),
             f"{one.operations / 1e15:.2g}",
         )
         for method, one in known

@@ -48,6 +48,7 @@ _ROWS, _READ, _TEXT = 128, 16, 32  # examples side by side: scored, for a Fisher
 _SOME = 64  # rows of which the middling one is looked for
 _WIDE = 4  # bytes of what is float32 whatever the weights are held in
 _GAPS = 0.55  # of what passes take: freed blocks that the C library keeps, measured
+_GAPS_OF_ADAPTERS = 1.25  # whose small outputs, which are kept, lie where large ones were freed
 _ON_GPU_MIB = 2048.0  # of a process whose model is on a GPU
 
 
@@ -88,8 +89,9 @@ class _Outline:
     """A network without values, and bytes of what goes with it."""
 
     net: Any
-    count: int  # weights
-    weights: int
+    count: int  # pretrained weights, and a new head's
+    base: int  # their bytes
+    weights: int  # those of adapters among them
     gradients: int
     moments: int  # and float32 copies of narrow weights
 
@@ -122,6 +124,7 @@ def _outline(model: ModelInfo, outputs: int, weights: str, frozen: str) -> _Outl
     return _Outline(
         net,
         count=sum(p.numel() for p in whole),
+        base=sum(p.nbytes for p in whole),
         weights=sum(p.nbytes for p in net.parameters()),
         gradients=sum(p.nbytes for p in learned),
         moments=sum(p.numel() * _WIDE * (2 if p.dtype == torch.float32 else 3) for p in learned),
@@ -219,14 +222,15 @@ class _Cell:
         it is the weights, until they are cut or others are scored in their place."""
         whole, on_gpu, cut = self.outline, self.place.on_gpu, self.place.over > 1
         weights, importance = whole.weights, whole.count * self._importance_bytes(name)
-        base = 0 if self.plan.on_disk else weights
+        base = 0 if self.plan.on_disk else whole.base
         itself = self.method.leaves_theta0 and name == ("cut" if cut else "train")
         theta0 = base * held.theta0 * share.theta0
         if not on_gpu:
             theta0 = (0 if itself else base) + (theta0 if cut else 0)
         process = (_ON_GPU_MIB if on_gpu else IMPORTED_MIB) * 2**20
-        process += 0 if on_gpu else _GAPS * passes
-        written = weights + (whole.moments + importance * held.importance if cut else 0)
+        adapters = "adapter" in self.method.roles and name == "train"
+        process += 0 if on_gpu else (_GAPS_OF_ADAPTERS if adapters else _GAPS) * passes
+        written = weights + (whole.moments + self._kept_importance if cut else 0)
         return Footprint(
             at=name,
             weights=weights * share.weights,
@@ -242,6 +246,11 @@ class _Cell:
             operations=0.0,
             over=self.place.over,
         )
+
+    @property
+    def _kept_importance(self) -> float:
+        """Bytes of F and Ω that a checkpoint has."""
+        return self.outline.count * self.method.keeps.importance * self._importance_bytes("save")
 
     def _importance_bytes(self, part: str) -> int:
         """Of F and Ω for each weight; they are float32 while they are estimated."""

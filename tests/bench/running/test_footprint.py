@@ -68,8 +68,8 @@ from bench.cells.store import Store
 from bench.running.executor import run_in_process
 from bench.selfcheck.world import plan_for
 
-folder, model, data, text, *words = sys.argv[1:]
-plan = plan_for(["finetune"], ["cola"], model, data, *words, retention=text)
+folder, method, model, data, text, *words = sys.argv[1:]
+plan = plan_for([method], ["cola"], model, data, *words, retention=text)
 run_in_process(plan, list(plan.spec.cells()), Store(Path(folder)), Path(folder), quiet=True)
 (result,) = Store(Path(folder)).all()
 print(result["costs"]["peak_memory_mib"])
@@ -78,19 +78,24 @@ print(result["costs"]["peak_memory_mib"])
 
 @pytest.mark.skipif(memory_mib() is None, reason="this system does not tell its memory")
 @pytest.mark.parametrize(
-    ("hidden", "layers"), [(256, 6), pytest.param(512, 10, marks=pytest.mark.slow)]
+    ("method", "hidden", "layers"),
+    [
+        ("finetune", 256, 6),
+        pytest.param("finetune", 512, 10, marks=pytest.mark.slow),
+        pytest.param("lora", 512, 16, marks=pytest.mark.slow),
+    ],
 )
 def test_a_whole_process_takes_what_is_said(
-    hidden: int, layers: int, world: World, tmp_path: Path
+    method: str, hidden: int, layers: int, world: World, tmp_path: Path
 ) -> None:
     """The peak that a cell's result has, of a process that plans nothing by arithmetic."""
     model = widened(world.models["causal"], tmp_path / "wide", hidden, layers)
-    words = ["train.batch_size=32"]
-    plan = plan_for(["finetune"], ["cola"], model, world.data, *words, retention=str(world.text))
+    words = ["train.batch_size=32", *(["lora.r=16"] if method == "lora" else [])]
+    plan = plan_for([method], ["cola"], model, world.data, *words, retention=str(world.text))
     said = footprint(only_cell(plan), plan, MACHINE).device / 2**20
-    command = [sys.executable, "-c", _CELL, tmp_path / "run", model, world.data, world.text, *words]
+    command = [sys.executable, "-c", _CELL, tmp_path / "run", method, model, world.data, world.text]
     run = subprocess.run(
-        list(map(str, command)), capture_output=True, text=True, check=True, cwd=ROOT
+        list(map(str, [*command, *words])), capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert float(run.stdout.splitlines()[-1]) == pytest.approx(said, rel=0.15)
 

@@ -73,7 +73,7 @@ def test_what_is_printed_of_it(run: Run, world: World, tmp_path: Path) -> None:
     held = Footprint(at="train", **sizes, **none, host=2.0**30, operations=3e15)
     ewc = Forecast("ewc", 6, None, 512.0, "", ARITHMETIC, held)
     text = forecast_text([known, ewc], 2, ["ewc on m (cola): it takes more"], 80)
-    assert "1       1      1   1       1    5  1024  train      3" in text
+    assert "ewc     train        1       1      1   1       1    5  1024      3" in text
     assert "θ*" not in text and "no room: ewc on m (cola): it takes more" in text
     assert "12 cells, more than 1:30 one after the other, about 45 s with --jobs 2" in text
     assert all(word in text for word in ("lwf", "1:30", "700", "measured here", "arithmetic", "?"))
