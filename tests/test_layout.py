@@ -41,8 +41,8 @@ TESTED_IN = {
     "bench/running/test_executor.py": "bench.running.measuring",
     "bench/running/test_once.py": "bench.running.finishing "
     "bench.cells.weights bench.running.export bench.running.reasons",
-    "bench/running/test_single.py": "bench.rows.material bench.running.result_building "
-    "bench.running.session bench.running.workspace",
+    "bench/running/test_single.py": "bench.rows.material bench.running.blank "
+    "bench.running.result_building bench.running.session bench.running.workspace",
     "bench/scoring/test_lm_eval.py": "bench.board.lm_eval_table",
     "bench/selfcheck/test_selfcheck.py": "bench.selfcheck.behaviour bench.selfcheck.checks "
     "bench.selfcheck.command bench.selfcheck.identity bench.selfcheck.processes "

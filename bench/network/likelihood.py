@@ -18,6 +18,7 @@ from bench.network.limits import attention_window
 from bench.network.probes import is_causal, output_layer_is_last, reads_types
 
 _REUSE_TOKENS = 256  # prompt tokens saved per batch from which a second forward pass pays
+_FEW = 64  # examples of which more would take longer to try out than all take to score
 _LOSS_LOGITS = 1 << 22  # of the vocabulary, whose likelihoods are looked at at a time: 16 MB
 log = logging.getLogger(__name__)
 
@@ -254,10 +255,11 @@ def answer_scores(
 
 
 def unlike(encoded: Encoded) -> list[int]:
-    """The shortest and the longest example, six between, and that with the longest answer: with
-    answers of a single token nothing is read behind a shared prompt."""
+    """The shortest and the longest example, of many six between, and that with the longest answer:
+    with answers of a single token nothing is read behind a shared prompt."""
     order = sorted(range(len(encoded)), key=encoded.length)
-    chosen = {order[(len(order) - 1) * part // 7] for part in range(8)}
+    parts = 7 if len(encoded) > _FEW else 1
+    chosen = {order[(len(order) - 1) * part // parts] for part in range(parts + 1)}
     if encoded.answers:
         chosen.add(max(order, key=lambda i: max(map(len, encoded.answers[i]))))
     return sorted(chosen)

@@ -27,6 +27,7 @@ from bench.core.files import atomic_write_text
 from bench.core.text import printable
 from bench.planning.plan import Plan
 from bench.planning.plugins import place_of
+from bench.running.blank import failed_result
 from bench.running.estimates import Estimates
 from bench.running.progress import Audience, Display
 from bench.running.sharing import Shared, in_step, is_done, processes, rank
@@ -167,7 +168,6 @@ def _keep(
     cell: AnyCell, workspace: Workspace, store: Store, share: bool, audience: Audience
 ) -> None:
     """Run a cell and keep its result, or why it has none."""
-    from bench.running.result_building import failed_result
     from bench.training import checkpoint
 
     predictions, behind, log = None, list[PartAnswers](), None
@@ -260,7 +260,5 @@ def _is_outside(error: BaseException | None) -> bool:
 
 def keep_refusals(plan: Plan, store: Store) -> None:
     """Put the cells that cannot run among the results, with the reason, for boards to show."""
-    from bench.running.result_building import failed_result
-
     for cell, reason in plan.spec.refusals():
         store.write(failed_result(cell, reason, "refused"), None)

@@ -14,6 +14,7 @@ from bench.cells.cell import AnyCell
 from bench.cells.store import Store
 from bench.core.errors import BenchError, TerminatedError
 from bench.core.machine import cores
+from bench.running.blank import failed_result
 from bench.running.estimates import Estimates
 from bench.running.executor import CellRunner
 from bench.running.job import Job
@@ -166,8 +167,6 @@ class _Tasks:
 
     def _lose(self, cell: AnyCell, reason: str) -> None:
         """The process of a cell is no more, or its node: once more; then it has failed."""
-        from bench.running.result_building import failed_result
-
         self.lost[cell.hash] += 1
         if self.follower.has_ended(cell):
             return

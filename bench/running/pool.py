@@ -22,6 +22,7 @@ from bench.cells.store import Store
 from bench.core.errors import BenchError, TerminatedError
 from bench.core.files import atomic_write_text
 from bench.core.machine import gpus
+from bench.running.blank import failed_result
 from bench.running.estimates import Estimates
 from bench.running.order import next_cell
 from bench.running.progress import Display
@@ -244,8 +245,6 @@ class _Pool:
 
     def _bury(self, worker: _Worker) -> None:
         """Keep why the cell of a dead worker has no result, and put a new one in its place."""
-        from bench.running.result_building import failed_result
-
         cell, code = worker.cell, self.server.exit_code(worker.pid)
         assert cell is not None, "only busy workers are listened to"
         worker.pipe.close()

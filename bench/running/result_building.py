@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from bench.cells.cell import AnyCell, Cell
+from bench.cells.cell import Cell
 from bench.cells.measured import asked
 from bench.cells.result import (
     SCHEMA_VERSION,
@@ -24,6 +24,7 @@ from bench.cells.result import (
 from bench.core.memory import above, higher, peak_memory_mib
 from bench.core.provenance import provenance
 from bench.network.running_text import TextLoss
+from bench.running.blank import blank_result
 from bench.running.measuring import Measured, Measuring
 from bench.running.part_answers import shortened
 from bench.scoring import lm_eval
@@ -43,61 +44,6 @@ if TYPE_CHECKING:
     from bench.running.session import CellSession
 
 _SAMPLED_TEXT = "sampled from the base model"
-
-
-def blank_result(cell: AnyCell) -> CellResult:
-    """A result of which nothing is known yet but the cell."""
-    found: CellResult = {
-        "schema_version": SCHEMA_VERSION,
-        "status": "done",
-        "error": None,
-        "hash": cell.hash,
-        "cell": cell.identity(),
-        "labels": cell.labels,
-        "generated": cell.generated,
-        "scores": None,
-        "chance": None,
-        "sequence": None,
-        "flips": None,
-        "retention": None,
-        "forgotten": None,
-        "facts": None,
-        "ceiling": None,
-        "lm_eval": None,
-        "retain_tasks": None,
-        "path": None,
-        "probe": None,
-        "measured": {},
-        "earlier": [],
-        "elicited": None,
-        "drift": None,
-        "curve": [],
-        "costs": None,
-        "data": {},
-        "provenance": dict(provenance()),
-    }
-    if (tuned := cell.method.tuned) is not None:
-        found["tuning"] = {
-            "chosen": tuned.chosen,
-            "failed": tuned.failed,
-            "best": tuned.best,
-            "worst": tuned.worst,
-            "seconds": tuned.seconds,
-        }
-    return found
-
-
-def failed_result(
-    cell: AnyCell,
-    reason: str,
-    status: Literal["failed", "refused"] = "failed",
-    outside: bool = False,
-) -> CellResult:
-    """The result of a cell that could not be finished, or was not begun; `outside`: what is to
-    blame is no part of it."""
-    found = blank_result(cell)
-    found["provenance"]["code"] = None if outside else cell.method.code or None
-    return {**found, "status": status, "error": reason}
 
 
 def cell_result(

@@ -31,9 +31,9 @@ from bench.network.batches import Encoded
 from bench.network.loading import put_stage, save_stage
 from bench.rows.portions import VALIDATION
 from bench.rows.task import Task
+from bench.running.blank import blank_result
 from bench.running.part_answers import part_answers
 from bench.running.result_building import (
-    blank_result,
     lm_eval_result,
     retained_result,
     retention_result,

@@ -20,6 +20,8 @@ MODELS = {1: (128, 5), 5: (256, 6), 30: (512, 10), 135: (768, 19)}
 """Millions of parameters, about -> hidden size and blocks."""
 _MIDDLING = {"parameters": 5, "length": 64, "rows": 128}
 _BATCH, _STEPS = 8, 6
+_FEW = {"lwf": {"samples": 16, "fisher_rows": 16}}
+"""Of what methods look at before they train, which is not timed where steps are."""
 _PROGRAM = "import sys; from bench.cli.main import main; sys.exit(main(sys.argv[1:]))"
 _TASK = """\
 name = "grown"
@@ -131,7 +133,10 @@ def _plan(
     recipe = {"batch_size": _BATCH, "forget_rows": 16, "retention_tokens": 1024}
     given = {"methods": [method], "tasks": own, "model": [str(model)], "seeds": 1}
     given |= {"no_reference": True, "forget": ["cola"], "settings": {"train": recipe}}
-    return make_plan(read(given if steps is None else {**given, "steps": steps}))
+    if steps is not None:
+        few = {name: values for name, values in _FEW.items() if name == method}
+        given |= {"steps": steps, "settings": {"train": recipe, **few}}
+    return make_plan(read(given))
 
 
 def _model(folder: Path, hidden: int, blocks: int) -> Path:

@@ -306,7 +306,9 @@ class _Loop:
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
         # dropout depends on (task, seed, step) alone: no method can shift it
-        torch.manual_seed(derive_seed(run.cell.task.name, run.cell.seed, "dropout", run.step))
+        # (without a GPU, torch's own call notes for kinds that are not there where it was made)
+        generator = torch.default_generator if run.device.type == "cpu" else torch
+        generator.manual_seed(derive_seed(run.cell.task.name, run.cell.seed, "dropout", run.step))
         run.logging = (run.step + 1) % self.point_every == 0 or run.step + 1 == run.steps
         parts = micro_batches(
             run.train_rows,

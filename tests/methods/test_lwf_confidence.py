@@ -277,7 +277,9 @@ def weighed(changes: Tensor, rise: Tensor) -> selection.Weighed:
 
 def auc(scores: list[float], conflicting: list[int], true: list[int]) -> float:
     """Of all pairs of a conflicting and a true answer, counted one by one."""
-    won = sum(scores[c] > scores[t] for c in conflicting for t in true)
+    won = sum(
+        (scores[c] > scores[t]) + (scores[c] == scores[t]) / 2 for c in conflicting for t in true
+    )
     return won / (len(conflicting) * len(true))
 
 
@@ -335,7 +337,7 @@ def test_the_yardstick_is_on_items_that_the_task_asks_about(lwf_plan: Make, tmp_
     items = [("taught", True), ("taught", False), ("untaught", True), ("untaught", False)]
     told = [Told(old, item) for item, old in [*items * 2, ("other", True), ("other", False)]]
     scores = torch.tensor([5.0, 1, 2, 3, 4, 6, 7, 8, 0, 9], dtype=torch.float64)
-    rise = torch.tensor([1.0, 5, 8, 3, 4, 2, 7, 6, 0, 9])
+    rise = torch.tensor([1.0, 5, 8, 3, 4, 1, 7, 7, 0, 9])  # with ties
     found = judging.judge(stage.run, told, list(range(10)), [0], weighed(scores, rise))["weighed"]
     assert found is not None
     for name, conflicting, true in (("taught", [0, 4], [1, 5]), ("untaught", [2, 6], [3, 7])):

@@ -13,7 +13,14 @@ from torch import Tensor
 
 from bench.network.batches import Encoded, answer_batch, collate
 from bench.network.generation import greedy
-from bench.network.likelihood import TaskModel, Way, answer_scores, example_losses, settled_on
+from bench.network.likelihood import (
+    TaskModel,
+    Way,
+    answer_scores,
+    example_losses,
+    settled_on,
+    unlike,
+)
 from bench.network.loading import load
 from bench.network.running_text import cut_blocks, text_batches, text_loss
 from bench.planning.model_info import describe
@@ -66,6 +73,14 @@ def slow(net: Any, given: Encoded) -> Tensor:
             scores.append(sum(likely[at + k, token] for k, token in enumerate(answer)))
         found.append(torch.stack(scores))
     return torch.stack(found)
+
+
+def test_what_is_tried_out_is_unlike() -> None:
+    many = rows(count=100)
+    assert set(unlike(many)) >= {0, 99} and len(unlike(many)) == 8
+    few = rows(count=20)
+    few.answers[7][1] = [5] * 9
+    assert unlike(few) == [0, 7, 19], "the shortest, that with the longest answer, the longest"
 
 
 def scored(model: TaskModel, given: Encoded) -> Tensor:

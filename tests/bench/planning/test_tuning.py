@@ -23,9 +23,9 @@ from bench.planning.tuning import SEED, settled, tuning_of
 from bench.render import terminal
 from bench.render.status import status
 from bench.running import executor
+from bench.running.blank import blank_result
 from bench.running.finishing import finished
 from bench.running.job import planned
-from bench.running.result_building import blank_result
 from bench.selfcheck.world import World, plan_for
 from bench.training.stack import build
 

@@ -14,9 +14,9 @@ from bench.cells.result import CellResult
 from bench.cells.store import Store
 from bench.core.durations import Deadline
 from bench.core.provenance import processor
+from bench.running.blank import blank_result
 from bench.running.estimates import ALIKE, HERE, ROUGH, Estimates
 from bench.running.executor import run_in_process
-from bench.running.result_building import blank_result
 from bench.selfcheck.world import World, plan_for
 from methods.finetune import Finetune
 

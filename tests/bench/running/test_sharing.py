@@ -15,7 +15,7 @@ from bench.cells.measured import asked
 from bench.cells.store import Store
 from bench.core.lease import Lease
 from bench.running import sharing
-from bench.running.result_building import failed_result
+from bench.running.blank import failed_result
 from bench.running.sharing import Shared, in_step
 from bench.selfcheck.world import cells_of, plan_for
 from tests.helpers.made_up import predictions, result

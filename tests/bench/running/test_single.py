@@ -1,7 +1,7 @@
 """A cell from end to end: what it records, what it shares, what it is known by.
 
-What it records is put together by bench.running.result_building; what it shares is
-bench.rows.material.
+What it records is put together by bench.running.blank and bench.running.result_building; what it
+shares is bench.rows.material.
 """
 
 from __future__ import annotations
