@@ -25,12 +25,19 @@ AXES = {
     "jobs": (1, 2),
 }
 _ALONE = ("cells", "jobs")  # no matter of methods
+_WORDS = {
+    "parameters": "millions of parameters",
+    "length": "tokens of a row",
+    "rows": "training rows",
+    "cells": "cells in the folder",
+    "jobs": "workers",
+}
 _UNITS = {"seconds": "seconds", "mib": "peak MiB"}
 _NOTE = """
-Each measurement has a process of its own with {threads} thread(s); medians of {rounds} rounds. The
-power p of size^p is that of a line through the logarithms of all rounds, ± its 95 % interval. Six
-steps of 8 examples by parameters (millions) and length (tokens); a whole cell by rows; boards of a
-folder by its cells; eight cells by jobs. "worse" stands where a method's power lies above
+Each measurement has a process of its own with {threads} thread(s); medians of {rounds} round(s).
+The power p of size^p is that of a line through the logarithms of all rounds, ± its 95 % interval.
+Six steps of 8 examples by parameters (millions) and length (tokens); a whole cell by rows; boards
+of a folder by its cells; eight cells by jobs. "worse" stands where a method's power lies above
 finetune's, both intervals aside."""
 
 
@@ -128,7 +135,8 @@ def _print(axis: str, found: dict[str, dict[int, list[dict[str, float]]]]) -> No
     rows = []
     plain = next(iter(found))
     for method, measured in found.items():
-        for what, unit in _UNITS.items():
+        known = next(iter(measured.values()))[0]
+        for what, unit in ((what, unit) for what, unit in _UNITS.items() if what in known):
             medians = [statistics.median(x[what] for x in rounds) for rounds in measured.values()]
             mine = powers(measured, what)
             worse = method != plain and mine.above(powers(found[plain], what))
@@ -154,7 +162,7 @@ def picture(axis: str, found: dict[str, dict[int, list[dict[str, float]]]]) -> s
     plot = Plot(
         x=(min(sizes), max(sizes)),
         y=(min(values) / 1.2, max(values) * 1.2),
-        x_name=axis,
+        x_name=_WORDS[axis],
         y_name="seconds",
         x_log=True,
         y_log=True,
@@ -165,4 +173,4 @@ def picture(axis: str, found: dict[str, dict[int, list[dict[str, float]]]]) -> s
             plot.mark(look, point, f"{look.name}: {point[1]:.3g} s at {point[0]:,}")
     plot.names_at_the_right([(look, points[-1][1]) for look, points in lines.items()])
     said = "; ".join(f"{look.name} ends at {points[-1][1]:.3g} s" for look, points in lines.items())
-    return plot.file(f"Growth with {axis}", said)
+    return plot.file(f"Growth with {_WORDS[axis]}", said)

@@ -40,7 +40,7 @@ def test_a_picture_is_a_file_of_its_own() -> None:
     drawn = ET.fromstring(picture("rows", {"finetune": rounds, "lwf": rounds}))
     assert drawn.tag == "{http://www.w3.org/2000/svg}svg"
     words = {text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")}
-    assert {"finetune", "lwf", "rows", "seconds", "10", "100"} <= words
+    assert {"finetune", "lwf", "training rows", "seconds", "10", "100"} <= words
     assert powers(rounds, "mib").p == pytest.approx(1.0)
 
 
