@@ -54,7 +54,15 @@ class Recipe:
 RECIPES = {
     "micro": Recipe(conflict=True),
     "micro-clean": Recipe(conflict=False),
-    "micro-encoder": Recipe(conflict=True, encoder=True, lr=1e-3, warmup=0.06),
+    "micro-encoder": Recipe(
+        conflict=True,
+        encoder=True,
+        documents=660_000,
+        tokens=10_600_000,
+        question_steps=3600,
+        lr=1e-3,
+        warmup=0.03,
+    ),
 }
 
 
