@@ -42,7 +42,8 @@ def run(words: Sequence[str]) -> int:
     if rank() == 0:
         print(asked.plans(window()), flush=True)
     if dry_run:
-        if text := asked.forecasts(window(), probe, card, partial(print, file=sys.stderr)):
+        text = asked.forecasts(window(), probe, card, partial(print, file=sys.stderr))
+        if text and rank() == 0:
             print(text)
         return OK
     asked.require()

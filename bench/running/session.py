@@ -35,6 +35,7 @@ from bench.scoring.metrics import is_lower
 from bench.scoring.predictions import task_scores
 from bench.training.context import TrainingContext
 from bench.training.loop import TrainingRecord, train
+from bench.training.memory import free_memory
 from bench.training.method import METHODS
 from bench.training.stack import build
 
@@ -110,6 +111,8 @@ class CellSession:
         """The network that the cell before has left to this one, or one that is read."""
         cell, task = self.cell, self.task
         found = self.workspace.take(self._loaded_as)
+        if shards():
+            free_memory()  # a network that was sharded stands in a circle with its hooks
         release_memory()  # of the cell before
         if found is not None:
             found.draw_head(self.head_seed)
@@ -269,7 +272,10 @@ def finetuned(
             cache.compile_seconds += record["compile"]
             return {name: p.detach().clone() for name, p in inner.run.net.named_parameters()}
 
-    return cache.tensors("finetuned", _finetuned_key(cell, steps), compute)
+    found = cache.tensors("finetuned", _finetuned_key(cell, steps), compute)
+    if shards():
+        free_memory()  # of the other network
+    return found
 
 
 def _finetuned_key(cell: Cell, steps: int | None) -> Any:

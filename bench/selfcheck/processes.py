@@ -102,6 +102,7 @@ def _work(folder: Path) -> None:
             cell = only_cell(plan)
             part = CellSession(cell, workspace)
             train(part.run, part.method, workspace.checkpoint(cell), stop_at=_STOP)
+            del part
             found.append(run_cell(cell, workspace, False))
         except NotApplicableError:
             found.append("it does not fit")

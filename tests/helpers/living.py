@@ -50,10 +50,15 @@ class Living(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def watch(folder: Path, model: str) -> None:
     """Write of each training of the model, up to its first checkpoint, the most bytes that there
-    are while it is cut, trained and saved: {method}-{rank}.json in `folder`."""
+    are while it is cut, trained and saved, and how many networks of earlier trainings there are
+    beside its own: {method}-{rank}.json in `folder`."""
     cut, save, modes = sharding.shard, checkpoint.save, dict[str, Living]()
+    nets: list[weakref.ref[Any]] = []
 
     def watched_cut(run: Any, method: Any, optimizer: Any) -> None:
+        if run.cell.model.name == model:
+            found["others"] = sum(net() is not None for net in nets)
+            nets.append(weakref.ref(run.net))
         if run.cell.model.name != model or run.step:
             cut(run, method, optimizer)
             return

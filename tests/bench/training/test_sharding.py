@@ -143,6 +143,7 @@ def test_a_process_holds_what_is_said(subject: Subject, steady: World, folder: P
     for at in ("cut", "train"):
         assert (first[at], second[at]) == pytest.approx((said[at], said[at]), rel=0.15), at
     assert first["save"] == pytest.approx(said["save"], rel=0.15)
+    assert first["others"] == second["others"] == 0, "a network outlives its cell"
 
 
 def test_a_process_stops_where_its_neighbour_does() -> None:
