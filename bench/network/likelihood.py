@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,36 @@ class Way(IntEnum):
     PICKED = 2  # and the output layer applied only where an answer token is predicted
     SHARED = 3  # and keys and values computed once: a prompt's for all its answers, those of what
     # stands before every prompt for a whole batch
+
+
+class Tried(NamedTuple):
+    """Rows between whose lengths, in tokens, a way was found right."""
+
+    shortest: int
+    longest: int
+    answer: int  # of the longest answer
+    front: int  # before every prompt
+    way: Way
+
+    def holds_for(self, other: Tried) -> bool:
+        """Whether the others lie within."""
+        inside = self.shortest <= other.shortest and other.longest <= self.longest
+        return inside and other.answer <= self.answer and other.front == self.front
+
+    def and_for(self, other: Tried) -> Tried:
+        """Both together; rows with something else in front replace these."""
+        if self.front != other.front:
+            return other
+        return Tried(
+            min(self.shortest, other.shortest),
+            max(self.longest, other.longest),
+            max(self.answer, other.answer),
+            self.front,
+            min(self.way, other.way),
+        )
+
+
+NOTHING = Tried(1 << 30, 0, 0, 0, Way.SHARED)
 
 
 class TaskModel(nn.Module):
@@ -63,6 +93,7 @@ class TaskModel(nn.Module):
                 self.unread.add("token_type_ids")
         self.way = min(self.fastest, Way.PICKED)
         self.ways: dict[str, str] = {}  # what for -> the way taken there last
+        self.tried: Tried | None = None  # of the weights as they are, while they stay so
 
     @property
     def picks(self) -> bool:
@@ -99,6 +130,15 @@ class TaskModel(nn.Module):
             yield
         finally:
             self.way = before
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Inside, the weights stay as they are: what was tried out on them holds."""
+        self.tried = NOTHING
+        try:
+            yield
+        finally:
+            self.tried = None
 
     def forward(self, inputs: dict[str, Tensor], positions: Tensor | None) -> Tensor:
         """Logits for a `Batch`'s `inputs` at its `positions`."""
@@ -203,19 +243,34 @@ def _token_losses(logits: Tensor, targets: Tensor) -> Tensor:
     return found[0] if len(found) == 1 else torch.cat(found)
 
 
+@contextmanager
 def settled_on(
     model: TaskModel, encoded: Encoded, pad: int, device: torch.device
-) -> AbstractContextManager[None]:
+) -> Iterator[None]:
     """Inside, `answer_scores` of these rows go the fastest way on which the weights as they are now
-    give rows from the shortest to the longest the scores of the slowest."""
-    probe = unlike(encoded)
+    give rows from the shortest to the longest the scores of the slowest. While they stay
+    `unchanged`, what lies within rows that were tried out is not tried again."""
+    probe, before = unlike(encoded), model.way
 
     def scores() -> Tensor:
         return answer_scores(model, encoded, probe, pad, device, worth=0)
 
     # a window would be filled with the padding of prompts
     shares = longest(encoded) < attention_window(model.net.config)
-    return model.settled("score", scores, Way.SHARED if shares else Way.PICKED)
+    fastest = Way.SHARED if shares else Way.PICKED
+    sizes = [encoded.length(i) for i in probe]
+    words = [len(word) for i in probe for word in encoded.answers[i]] if encoded.answers else [0]
+    here = Tried(min(sizes), max(sizes), max(words), len(encoded.front), fastest)
+    if model.tried is not None and model.tried.holds_for(here):
+        model.way = min(model.tried.way, fastest)
+    else:
+        model.settle("score", scores, fastest)
+        if model.tried is not None:
+            model.tried = model.tried.and_for(here._replace(way=model.way))
+    try:
+        yield
+    finally:
+        model.way = before
 
 
 def answer_scores(

@@ -82,14 +82,15 @@ class Measuring:
     def measure(self, base: bool, parts: Container[str]) -> Measured:
         """Measure these parts of `bench.cells.measured.PARTS`; the base's come from the cache where
         another cell has computed them."""
-        return Measured(
-            outputs=self.dev_outputs(base) if "scores" in parts else {},
-            forget=self._to_each(self.forget, base) if "forgotten" in parts else {},
-            retention=self.retention(base) if "retention" in parts else None,
-            facts=self.facts(base) if "facts" in parts else None,
-            lm_eval=self.lm_eval(base) if "lm_eval" in parts else None,
-            retained=self._to_each(self.retain, base) if "retain_tasks" in parts else {},
-        )
+        with self.run.task_model.unchanged():
+            return Measured(
+                outputs=self.dev_outputs(base) if "scores" in parts else {},
+                forget=self._to_each(self.forget, base) if "forgotten" in parts else {},
+                retention=self.retention(base) if "retention" in parts else None,
+                facts=self.facts(base) if "facts" in parts else None,
+                lm_eval=self.lm_eval(base) if "lm_eval" in parts else None,
+                retained=self._to_each(self.retain, base) if "retain_tasks" in parts else {},
+            )
 
     def path(self, before: Measured, after: Measured) -> dict[float, Measured]:
         """What is measured at θ0 + α(θ − θ0), by α = 0, 1/n, ..., 1; the ends are known. A new head

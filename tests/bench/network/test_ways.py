@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from bench.network.batches import Encoded, answer_batch, collate
 from bench.network.generation import greedy
 from bench.network.likelihood import (
     TaskModel,
+    Tried,
     Way,
     answer_scores,
     example_losses,
@@ -253,6 +255,39 @@ def test_the_way_of_training_outlives_a_scoring() -> None:
         with settled_on(model, rows(longest=10), 0, CPU):
             assert model.way is Way.SHARED
         assert model.way is before
+
+
+def test_what_lies_within_what_was_tried_is_not_tried_again() -> None:
+    model, calls = TaskModel(rough(mistral())), Counter[Way]()
+    one_by_one = model._one_by_one
+
+    def counted(*given: Any) -> Tensor:
+        calls[model.way] += 1
+        return one_by_one(*given)
+
+    model._one_by_one = counted  # type: ignore[method-assign]
+
+    def tried(given: Encoded) -> int:
+        before = calls[Way.ALONE]
+        with settled_on(model, given, 0, CPU):
+            assert model.way is Way.SHARED
+        return calls[Way.ALONE] - before
+
+    long, short = rows(longest=10), rows(longest=8)
+    assert tried(long) and tried(short), "the weights may have changed"
+    with model.unchanged():
+        assert tried(short) and tried(long) and not tried(short) and not tried(long)
+        short.answers[0][0] = [5] * 4
+        assert tried(short) and not tried(short), "an answer is longer than any before"
+    assert tried(short), "they may have changed again"
+
+
+def test_the_slower_way_of_two_is_gone_between_them() -> None:
+    one, other = Tried(3, 9, 2, 0, Way.SHARED), Tried(8, 20, 1, 0, Way.WHOLE)
+    assert one.and_for(other) == Tried(3, 20, 2, 0, Way.WHOLE)
+    assert one.and_for(other).holds_for(Tried(4, 19, 2, 0, Way.SHARED))
+    assert not one.holds_for(other) and not one.holds_for(one._replace(front=40))
+    assert one.and_for(other._replace(front=40)) == other._replace(front=40)
 
 
 def test_one_pad_id_for_tokenizer_and_head(tiny_encoder: Path, tmp_path: Path) -> None:
