@@ -115,7 +115,7 @@ def test_recall_tasks_are_answered_greedily_with_what_was_told(name: str, task: 
     assert hits > 48, "in four prompts of five"
 
 
-@pytest.mark.parametrize("name", CAUSAL)
+@pytest.mark.parametrize("name", MODELS)
 def test_manifests_name_the_generator_and_the_recipe(name: str) -> None:
     from dataclasses import asdict
 
