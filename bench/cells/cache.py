@@ -105,10 +105,11 @@ class Cache:
     def _found(self, path: Path, quiet: bool = False) -> bool:
         """Whether an entry is there as it was written; a damaged one is named unless `quiet`. Its
         price counts as saved."""
-        if not path.is_file():
+        paid = path.with_suffix(".seconds")
+        if not path.is_file() or not paid.is_file():  # the price comes last: it is being written
             return False
         try:
-            price = json.loads(path.with_suffix(".seconds").read_text(encoding="utf-8"))
+            price = json.loads(paid.read_text(encoding="utf-8"))
             seconds = float(price["seconds"])
             whole = price["sha256"] == file_digest(path) and math.isfinite(seconds)
             reason = "not as it was written"

@@ -88,7 +88,6 @@ _DAMAGES: dict[str, Callable[[Path, Path], object]] = {
     "cut": lambda entry, price: os.truncate(entry, 5),
     "empty": lambda entry, price: os.truncate(entry, 0),
     "one bit": lambda entry, price: entry.write_bytes(entry.read_bytes()[:-1] + b"\x5c"),
-    "no price": lambda entry, price: price.unlink(),
     "a cut price": lambda entry, price: os.truncate(price, 3),
     "a price that is no number": lambda entry, price: price.write_text('{"seconds": "x"}'),
     "a price without a digest": lambda entry, price: price.write_text("3.0"),
@@ -127,6 +126,19 @@ def test_a_damaged_entry_is_named_and_computed_again(
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert said.startswith(f"{entry} is damaged (") and said.endswith(") and computed again\n")
+
+
+@pytest.mark.parametrize("in_step", [False, True])
+@pytest.mark.usefixtures("clock")
+def test_an_entry_whose_price_is_not_written_yet_is_none_and_nothing_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], in_step: bool
+) -> None:
+    """Of two processes in step one looks while the other writes."""
+    Cache(tmp_path).json("some", 0, lambda: 1)
+    (price,) = tmp_path.glob("*.seconds")
+    price.unlink()
+    assert Cache(tmp_path, in_step).json("some", 0, lambda: 2) == 2
+    assert capsys.readouterr().err == ""
 
 
 _COMPUTES = """\
