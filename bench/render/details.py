@@ -288,7 +288,7 @@ def _elicitations(board: Board) -> list[Section]:
     title = (
         "The base model's own answers to the forgetting prompts, where the truth is known: shares "
         "that are true and that repeat planted knowledge (conflict), the latter also among those "
-        "that may be unlearned (kept) and those that are"
+        "that may be unlearned (kept) and among the unlearned ones"
     )
     columns = (
         Column("task", words=LABEL, left=True),

@@ -48,11 +48,16 @@ def memory_lines(found: Sequence[Forecast], width: int) -> list[str]:
         for method, one in known
     ]
     on_gpu, over = any(one.host for _, one in known), known[0][1].over
-    where = "of a GPU, and of its host" if on_gpu else "of this machine"
+    where = "of a GPU, and of its host," if on_gpu else "of this machine"
     if over > 1:
         where = f"of each of {over} processes" + (", a GPU's and the host's," if on_gpu else "")
     said = f"memory {where} by arithmetic, in {unit}, at the peak of each method's largest cell; "
     said += "passes: activations, logits and the like; PFLOP: what its training computes"
     if over > 1:
         said += "; cut, save: while weights are cut, and put together for a checkpoint"
-    return ["", wrap(said, width, "  "), "", *table(columns, rows, width)[0]]
+    lines, gone = table(columns, rows, width)
+    if gone:
+        names = ", ".join(gone).replace("- ", "")  # headings of two lines are hyphenated
+        more = f"no room in {width} columns for {names}; a wider window, or COLUMNS=120, has more"
+        lines.append(wrap(more, width, "  "))
+    return ["", wrap(said, width, "  "), "", *lines]

@@ -77,7 +77,9 @@ def test_what_is_printed_of_it(run: Run, world: World, tmp_path: Path) -> None:
     assert "θ*" not in text and "no room: ewc on m (cola): it takes more" in text
     assert "12 cells, more than 1:30 one after the other, about 45 s with --jobs 2" in text
     assert all(word in text for word in ("lwf", "1:30", "700", "measured here", "arithmetic", "?"))
-    assert max(map(len, text.splitlines())) <= 80
+    assert max(map(len, text.splitlines())) <= 80 and "columns" not in text
+    narrow = " ".join(forecast_text([ewc], 1, (), 50).split())
+    assert "no room in 50 columns for passes, host, PFLOP; a wider window" in narrow
     assert forecast_text([], 1) == "nothing is to run"
     code, _, err = run("--methods", "l2sp", "--tasks", "cola", "--probe")
     assert (code, err) == (2, "run_bench.py: --probe is for --dry-run.\n")

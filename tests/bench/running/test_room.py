@@ -70,7 +70,7 @@ def test_a_model_without_weights_is_planned_for_a_card(
     words += ["--data", world.data, "--no-reference"]
     code, out, _ = run(*words, "--dry-run", "--card", "6")
     assert code == 0
-    assert "memory of a GPU, and of its host by arithmetic, in " in " ".join(out.split())
+    assert "memory of a GPU, and of its host, by arithmetic, in " in " ".join(out.split())
     assert "no room: recadam on huge (cola): it takes" in out
     code, out, _ = run(*words, "--dry-run", "--card", "4x3", "--methods", "recadam,mixout")
     said = " ".join(out.split())
