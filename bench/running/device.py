@@ -43,7 +43,8 @@ def use(device: str | None) -> None:
     if kind == "cuda" and int(number or 0) >= len(visible):
         seen = os.environ.get("CUDA_VISIBLE_DEVICES")
         among = "" if seen is None else f" (CUDA_VISIBLE_DEVICES={seen})"
-        there = f"there are {len(visible)}, from cuda:0 on" if visible else "there is no GPU"
+        several = f"there are {len(visible)}, from cuda:0 on"
+        there = {0: "there is no GPU", 1: "there is cuda:0 alone"}.get(len(visible), several)
         raise BenchError(f"--device {device}: {there}{among}.")
     if kind == "mps":
         return
@@ -84,6 +85,8 @@ def told() -> str:
     sizes = [f"{size / _GIB:.0f} GiB" for size in _mine(gpu_bytes())]
     names = [", ".join(pair) for pair in zip(_mine(gpu_names()), sizes, strict=False)]
     seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if not names:
+        return f"CUDA_VISIBLE_DEVICES={seen}, of which nothing more is known"
     chosen = "" if seen is None else f"; CUDA_VISIBLE_DEVICES={seen}"
     return "; ".join(f"cuda:{i} ({name})" for i, name in enumerate(names)) + chosen
 

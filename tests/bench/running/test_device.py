@@ -37,9 +37,16 @@ def test_a_device_is_what_is_seen_from_then_on() -> None:
         device.use("cuda:1")
         assert machine.gpus() == ["1"]
     assert device.told() == "cuda:0 (New, 80 GiB); CUDA_VISIBLE_DEVICES=1"
+    with pytest.raises(BenchError, match=r"^--device cuda:2: there is cuda:0 alone \(CUDA_VIS"):
+        device.use("cuda:2")
     device.use("cpu")
     assert machine.gpus() == [] and os.environ["ACCELERATE_USE_CPU"] == "true"
     assert device.told().startswith("cpu, ")
+
+
+def test_a_gpu_that_only_the_environment_knows_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-5")
+    assert device.told() == "CUDA_VISIBLE_DEVICES=GPU-5, of which nothing more is known"
 
 
 @pytest.mark.usefixtures("two_gpus")
