@@ -142,8 +142,19 @@ def _running(
     whole = times.get(_kind(cell)) if cell else None
     if whole is None and notice and notice["stage"] == "train" and notice["done"]:
         whole = notice["seconds"] * notice["total"] / notice["done"]
+    if notice:  # it may be in the midst of what is not counted
+        silent = _age(notice_path(folder, hash))
+        notice = {**notice, "seconds": notice["seconds"] + silent}
     spent = notice["seconds"] if notice else 0.0
     return Running(name, holder, notice, None if whole is None else max(0.0, whole - spent))
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file was written; 0 where it is gone, or another machine's clock is ahead."""
+    try:
+        return max(0.0, time.time() - path.stat().st_mtime)
+    except OSError:
+        return 0.0
 
 
 def _times(results: Iterable[CellResult]) -> dict[tuple[str, str], float]:

@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -37,6 +38,15 @@ def gpus() -> list[str]:
 def gpu_names() -> list[str]:
     """What NVIDIA's GPUs are, all of them; without torch."""
     return _asked_of_gpus("name")
+
+
+def torch_finds_gpus() -> bool:
+    """Whether torch does, by a process of its own: this one is still to choose among them."""
+    asked = "import torch; print(torch.cuda.is_available())"
+    done = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() == "True"
 
 
 def _asked_of_gpus(what: str) -> list[str]:

@@ -16,6 +16,7 @@ from bench.core.machine import (
     gpu_capabilities,
     gpu_names,
     gpus,
+    torch_finds_gpus,
     total_bytes,
 )
 
@@ -39,13 +40,14 @@ def use(device: str | None) -> None:
         raise BenchError(f"--device {device!r} is none of cpu, cuda, cuda:N, mps.")
     if kind == "mps" and not _is_apples():
         raise BenchError(f"--device mps: Apple's GPUs are not on {platform.system()}.")
-    visible = gpus()
+    visible, seen = gpus(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    among = "" if seen is None else f" (CUDA_VISIBLE_DEVICES={seen})"
     if kind == "cuda" and int(number or 0) >= len(visible):
-        seen = os.environ.get("CUDA_VISIBLE_DEVICES")
-        among = "" if seen is None else f" (CUDA_VISIBLE_DEVICES={seen})"
         several = f"there are {len(visible)}, from cuda:0 on"
         there = {0: "there is no GPU", 1: "there is cuda:0 alone"}.get(len(visible), several)
         raise BenchError(f"--device {device}: {there}{among}.")
+    if kind == "cuda" and not gpu_names() and not torch_finds_gpus():  # no nvidia-smi, as in some
+        raise BenchError(f"--device {device}: torch finds no GPU{among}.")  # containers
     if kind == "mps":
         return
     torch = sys.modules.get("torch")

@@ -54,13 +54,18 @@ def test_all_that_a_cell_can_be(tmp_path: Path) -> None:
     lease = Lease(lease_path(tmp_path, hashes[1]))
     assert lease.take()
     note = Notice(cell="x", stage="train", done=3, total=12, loss=0.5, seconds=4.0)
-    notice_path(tmp_path, hashes[1]).write_text(json.dumps(note))
+    said, now = notice_path(tmp_path, hashes[1]), time.time()
+    said.write_text(json.dumps(note))
     try:
+        os.utime(said, (now - 30, now - 30))
+        silent = state_of(tmp_path, {}).running[0].notice
+        os.utime(said, (now + 3600, now + 3600))  # by another machine's clock
         state = state_of(tmp_path, {})
     finally:
         lease.drop()
     whole = state.results[0]["costs"]
     assert whole is not None
+    assert silent is not None and silent["seconds"] == pytest.approx(34, abs=3), "time goes on"
     (running,) = state.running
     assert (running.name, running.notice) == ("finetune x cola x seed 1", note)
     assert running.left == whole["total"] - 4.0

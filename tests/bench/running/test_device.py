@@ -80,6 +80,14 @@ def test_on_the_command_line(run: Run, tmp_path: Path, monkeypatch: pytest.Monke
     code, out, err = run(*words, "--device", "cuda:1")
     assert (code, out) == (2, "")
     assert err == "run_bench.py: --device cuda:1: there is no GPU.\n"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
+    for name in ("cuda", "cuda:0"):
+        code, out, err = run(*words, "--device", name)
+        assert (code, out) == (2, "")
+        assert (
+            err == f"run_bench.py: --device {name}: torch finds no GPU (CUDA_VISIBLE_DEVICES=5).\n"
+        )
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     code, _, err = run(*words, "--set", "train.tf32=true")
     assert code == 2 and err.count("\n") == 1
     assert not (tmp_path / "run").exists()
