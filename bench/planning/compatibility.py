@@ -129,7 +129,7 @@ def _misfit(
     if reason:
         return reason
     if cut and method.whole:
-        return f"FSDP: {method.whole}; run it with data parallel (leave --use_fsdp out)"
+        return f"FSDP: {method.whole}; run it with data parallel, without --use_fsdp"
     if cut and recipe.compile:
         return "FSDP: train.compile=true has not been made to work with it; leave one of them out"
     if "generation" in needs and not model.generates:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from bench.running.job import Job
 from bench.running.room import here
 
 _STEPS, _ROWS, _TOKENS = 6, 64, 2048  # of a probe
+_SAY_SECONDS = 2.0  # between two words on how far the arithmetic is
 ARITHMETIC = "arithmetic"
 """How sure memory is of which nothing was measured."""
 _SURE = (HERE, ALIKE, PROBED, ROUGH)
@@ -25,14 +27,21 @@ _SURE = (HERE, ALIKE, PROBED, ROUGH)
 
 def forecasts(job: Job, probe: bool, tell: Callable[[str], None], place: Place) -> list[Forecast]:
     """Of what is to run, by method; by cells that are in the folder, and if asked by a `probe` of
-    what nothing is known of, of which `tell` is told. Nothing is written into the folder."""
+    what nothing is known of. Nothing is written into the folder; `tell` is told of what takes
+    long."""
     estimates = Estimates.of_plan(job.plan, Store(job.folder).all())
     if probe:
         _probe(job, estimates, tell)
     by_method: dict[str, list[AnyCell]] = {}
     for cell in job.todo:
         by_method.setdefault(label_of(cell), []).append(cell)
-    return [_of_method(name, cells, estimates, job, place) for name, cells in by_method.items()]
+    found, said = list[Forecast](), time.monotonic()
+    for name, cells in by_method.items():
+        if time.monotonic() - said > _SAY_SECONDS:
+            tell(f"memory by arithmetic: {len(found)} of {len(by_method)} methods, then {name}")
+            said = time.monotonic()
+        found.append(_of_method(name, cells, estimates, job, place))
+    return found
 
 
 def _of_method(

@@ -95,7 +95,7 @@ def test_what_cannot_be_sharded(
     words = ["--methods", "mixout+l2sp", "--tasks", "cola", *grid]
     reason = (
         "FSDP: mixout puts other weights in the place of the trained ones at every step; run it "
-        "with data parallel (leave --use_fsdp out)"
+        "with data parallel, without --use_fsdp"
     )
     code, out, err = run(*words)
     assert (code, out, err.count("\n")) == (2, "", 1)

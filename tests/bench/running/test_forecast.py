@@ -10,6 +10,7 @@ from bench.core.memory import IMPORTED_MIB, Footprint, training_mib
 from bench.planning.options import read
 from bench.planning.plan import Forecast
 from bench.render.plan import forecast_text
+from bench.running import forecast
 from bench.running.estimates import ALIKE, HERE, PROBED
 from bench.running.finishing import finished
 from bench.running.forecast import ARITHMETIC, forecasts
@@ -29,14 +30,23 @@ def job_of(world: World, folder: Path, **more: object) -> Job:
 
 
 @pytest.mark.usefixtures("registry_of_this_test")
-def test_a_dry_run_is_held_against_the_run(world: World, tmp_path: Path) -> None:
+def test_a_dry_run_is_held_against_the_run(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By a probe, by shorter cells, and by cells of another seed."""
     folder, told = tmp_path / "run", list[str]()
+    monkeypatch.setattr(forecast, "_SAY_SECONDS", 1e9)
     before = forecasts(job_of(world, folder), probe=False, tell=told.append, place=here())
     assert [(one.seconds, one.memory_by) for one in before] == [(None, ARITHMETIC)] * 2
     probed = forecasts(job_of(world, folder), probe=True, tell=told.append, place=here())
     assert told == [f"probe: 6 steps of {name} x cola x seed 0" for name in ("finetune", "l2sp")]
     assert not folder.exists()
+    monkeypatch.setattr(forecast, "_SAY_SECONDS", -1.0)
+    forecasts(job_of(world, folder), False, told.append, here())
+    assert told[2:] == [
+        "memory by arithmetic: 0 of 2 methods, then finetune",
+        "memory by arithmetic: 1 of 2 methods, then l2sp",
+    ]
     results = finished(job_of(world, folder), quiet=True).results
     taken = {r["labels"]["method"]: r["costs"] for r in results}
     longer = forecasts(job_of(world, folder, steps=80), False, told.append, here())
