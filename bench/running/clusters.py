@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import socket
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from bench.core.errors import BenchError
@@ -68,9 +70,31 @@ def check_ray(address: str | None) -> None:
 
 
 def check_slurm(words: Sequence[str]) -> None:
-    """Raises BenchError where jobs cannot be submitted from here."""
+    """Raises BenchError where jobs cannot be submitted from here, or not with these words."""
     if parameters(words).get("cluster", "slurm") == "slurm" and shutil.which("sbatch") is None:
         raise BenchError("--executor slurm: there is no sbatch here, which submits jobs.")
+    with tempfile.TemporaryDirectory() as folder:
+        slurm_executor(Path(folder), words, minutes=1)
+
+
+def slurm_executor(folder: Path, words: Sequence[str], minutes: int) -> Any:
+    """submitit's executor for jobs of so many `minutes`, unless `words` say otherwise, which keeps
+    what it knows of them in the folder.
+
+    Raises:
+        BenchError: a parameter or a cluster that submitit does not know, or a wrong value.
+    """
+    import submitit
+
+    given = parameters(words)
+    usual = {"name": "forgetting-bench", "cpus_per_task": 1, "timeout_min": minutes}
+    try:
+        executor = submitit.AutoExecutor(folder, given.pop("cluster", "slurm"))
+        executor.update_parameters(**{**usual, **given})
+    except (NameError, AssertionError, ValueError, RuntimeError) as error:
+        line = str(error).splitlines()[0]
+        raise BenchError(f"--slurm {','.join(words)}: {line}") from error
+    return executor
 
 
 def parameters(words: Sequence[str]) -> dict[str, Any]:

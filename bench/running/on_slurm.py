@@ -15,7 +15,7 @@ from bench.cells.cell import AnyCell
 from bench.cells.store import Store
 from bench.core.errors import BenchError, TerminatedError
 from bench.core.stops import catch_stops
-from bench.running.clusters import parameters
+from bench.running.clusters import slurm_executor
 from bench.running.estimates import Estimates
 from bench.running.executor import run_in_process
 from bench.running.job import Job
@@ -37,9 +37,10 @@ def run_on_slurm(job: Job, store: Store, quiet: bool = False) -> list[AnyCell]:
 
     Raises:
         KeyboardInterrupt, TerminatedError: stopped; the jobs are cancelled.
-        BenchError: a parameter that submitit does not know, jobs that end without a cell.
+        BenchError: jobs end without a cell.
     """
-    executor = _executor(job)
+    limit = math.ceil(job.deadline.left / 60) if job.deadline.left < math.inf else _DAY_MINUTES
+    executor = slurm_executor(job.folder / FOLDER, job.slurm, limit)
     estimates = Estimates.of_plan(job.plan, store.all())
     with Display(job.todo, estimates, quiet, job.workers) as display:
         follower = Follower(job, store, display)
@@ -98,21 +99,6 @@ class Shift:
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
-
-
-def _executor(job: Job) -> Any:
-    import submitit
-
-    given = parameters(job.slurm)
-    limit = math.ceil(job.deadline.left / 60) if job.deadline.left < math.inf else _DAY_MINUTES
-    usual = {"name": "forgetting-bench", "cpus_per_task": 1, "timeout_min": limit}
-    try:
-        executor = submitit.AutoExecutor(job.folder / FOLDER, given.pop("cluster", "slurm"))
-        executor.update_parameters(**{**usual, **given})
-    except (NameError, AssertionError, ValueError, RuntimeError) as error:
-        line = str(error).splitlines()[0]
-        raise BenchError(f"--slurm {' '.join(job.slurm)}: {line}") from error
-    return executor
 
 
 def _wait(jobs: Sequence[Any], follower: Follower) -> None:

@@ -118,12 +118,15 @@ def test_what_cannot_be_submitted_is_one_line(
     for asked, said in (
         ({}, r"^--executor slurm: there is no sbatch here"),
         ({"slurm": "gpu"}, r"^--slurm 'gpu' is not of the form NAME=VALUE"),
-        ({"slurm": "cluster=local,partitoin=a"}, r"^--slurm .*Unknown argument 'partitoin'"),
+        ({"slurm": "cluster=local,partitoin=a"}, r"^--slurm .*,.*Unknown argument 'partitoin'"),
+        ({"slurm": "cluster=local,mem_gb=lots"}, r'^--slurm .*"mem_gb" expected type'),
+        ({"slurm": "cluster=nowhere"}, r"^--slurm cluster=nowhere: .*named nowhere"),
         ({"slurm": "a=b", "executor": "local"}, r"^--slurm is for --executor slurm"),
         ({"executor": "slrum"}, r"^executor = 'slrum' is out of range"),
     ):
         with pytest.raises(BenchError, match=said):
             compare("finetune", "cola", **{**given, **asked})
+    assert not (tmp_path / "run").exists(), "it is said before anything starts"
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(BenchError, match=r"^--executor slurm: accelerate's processes share each"):
         compare("finetune", "cola", **given)
