@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from torch import Tensor
 
 from bench.cells.recipe import Training
 from bench.core.errors import BenchError, CellError, TerminatedError
+from bench.core.hashing import derive_seed
 from bench.selfcheck.world import plan_for, stage_for, trained, weights
 from bench.training import checkpoint, loop
 from bench.training.context import TrainingContext
@@ -289,6 +291,25 @@ def test_attention_dropout_and_the_machines_precision_change_nothing(
     AcceleratorState._reset_state(True)  # it is kept per process, and would not look again
     second = weights(trained(plan, tmp_path / "b"))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_each_step_draws_numbers_of_its_own(
+    tiny_causal: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By task, seed and step alone, whatever was drawn before."""
+    stage = stage_for(plan_for(["finetune"], ["cola"], tiny_causal, tiny_data), tmp_path)
+    drawn, loss = list[Tensor](), stage.method.loss
+
+    def drawing(*given: Any) -> Tensor:
+        drawn.append(torch.rand(2))
+        return loss(*given)
+
+    monkeypatch.setattr(stage.method, "loss", drawing)
+    train(stage.run, stage.method, None)
+    seeds = [derive_seed("cola", 0, "dropout", step) for step in range(stage.run.steps)]
+    expected = [torch.rand(2, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    assert len(drawn) == len(expected) > 1
+    assert all(torch.equal(a, b) for a, b in zip(drawn, expected, strict=True))
 
 
 def test_a_loss_that_is_no_number_fails_the_cell(
