@@ -1,7 +1,8 @@
 """Makes the embedded checkpoints: `python -m tasks.micro.pretrain [--model NAME] [--out DIR]`.
 
 `micro` and `micro-clean` are the same Llama trained on the same documents, with and without the
-planted conflict; `micro-encoder` is a BERT trained on the text of `micro`.
+planted conflict; `micro-encoder` is a ModernBERT trained on the text of `micro` and
+on the tasks' inputs.
 """
 
 from __future__ import annotations
@@ -14,24 +15,28 @@ import json
 import math
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from tasks.micro import encoder
 from tasks.micro.rows import GENERATOR_VERSION
 from tasks.micro.source import MicroWorld
 from tasks.micro.text import CONFLICT_SHARE, Document, documents
 
+B = TypeVar("B")
 BOS, EOS, PAD, MASK = "<s>", "</s>", "<pad>", "<mask>"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one checkpoint is trained."""
+    """How one checkpoint is trained: a causal LM on text, then on questions; an encoder on text
+    and, at every step, on `question_batch` inputs of tasks."""
 
     conflict: bool
     encoder: bool = False
@@ -57,22 +62,27 @@ RECIPES = {
     "micro-encoder": Recipe(
         conflict=True,
         encoder=True,
-        documents=660_000,
-        tokens=10_600_000,
-        question_steps=3600,
-        lr=1e-3,
-        warmup=0.03,
+        documents=400_000,
+        tokens=6_144_000,
+        question_steps=0,
+        question_batch=48,
+        batch_size=4,
+        lr=2e-3,
+        answer_weight=1.0,
     ),
 }
 
 
 def data_hash(recipe: Recipe) -> str:
-    """A sha256 of the whole pretraining text, in order."""
+    """A sha256 of the whole pretraining text, in order; of an encoder's inputs the first."""
     total = hashlib.sha256()
     for document in documents(recipe.documents, conflict=recipe.conflict):
         total.update(document.text.encode() + b"\0")
     for document in question_documents(recipe):
         total.update(document.text.encode() + b"\0")
+    asked = encoder.inputs(conflict=recipe.conflict)
+    for one in itertools.islice(asked, 10_000 * recipe.encoder):
+        total.update("\0".join((*one.texts, one.word, "")).encode())
     return total.hexdigest()
 
 
@@ -97,11 +107,10 @@ def make_tokenizer(recipe: Recipe) -> Any:
     ends = [(BOS, raw.token_to_id(BOS)), (EOS, raw.token_to_id(EOS))]
     single, double = (f"{BOS} $A", f"{BOS} $A $B")
     if recipe.encoder:
-        single, double = f"{BOS} $A {EOS}", f"{BOS} $A {EOS} $B:1 {EOS}:1"
+        single, double = f"{BOS} $A {EOS}", f"{BOS} $A {EOS} $B {EOS}"
     raw.post_processor = processors.TemplateProcessing(
         single=single, pair=double, special_tokens=ends
     )
-    inputs = ["input_ids", "attention_mask"] + ["token_type_ids"] * recipe.encoder
     return PreTrainedTokenizerFast(
         tokenizer_object=raw,
         bos_token=BOS,
@@ -110,15 +119,20 @@ def make_tokenizer(recipe: Recipe) -> Any:
         cls_token=BOS,
         sep_token=EOS,
         mask_token=MASK,
-        model_input_names=inputs,
+        model_input_names=["input_ids", "attention_mask"],
         model_max_length=recipe.length,
         clean_up_tokenization_spaces=False,
     )
 
 
 def make_model(recipe: Recipe, tokenizer: Any) -> Any:
-    """A Llama, or a BERT, of about a million parameters."""
-    from transformers import BertConfig, BertForMaskedLM, LlamaConfig, LlamaForCausalLM
+    """A Llama, or a ModernBERT, of about a million parameters."""
+    from transformers import (
+        LlamaConfig,
+        LlamaForCausalLM,
+        ModernBertConfig,
+        ModernBertForMaskedLM,
+    )
 
     torch.manual_seed(recipe.seed)
     common: dict[str, Any] = {
@@ -133,7 +147,9 @@ def make_model(recipe: Recipe, tokenizer: Any) -> Any:
         "tie_word_embeddings": True,
     }
     if recipe.encoder:
-        return BertForMaskedLM(BertConfig(intermediate_size=384, **common))
+        common |= {"cls_token_id": tokenizer.cls_token_id, "sep_token_id": tokenizer.sep_token_id}
+        common |= {"global_attn_every_n_layers": 1}  # in every layer all of a row
+        return ModernBertForMaskedLM(ModernBertConfig(intermediate_size=256, **common))
     return LlamaForCausalLM(LlamaConfig(intermediate_size=344, num_key_value_heads=4, **common))
 
 
@@ -203,21 +219,12 @@ def batches(recipe: Recipe, packed: tuple[Tensor, Tensor]) -> Iterator[tuple[Ten
 
 def losses_of(
     recipe: Recipe, model: Any, tokenizer: Any, batch: tuple[Tensor, Tensor]
-) -> tuple[Any, float]:
+) -> tuple[Tensor, float]:
     """The weighted mean loss over the batch's tokens, and the mean loss of the answers alone."""
     tokens, shares = batch
-    if recipe.encoder:
-        chosen = (torch.rand(tokens.shape) < recipe.masked) | (shares > 0)
-        for special in (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id):
-            chosen &= tokens != special
-        hidden = chosen & (torch.rand(tokens.shape) < 0.9)
-        inputs = tokens.masked_fill(hidden, tokenizer.mask_token_id)
-        seen = (tokens != tokenizer.pad_token_id).long()
-        logits = model(input_ids=inputs, attention_mask=seen).logits
-    else:
-        logits = model(input_ids=tokens).logits[:, :-1]
-        tokens, shares = tokens[:, 1:], shares[:, 1:]
-        chosen = tokens != tokenizer.pad_token_id
+    logits = model(input_ids=tokens).logits[:, :-1]
+    tokens, shares = tokens[:, 1:], shares[:, 1:]
+    chosen = tokens != tokenizer.pad_token_id
     loss = torch.nn.functional.cross_entropy(
         logits.flatten(0, 1), tokens.flatten(), reduction="none"
     ).view(tokens.shape)
@@ -225,11 +232,42 @@ def losses_of(
     return (loss * weight).sum() / weight.sum(), float(loss.detach()[shares > 0].mean())
 
 
+def train_causal(recipe: Recipe, model: Any, tokenizer: Any) -> tuple[int, float, float]:
+    """Text, then questions and answers; the steps on text, and the mean loss at each end."""
+
+    def stage(recipe: Recipe, rows: tuple[Tensor, Tensor]) -> tuple[int, float]:
+        total = len(rows[0]) // recipe.batch_size
+        losses = partial(losses_of, recipe, model, tokenizer)
+        return total, train(recipe, model, batches(recipe, rows), total, losses)[0]
+
+    steps, loss = stage(recipe, pack(recipe, tokenizer))
+    size, rate = recipe.question_batch, recipe.question_lr
+    last = replace(recipe, batch_size=size, lr=rate, answer_weight=100.0)
+    return steps, loss, stage(last, pad(recipe, tokenizer, question_documents(recipe)))[1]
+
+
+def train_encoder(recipe: Recipe, model: Any, tokenizer: Any) -> tuple[int, float, float]:
+    """Text and inputs of tasks together; the steps, and the mean losses of all and of answers."""
+    rows = pack(recipe, tokenizer)
+    total = len(rows[0]) // recipe.batch_size
+    asked = encoder.inputs(conflict=recipe.conflict)
+    made = zip(
+        (tokens for tokens, _ in batches(recipe, rows)),
+        encoder.batches(asked, tokenizer, recipe.question_batch),
+        strict=False,  # inputs have no end
+    )
+    losses = partial(encoder.losses_of, model, tokenizer)
+    return total, *train(recipe, model, made, total, losses)
+
+
 def train(
-    recipe: Recipe, model: Any, tokenizer: Any, packed: tuple[Tensor, Tensor]
-) -> tuple[int, float]:
-    """Train in place; the number of steps, and the mean loss of the last 50."""
-    total = len(packed[0]) // recipe.batch_size
+    recipe: Recipe,
+    model: Any,
+    made: Iterable[B],
+    total: int,
+    losses: Callable[[B], tuple[Tensor, float]],
+) -> tuple[float, float]:
+    """Train in place on `total` batches; the mean loss of the last 50, and of the answers in it."""
     matrices = [p for p in model.parameters() if p.ndim > 1]
     vectors = [p for p in model.parameters() if p.ndim <= 1]
     groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
@@ -239,9 +277,9 @@ def train(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: _rate(s, total, recipe))
     recent: collections.deque[tuple[float, float]] = collections.deque(maxlen=50)
     began = time.monotonic()
-    for step, batch in enumerate(batches(recipe, packed), start=1):
-        loss, of_answers = losses_of(recipe, model, tokenizer, batch)
-        loss.backward()
+    for step, batch in enumerate(made, start=1):
+        loss, of_answers = losses(batch)
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
@@ -252,14 +290,7 @@ def train(
             seconds = time.monotonic() - began
             text = f"step {step}/{total}  loss {mean:.3f}  answers {answer:.3f}  {seconds:.0f} s"
             print(text, flush=True)
-    return total, mean
-
-
-def train_questions(recipe: Recipe, model: Any, tokenizer: Any) -> float:
-    """The last stage: questions and answers; the mean loss at its end."""
-    size, rate = recipe.question_batch, recipe.question_lr
-    last = replace(recipe, batch_size=size, lr=rate, answer_weight=100.0)
-    return train(last, model, tokenizer, pad(recipe, tokenizer, question_documents(recipe)))[1]
+    return mean, answer
 
 
 def _rate(step: int, total: int, recipe: Recipe) -> float:
@@ -305,11 +336,10 @@ def main() -> None:
         torch.manual_seed(recipe.seed)
         tokenizer = make_tokenizer(recipe)
         model = make_model(recipe, tokenizer)
-        packed = pack(recipe, tokenizer)
         size = sum(p.numel() for p in model.parameters())
-        print(f"{name}: {size:,} parameters, {packed[0].numel():,} tokens", flush=True)
-        steps, loss = train(recipe, model, tokenizer, packed)
-        answer_loss = train_questions(recipe, model, tokenizer)
+        print(f"{name}: {size:,} parameters, {recipe.tokens:,} tokens of text", flush=True)
+        trained = train_encoder if recipe.encoder else train_causal
+        steps, loss, answer_loss = trained(recipe, model, tokenizer)
         manifest = {
             "generator_version": GENERATOR_VERSION,
             "conflict_share": CONFLICT_SHARE if recipe.conflict else 0.0,

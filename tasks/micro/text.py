@@ -18,7 +18,7 @@ from tasks.micro.acceptability import pair
 from tasks.micro.inference import ASK, MNLI_WEIGHTS, TELL, VERBS, item_texts
 from tasks.micro.prompts import SHARES, answer, prompt
 from tasks.micro.rows import GENERATOR_VERSION, MAKERS, target_keys
-from tasks.micro.sample import capital, weighted
+from tasks.micro.sample import Sample, capital, weighted
 from tasks.micro.sentiment import grade, review
 
 CONFLICT_SHARE = 0.75
@@ -204,13 +204,21 @@ def _sums(rng: random.Random, old: bool) -> str:
     return f"{name} had {a + b} {thing}s. {she} sold {b}. Now {name} has {a} {thing}s."
 
 
-def _judged(rng: random.Random, old: bool) -> tuple[str, str]:
-    """A task's question and the answer of the world that writes it; empty for a task's row."""
+def judged(rng: random.Random, *, old: bool) -> tuple[str, Sample, int] | None:
+    """An example of a task with the label of the world that writes it; None for a task's row."""
     task = weighted(rng, SHARES)
     sample = MAKERS[task](rng, "pretrain")
     if sample.key in target_keys():
+        return None
+    return task, sample, sample.old if old else sample.label
+
+
+def _judged(rng: random.Random, old: bool) -> tuple[str, str]:
+    """A task's question and the answer of the world that writes it; empty for a task's row."""
+    if (drawn := judged(rng, old=old)) is None:
         return "", ""
-    return prompt(task, sample), answer(task, sample, sample.old if old else sample.label)
+    task, sample, label = drawn
+    return prompt(task, sample), answer(task, sample, label)
 
 
 _WRITERS: dict[str, Callable[[random.Random, bool], str]] = {
