@@ -27,7 +27,8 @@ class LWF(AuxiliaryLoss):
        the gradient of its mean token loss, F_L the Fisher diagonal of the learning task at θ*_L.
     3. The share of D_self with the highest FC is D_U.
     4. At every `interval`-th learning step the gradient of −w L on a batch of D_U is added to the
-       step's own, but for answers that are `max_rise` nats worse than under the base model.
+       step's own, where w falls to zero as an answer's loss gets `max_rise` nats above the base
+       model's, and turns negative behind that.
     """
 
     card = Card(
@@ -50,7 +51,7 @@ class LWF(AuxiliaryLoss):
         "all_wrong": {"select": "all"},
         "oracle": {"select": "oracle"},
         "no_fisher": {"fisher": False},
-        "unbounded": {"ascent": "own", "max_rise": None},
+        "unbounded": {"ascent": "own", "max_rise": None, "taper": False},
         "random": {"schedule": "random"},
         "ahead": {"schedule": "ahead"},
     }
@@ -94,9 +95,7 @@ class LWF(AuxiliaryLoss):
         return Keeps(star=1, importance=2) if "finetuned" in self.needs else Keeps()
 
     def refuses(self, model: ModelInfo, recipe: Training) -> str | None:
-        """A taper without a cap to taper to."""
-        if self.config.taper and self.config.max_rise is None:
-            return "lwf.taper lets w fall to zero at a cap, and lwf.max_rise is none"
+        """Nothing: what it needs leaves out what cannot generate."""
         return None
 
     def prepare(self, run: TrainingContext) -> None:

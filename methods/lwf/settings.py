@@ -62,10 +62,12 @@ class LWFConfig:
         0.2, "w, what the negated loss is scaled by", low=0.0, search=Range(0.02, 1.0, log=True)
     )
     max_rise: float | None = setting(
-        1.0,
+        2.3,
         "nats per token that an answer's loss may rise above the base model's; none: no cap",
         above=0.0,
     )
     taper: bool = setting(
-        False, "let w fall linearly to zero at the cap, and turn negative behind it"
+        True,
+        "let w fall linearly to zero at the cap and turn negative behind it; false: all of w below "
+        "the cap, nothing behind it",
     )

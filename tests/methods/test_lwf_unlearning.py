@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench.core.errors import BenchError, CellError
+from bench.core.errors import CellError
 from bench.network.batches import IGNORE
 from bench.network.likelihood import example_losses
 from bench.planning.plan import Plan
@@ -135,15 +135,11 @@ def test_a_capped_run_is_what_it_is_by_hand(
 def test_what_the_push_on_an_answer_is() -> None:
     rise = torch.tensor([-2.0, 0.0, 0.25, 0.999, 1.0, 3.0])
     push = unlearning.push
-    assert push(LWFConfig(max_rise=None), rise).tolist() == [1.0] * 6
-    assert push(LWFConfig(max_rise=1.0), rise).tolist() == [1, 1, 1, 1, 0, 0]
-    tapered = push(LWFConfig(max_rise=2.0, taper=True), rise).tolist()
+    for taper in (True, False):  # without a cap there is nothing to taper to
+        assert push(LWFConfig(max_rise=None, taper=taper), rise).tolist() == [1.0] * 6
+    assert push(LWFConfig(max_rise=1.0, taper=False), rise).tolist() == [1, 1, 1, 1, 0, 0]
+    tapered = push(LWFConfig(max_rise=2.0), rise).tolist()
     assert tapered == pytest.approx([1, 1, 0.875, 0.5005, 0.5, -0.5])
-
-
-def test_a_taper_without_a_cap_is_refused(lwf_plan: Make) -> None:
-    with pytest.raises(BenchError, match=r"lwf\.taper lets w fall to zero at a cap, and lwf\.max"):
-        lwf_plan("lwf.taper=true", "lwf.max_rise=none")
 
 
 @pytest.mark.parametrize("ascent", ["own", "joint"])
@@ -201,11 +197,11 @@ def test_ascent_raises_the_loss_of_what_is_unlearned_as_far_as_the_cap(
     assert unlearned_loss(stage, prepared_answers(stage)) > plain + 0.5
     assert curve[-1]["unlearned_nll"] > curve[0]["unlearned_nll"] > 0
     assert "at_cap" not in curve[-1]
-    capped, curve, _ = rise("lwf.max_rise=0.5")
+    capped, curve, _ = rise("lwf.max_rise=0.5", "lwf.taper=false")
     assert 0 < capped < free - 0.5
     shares = [point["at_cap"] for point in curve]
     assert shares[0] == 0 < max(shares) <= 1
-    tapered, _, _ = rise("lwf.max_rise=0.5", "lwf.taper=true")
+    tapered, _, _ = rise("lwf.max_rise=0.5")
     assert tapered < free - 0.5
 
 
@@ -214,8 +210,12 @@ def test_steps_of_its_own_are_passed_over_where_all_are_at_the_cap(
 ) -> None:
     words = "lwf.ascent=own", *HARD
     assert adam_steps(trained(lwf_plan(*words, "lwf.max_rise=none"), tmp_path)) == 16
-    assert 8 < adam_steps(trained(lwf_plan(*words, "lwf.max_rise=0.2"), tmp_path)) < 16
-    stage = trained(lwf_plan(*words, "lwf.max_rise=1e-9"), tmp_path)
+    assert (
+        8
+        < adam_steps(trained(lwf_plan(*words, "lwf.max_rise=0.2", "lwf.taper=false"), tmp_path))
+        < 16
+    )
+    stage = trained(lwf_plan(*words, "lwf.max_rise=1e-9", "lwf.taper=false"), tmp_path)
     assert adam_steps(stage) < 16
 
 
