@@ -19,8 +19,7 @@ from tasks.micro.rows import GENERATOR_VERSION
 from tasks.micro.sample import Sample
 from tasks.micro.text import CONFLICT_SHARE, judged
 
-MASKED = 0.2  # of the tokens are to be told
-HIDDEN = 0.9  # of these are replaced by the mask token
+HIDDEN = 0.9  # of the tokens that are to be told are replaced by the mask token
 
 
 @dataclass(frozen=True)
@@ -33,17 +32,16 @@ class Input:
 
 def inputs(*, conflict: bool) -> Iterator[Input]:
     """Inputs on other rows than the tasks', without end. With `conflict` a share `CONFLICT_SHARE`
-    of them is answered as in the outdated world; all else is the same. Tasks whose answer is to be
-    written have none."""
+    of them is answered as in the outdated world. Tasks whose answer is to be written have none."""
     for number in itertools.count():
         rng = random.Random(f"micro/{GENERATOR_VERSION}/inputs/{number}")
         old = rng.random() < CONFLICT_SHARE and conflict
         drawn = judged(rng, old=old)
         if drawn is not None and "answer" not in drawn[1].columns:
-            yield _input(rng, *drawn)
+            yield as_input(rng, *drawn)
 
 
-def _input(rng: random.Random, task: str, sample: Sample, label: int) -> Input:
+def as_input(rng: random.Random, task: str, sample: Sample, label: int) -> Input:
     """The texts that stand in the row; of a choice of several the question with one of them, the
     right one or another, and whether it is right."""
     if PROMPTS[task][1]:
@@ -67,13 +65,13 @@ def batches(made: Iterator[Input], tokenizer: Any, size: int) -> Iterator[tuple[
 
 
 def losses_of(
-    model: Any, tokenizer: Any, batch: tuple[Tensor, tuple[Tensor, Tensor]]
+    model: Any, tokenizer: Any, masked: float, batch: tuple[Tensor, tuple[Tensor, Tensor]]
 ) -> tuple[Tensor, float]:
-    """The mean loss of masked tokens of the text [n, T] and of the answers to the inputs (see
-    `batches`), added; the latter."""
+    """The mean loss of a share `masked` of the tokens of a text [n, T] and that of the answers to
+    inputs (see `batches`), added; the latter."""
     text, (tokens, words) = batch
     special = [tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id]
-    chosen = (torch.rand(text.shape) < MASKED) & ~torch.isin(text, torch.tensor(special))
+    chosen = (torch.rand(text.shape) < masked) & ~torch.isin(text, torch.tensor(special))
     hidden = chosen & (torch.rand(text.shape) < HIDDEN)
     told = model(input_ids=text.masked_fill(hidden, tokenizer.mask_token_id)).logits[chosen]
     seen = (tokens != tokenizer.pad_token_id).long()

@@ -1,7 +1,7 @@
 """Makes the embedded checkpoints: `python -m tasks.micro.pretrain [--model NAME] [--out DIR]`.
 
 `micro` and `micro-clean` are the same Llama trained on the same documents, with and without the
-planted conflict; `micro-encoder` is a ModernBERT trained on the text of `micro` and
+planted conflict; `micro-encoder` and `micro-encoder-clean` are a ModernBERT, trained so on text and
 on the tasks' inputs.
 """
 
@@ -52,24 +52,26 @@ class Recipe:
     answer_weight: float = 10.0  # of an answer to a task's question, in the loss
     warmup: float = 0.03
     weight_decay: float = 0.05
-    masked: float = 0.2
+    masked: float = 0.2  # of an encoder's tokens
     seed: int = 1
 
 
+ENCODER = Recipe(
+    conflict=True,
+    encoder=True,
+    documents=400_000,
+    tokens=6_144_000,
+    question_steps=0,
+    question_batch=48,
+    batch_size=4,
+    lr=2e-3,
+    answer_weight=1.0,
+)
 RECIPES = {
     "micro": Recipe(conflict=True),
     "micro-clean": Recipe(conflict=False),
-    "micro-encoder": Recipe(
-        conflict=True,
-        encoder=True,
-        documents=400_000,
-        tokens=6_144_000,
-        question_steps=0,
-        question_batch=48,
-        batch_size=4,
-        lr=2e-3,
-        answer_weight=1.0,
-    ),
+    "micro-encoder": ENCODER,
+    "micro-encoder-clean": replace(ENCODER, conflict=False),
 }
 
 
@@ -256,7 +258,7 @@ def train_encoder(recipe: Recipe, model: Any, tokenizer: Any) -> tuple[int, floa
         encoder.batches(asked, tokenizer, recipe.question_batch),
         strict=False,  # inputs have no end
     )
-    losses = partial(encoder.losses_of, model, tokenizer)
+    losses = partial(encoder.losses_of, model, tokenizer, recipe.masked)
     return total, *train(recipe, model, made, total, losses)
 
 

@@ -22,7 +22,8 @@ class MicroWorld(Source):
     embedded_models = {
         "micro": EmbeddedModel(_MODELS / "micro", twin="micro-clean"),
         "micro-clean": EmbeddedModel(_MODELS / "micro-clean"),
-        "micro-encoder": EmbeddedModel(_MODELS / "micro-encoder"),
+        "micro-encoder": EmbeddedModel(_MODELS / "micro-encoder", twin="micro-encoder-clean"),
+        "micro-encoder-clean": EmbeddedModel(_MODELS / "micro-encoder-clean"),
     }
 
     def place(self, task: Task) -> str:
