@@ -88,9 +88,9 @@ def test_without_network_a_bare_name_says_quickly_what_was_tried(
     assert time.monotonic() - start < 5
     assert str(caught.value) == (
         "HF_HUB_OFFLINE is set, and model openai-community/gpt2 ('gpt2' is no folder here and none "
-        "of the embedded models micro, micro-clean, micro-encoder) cannot be loaded from this "
-        "machine's cache: give a local folder with --model FOLDER, or run this once with a "
-        "connection to fill the cache."
+        "of the embedded models micro, micro-clean, micro-encoder, micro-encoder-clean) cannot be "
+        "loaded from this machine's cache: give a local folder with --model FOLDER, or run this "
+        "once with a connection to fill the cache."
     )
     with pytest.raises(BenchError, match=r"'mycro' is no folder .* did you mean 'micro'\?"):
         describe("mycro")

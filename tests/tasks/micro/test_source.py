@@ -21,9 +21,12 @@ ROOT = Path(__file__).parents[3]
 
 def test_its_models_are_there_and_twins_among_them() -> None:
     found = embedded_models()
-    assert list(found) == ["micro", "micro-clean", "micro-encoder"]
+    assert list(found) == ["micro", "micro-clean", "micro-encoder", "micro-encoder-clean"]
     assert all((one.folder / "config.json").is_file() for one in found.values())
-    assert {name: one.twin for name, one in found.items() if one.twin} == {"micro": "micro-clean"}
+    assert {name: one.twin for name, one in found.items() if one.twin} == {
+        "micro": "micro-clean",
+        "micro-encoder": "micro-encoder-clean",
+    }
 
 
 @pytest.mark.parametrize("name", MAKERS)
