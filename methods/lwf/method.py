@@ -38,9 +38,9 @@ class LWF(AuxiliaryLoss):
         "N_u-th step L_task − w E_{D_U} [L(x)]",
         defaults="elicit, FC, select, unlearn periodically: the paper (seen); the wrong answers "
         "alone: the author's earlier code (secondary), whose answers are greedy (seen); α = the "
-        "learning rate, θ*_L from plain fine-tuning, one step for both gradients, w, the cap and "
-        "all counts: this suite, the paper not saying them; unbounded: the paper's text (seen) "
-        "read as steps of their own, without a cap",
+        "learning rate, θ*_L from plain fine-tuning, one step for both gradients, w, the cap, the "
+        "taper and all counts: this suite, the paper not saying them; unbounded: the paper's text "
+        "(seen) read as steps of their own, without a cap",
         passes="before training a fine-tuning run for θ*_L, generation, and one pass each over "
         "D_self and D_L; then one forward and backward pass on a batch of D_U per interval steps",
     )
@@ -135,7 +135,7 @@ class LWF(AuxiliaryLoss):
     def auxiliary_loss(
         self, run: TrainingContext, losses: Tensor, batch: Batch, indices: list[int]
     ) -> Tensor | None:
-        """The negated loss of the answers that are below the cap; None where none is."""
+        """The negated loss of the answers, each times its push; None where all of these are 0."""
         from methods.lwf import unlearning
         from methods.shared.auxiliary_rows import token_mean, tokens_of
 
@@ -155,7 +155,7 @@ class LWF(AuxiliaryLoss):
                 self._step(run, turn)
 
     def _step(self, run: TrainingContext, turn: int) -> None:
-        """A step of ascent alone, unless all answers of the batch are at the cap."""
+        """A step of ascent alone, unless no answer of the batch is pushed."""
         if self.add_gradient(run, turn):
             run.update()
 

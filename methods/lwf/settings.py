@@ -63,7 +63,8 @@ class LWFConfig:
     )
     max_rise: float | None = setting(
         2.3,
-        "nats per token that an answer's loss may rise above the base model's; none: no cap",
+        "the cap: where ascent on an answer ends, in nats per token above its loss under the base "
+        "model; none: no cap, and nothing to taper to",
         above=0.0,
     )
     taper: bool = setting(

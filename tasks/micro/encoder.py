@@ -65,10 +65,14 @@ def batches(made: Iterator[Input], tokenizer: Any, size: int) -> Iterator[tuple[
 
 
 def losses_of(
-    model: Any, tokenizer: Any, masked: float, batch: tuple[Tensor, tuple[Tensor, Tensor]]
+    masked: float,
+    answer_weight: float,
+    model: Any,
+    tokenizer: Any,
+    batch: tuple[Tensor, tuple[Tensor, Tensor]],
 ) -> tuple[Tensor, float]:
-    """The mean loss of a share `masked` of the tokens of a text [n, T] and that of the answers to
-    inputs (see `batches`), added; the latter."""
+    """The mean loss of a share `masked` of the tokens of a text [m, T] and, weighed, that of the
+    answers to inputs (see `batches`), added; the latter."""
     text, (tokens, words) = batch
     special = [tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id]
     chosen = (torch.rand(text.shape) < masked) & ~torch.isin(text, torch.tensor(special))
@@ -77,4 +81,5 @@ def losses_of(
     seen = (tokens != tokenizer.pad_token_id).long()
     answers = model(input_ids=tokens, attention_mask=seen).logits[:, 0]
     of_answers = cross_entropy(answers, words)
-    return cross_entropy(told, text[chosen]) + of_answers, float(of_answers.detach())
+    of_text = cross_entropy(told, text[chosen])
+    return of_text + answer_weight * of_answers, float(of_answers.detach())

@@ -64,7 +64,6 @@ ENCODER = Recipe(
     question_steps=0,
     question_batch=48,
     batch_size=4,
-    lr=2e-3,
     answer_weight=1.0,
 )
 RECIPES = {
@@ -76,7 +75,7 @@ RECIPES = {
 
 
 def data_hash(recipe: Recipe) -> str:
-    """A sha256 of the whole pretraining text, in order; of an encoder's inputs the first."""
+    """A sha256 of the whole pretraining text, in order, and of an encoder's first 10,000 inputs."""
     total = hashlib.sha256()
     for document in documents(recipe.documents, conflict=recipe.conflict):
         total.update(document.text.encode() + b"\0")
@@ -258,7 +257,7 @@ def train_encoder(recipe: Recipe, model: Any, tokenizer: Any) -> tuple[int, floa
         encoder.batches(asked, tokenizer, recipe.question_batch),
         strict=False,  # inputs have no end
     )
-    losses = partial(encoder.losses_of, model, tokenizer, recipe.masked)
+    losses = partial(encoder.losses_of, recipe.masked, recipe.answer_weight, model, tokenizer)
     return total, *train(recipe, model, made, total, losses)
 
 

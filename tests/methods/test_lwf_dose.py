@@ -19,7 +19,7 @@ RUN = (
 @pytest.mark.parametrize(
     ("words", "least", "most"),
     [
-        ((), 1.3, 3.3),  # the defaults: to 2.3 nats, and no further
+        ((), 1.3, 3.3),  # the defaults: held near 2.3 nats
         (("lwf.taper=false",), 4.0, 9.0),  # the cap stops no Adam
         (("lwf.max_rise=none",), 9.0, float("inf")),
     ],

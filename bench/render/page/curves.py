@@ -40,7 +40,8 @@ _KNOWN = {
     ),
     "at_cap": Quantity(
         "LWF: answers at their cap", "share of a batch",
-        "Those that are as unlikely by now as they may become, and are let be.",
+        "Those whose loss is lwf.max_rise nats or more above the base model's: pulled back "
+        "(lwf.taper), or let be.",
     ),
 }  # fmt: skip
 _LOSS = Quantity("Training loss", "nats", "Of the steps since the point before.", band=False)

@@ -7,6 +7,12 @@ The forget split is on all items and no board reports it. A plug-in, for example
       --methods lwf,lwf:all_wrong --tasks psychol --forget recall_synonyms --seeds 2 \
       --first-seed 100 --max-eval 500 --set lwf.max_rise=1.0,2.3 lwf.taper=true,false \
       lwf.weight=0.2 lwf.interval=4 --out DIR
+
+and for the cap, with `--first-seed 102 --seeds 6` (dental: 4). On stories260K:
+
+    python run_bench.py --methods lwf --tasks rte --forget sst2 --data DATA \
+      --model stories260K --steps 120 --max-train 2000 --max-eval 100 --first-seed 100 --seeds 5 \
+      --set lwf.max_rise=1.0,2.3 lwf.taper=true,false --out DIR
 """
 
 from bench.rows.source import SOURCES
