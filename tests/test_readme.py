@@ -111,8 +111,9 @@ def test_what_is_said_of_forgetting_is_what_the_committed_board_shows() -> None:
         lwf, half = of[task, "lwf"], of[task, "lwf:random_answers"]
         assert f"{100 * lwf['gain']:.1f} ± {100 * lwf['gain_half_width']:.1f}" in text, task
         assert lwf["gain"] > lwf["gain_half_width"]
-        assert 0.105 <= lwf["recovered"] <= 0.205 and "recovers 11 to 20 %" in text
-        assert lwf["retention"] - of[task, "finetune"]["retention"] < 0.0215
+        assert 0.075 <= lwf["recovered"] <= 0.205 and "recovers 8 to 20 %" in text
+        assert lwf["retention"] - of[task, "finetune"]["retention"] < 0.0125
+        assert "loses 0.012 nats of retention or less" in text
         assert half["gain"] > half["gain_half_width"], "a random half does as well"
 
 
