@@ -49,6 +49,7 @@ class LWF(AuxiliaryLoss):
         "low_confidence": {"select": "low"},
         "random_answers": {"select": "random"},
         "all_wrong": {"select": "all"},
+        "unsure": {"select": "unsure", "keep": "all"},
         "oracle": {"select": "oracle"},
         "no_fisher": {"fisher": False},
         "unbounded": {"ascent": "own", "max_rise": None, "taper": False},
@@ -119,10 +120,11 @@ class LWF(AuxiliaryLoss):
         told = judging.told_of(run, answers)
         weighs = "finetuned" in self.needs
         weighed = selection.weigh(run, config, answers) if weighs else None
-        score = weighed.confidence.score if weighed else None
+        base = selection.base_losses(run, answers)
+        score = weighed.confidence.score if weighed else base.cpu()
         chosen = selection.select(run, config, kept, score, told)
         run.report(elicited=judging.judge(run, told, kept, chosen, weighed))
-        self.base = selection.base_losses(run, answers)[chosen]
+        self.base = base[chosen]
         return answers.subset(chosen)
 
     def turn(self, run: TrainingContext) -> int | None:

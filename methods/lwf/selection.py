@@ -95,11 +95,12 @@ def select(
     run: TrainingContext,
     config: LWFConfig,
     kept: list[int],
-    score: Tensor | None,
+    score: Tensor,
     told: Sequence[Told | None],
 ) -> list[int]:
-    """D_U: of the answers `kept` the share with the highest `score` [N], or the lowest, or drawn
-    at random, at least one; or all of them; or those that are `told` to be outdated.
+    """D_U: of the answers `kept` the share with the highest `score` [N] (or, where it is a
+    confidence, the lowest), or drawn at random, at least one; or all of them; or those that are
+    `told` to be outdated.
 
     Raises:
         CellError: none is.
@@ -114,7 +115,7 @@ def select(
             )
         return outdated
     count = max(1, round(config.share * len(kept)))
-    if score is None:
+    if config.select == "random":
         return random.Random(run.seed("select")).sample(kept, count)
-    order = score[kept].argsort(descending=config.select == "high", stable=True)[:count].tolist()
+    order = score[kept].argsort(descending=config.select != "low", stable=True)[:count].tolist()
     return [kept[i] for i in order]

@@ -41,9 +41,10 @@ class LWFConfig:
     )
     select: str = setting(
         "high",
-        "which: those with the highest or the lowest confidence, or random ones; or, whatever the "
-        "share, all, or (oracle) those that are known to be outdated",
-        choices=("high", "low", "random", "all", "oracle"),
+        "which: those with the highest or the lowest confidence, or that the base model is least "
+        "sure of (unsure), or random ones; or, whatever the share, all, or (oracle) those that are "
+        "known to be outdated",
+        choices=("high", "low", "unsure", "random", "all", "oracle"),
     )
     ascent: str = setting(
         "joint",

@@ -194,9 +194,7 @@ TOLD = [None, Told(True, "a"), Told(True, "b"), Told(False, "a"), Told(True, "a"
 
 def selected(plan: Plan, folder: Path) -> list[int]:
     stage = stage_for(plan, folder)
-    config = config_of(stage)
-    score = CHANGES if config.select in ("high", "low") else None
-    return selection.select(stage.run, config, KEPT, score, TOLD)
+    return selection.select(stage.run, config_of(stage), KEPT, CHANGES, TOLD)
 
 
 @pytest.mark.parametrize(
@@ -206,6 +204,7 @@ def selected(plan: Plan, folder: Path) -> list[int]:
         ("high", 1.0, [1, 4, 0, 5, 3]),
         ("high", 0.01, [1]),
         ("low", 0.4, [3, 5]),
+        ("unsure", 0.4, [1, 4]),
         ("all", 0.4, KEPT),
     ],
 )
@@ -218,9 +217,9 @@ def test_the_share_at_one_end_is_selected(
 def test_the_oracle_unlearns_what_is_known_to_be_outdated(lwf_plan: Make, tmp_path: Path) -> None:
     stage = stage_for(lwf_plan(), tmp_path)
     config = LWFConfig(select="oracle", share=0.1)
-    assert selection.select(stage.run, config, KEPT, None, TOLD) == [1, 4]
+    assert selection.select(stage.run, config, KEPT, CHANGES, TOLD) == [1, 4]
     with pytest.raises(CellError, match=r"none of the model's 2 answers .* is outdated"):
-        selection.select(stage.run, config, [0, 3], None, TOLD)
+        selection.select(stage.run, config, [0, 3], CHANGES, TOLD)
 
 
 def test_the_oracle_is_refused_where_no_truth_is_known(lwf_plan: Make) -> None:
@@ -250,6 +249,23 @@ def test_prepare_selects_by_confidence(lwf_plan: Make, tmp_path: Path) -> None:
     best = sorted(range(len(answers)), key=lambda i: -confidence[i])[:count]
     assert set(pairs(method.rows)) == {pairs(answers)[i] for i in best}
     assert len(method.rows) == count > 1
+
+
+def test_prepare_selects_what_the_base_is_least_sure_of(lwf_plan: Make, tmp_path: Path) -> None:
+    """By a loop of one answer at a time; no label is read, and no θ* made."""
+    stage = stage_for(lwf_plan("lwf.select=unsure", "lwf.keep=all", "lwf.share=0.25"), tmp_path)
+    method = prepared(stage)
+    assert "finetuned" not in method.needs
+    answers = kept_answers(stage)
+    unsure = []
+    for prompt, answer in pairs(answers):
+        with torch.no_grad():
+            logits = stage.run.net.eval()(torch.tensor([prompt + answer])).logits[0].log_softmax(-1)
+        told = [float(logits[len(prompt) + i - 1, token]) for i, token in enumerate(answer)]
+        unsure.append(-sum(told) / len(told))
+    best = sorted(range(len(answers)), key=lambda i: -unsure[i])[: round(0.25 * len(answers))]
+    assert set(pairs(method.rows)) == {pairs(answers)[i] for i in best}
+    assert len(method.rows) == len(best) > 1
 
 
 @dataclass(frozen=True)
